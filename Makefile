@@ -1,0 +1,38 @@
+# Every target sets up what it needs, in .venv, from python3 >= 3.11 alone.
+PYTHON ?= python3
+UV := .venv/bin/python -m uv
+RUN := .venv/bin/python -m
+PYTEST_ARGS ?=
+export UV_PYTHON_DOWNLOADS := never
+unexport VIRTUAL_ENV PYTHONPATH UV_PROJECT_ENVIRONMENT
+
+.PHONY: install demo test check format clean help
+
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+install: .venv/.installed ## Set up .venv
+
+.venv/.installed: pyproject.toml uv.lock .ci/bootstrap.py
+	@$(PYTHON) .ci/bootstrap.py
+	@$(UV) sync --quiet --locked --all-extras --all-groups --compile-bytecode
+	@touch $@
+
+demo: install ## Show everything at work on this machine, with nothing configured
+	@.venv/bin/enrolment-worker demo $(DEMO_ARGS)
+
+test: install ## Run all tests: unit, integration, end to end
+	@$(RUN) pytest $(PYTEST_ARGS)
+
+check: install ## Lint, format, types, import rules, lock file
+	@$(UV) lock --quiet --check
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check --quiet .
+	@$(RUN) mypy
+	@.venv/bin/lint-imports --no-cache
+
+format: install ## Format and fix what can be fixed
+	@$(RUN) ruff check --quiet --fix-only . ; $(RUN) ruff format .
+
+clean: ## Remove what the targets made
+	@rm -rf .venv .state .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,97 @@
+"""What tests need beside a running broker: certificates, names, topics."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import trustme
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from cryptography.hazmat.primitives import serialization as pem
+
+from worker.demo.broker import Broker
+
+
+class TopicFactory(Protocol):
+    """Creates a topic with a name of its own and returns the name; the topic goes with the test."""
+
+    def __call__(
+        self, stem: str = "topic", partitions: int = 1, config: Mapping[str, str] | None = None
+    ) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """PEM files: `authority` signed `server` (key and chain of 127.0.0.1) and the client's pair."""
+
+    authority: Path
+    server: Path
+    client_certificate: Path
+    client_key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SecuredKafka:
+    """A broker with a listener per security protocol and one account."""
+
+    broker: Broker
+    certificates: Certificates
+    user: str
+    password: str
+
+
+def make_certificates(folder: Path) -> Certificates:
+    """Write a certificate authority and a certificate each for the broker and for a client."""
+    authority = trustme.CA()
+    server, client = authority.issue_cert("127.0.0.1", "localhost"), authority.issue_cert("worker.test")
+    made = Certificates(
+        folder / "ca.pem", folder / "server.pem", folder / "client.pem", folder / "client-key.pem"
+    )
+    authority.cert_pem.write_to_path(made.authority)
+    made.server.write_bytes(_pkcs8(server) + _chain(server))
+    made.client_certificate.write_bytes(_chain(client))
+    made.client_key.write_bytes(_pkcs8(client))
+    return made
+
+
+def unique(stem: str) -> str:
+    """Return a name that no other test uses."""
+    return f"{stem}-{uuid.uuid4().hex[:8]}"
+
+
+async def create_topic(
+    bootstrap_servers: str, name: str, partitions: int, config: Mapping[str, str] | None
+) -> None:
+    """Create a topic with one replica; raises what the broker answers."""
+    async with _Admin(bootstrap_servers) as admin:
+        await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=dict(config or {}))])
+
+
+async def delete_topics(bootstrap_servers: str, names: list[str]) -> None:
+    """Delete topics; missing ones are passed over."""
+    async with _Admin(bootstrap_servers) as admin:
+        await admin.delete_topics(names)
+
+
+class _Admin:
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
+
+    async def __aenter__(self) -> AIOKafkaAdminClient:
+        self._client = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap_servers)
+        await self._client.start()
+        return self._client
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+
+def _pkcs8(certificate: trustme.LeafCert) -> bytes:
+    """Return the private key in the only PEM form that Kafka reads."""
+    key = pem.load_pem_private_key(certificate.private_key_pem.bytes(), password=None)
+    return key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption())
+
+
+def _chain(certificate: trustme.LeafCert) -> bytes:
+    return b"".join(blob.bytes() for blob in certificate.cert_chain_pems)

@@ -1,0 +1,65 @@
+"""Fixtures for tests against a Kafka broker."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.brokers import (
+    SecuredKafka,
+    TopicFactory,
+    create_topic,
+    delete_topics,
+    make_certificates,
+    unique,
+)
+from worker.demo.broker import Broker, BrokerSecurity, BrokerUnavailable, running_broker
+from worker.demo.readiness import run_blocking
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Broker]:
+    """Give the broker of the whole run: the cluster named by KAFKA, else an Apache Kafka of our own."""
+    with _broker_or_skip() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    """Give a broker of our own with a listener per security protocol; tests may kill and restart it."""
+    certificates = make_certificates(tmp_path_factory.mktemp("certificates"))
+    security = BrokerSecurity(
+        {"worker": 'pass "w\\ord'}, certificates.server, certificates.authority, "required"
+    )
+    with _broker_or_skip(security) as broker:
+        yield SecuredKafka(broker, certificates, *next(iter(security.users.items())))
+
+
+@pytest.fixture
+def topic(kafka: Broker) -> Iterator[TopicFactory]:
+    """Give a function that creates topics of this test's own."""
+    created: list[str] = []
+
+    def create(stem: str = "topic", partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
+        name = unique(stem)
+        run_blocking(create_topic(kafka.bootstrap_servers, name, partitions, config))
+        created.append(name)
+        return name
+
+    yield create
+    if created:
+        run_blocking(delete_topics(kafka.bootstrap_servers, created))
+
+
+@contextmanager
+def _broker_or_skip(security: BrokerSecurity | None = None) -> Iterator[Broker]:
+    """Skip by name and reason where no broker can be had, or fail where the environment demands one."""
+    with ExitStack() as stack:
+        try:
+            broker = stack.enter_context(running_broker(security=security))
+        except BrokerUnavailable as reason:
+            if os.environ.get("REQUIRE_BROKER") == "1" or os.environ.get("CI") == "true":
+                pytest.fail(f"no Kafka broker: {reason}", pytrace=False)
+            pytest.skip(f"no Kafka broker: {reason}")
+        yield broker

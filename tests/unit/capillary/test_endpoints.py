@@ -1,0 +1,121 @@
+import json
+
+import httpx
+import pytest
+
+from worker.capillary.config import ApiVersion, Basic, CapillaryConfig, OAuth
+from worker.capillary.endpoints import Requests, is_sendable
+from worker.domain.promotions import Identifier, IdentifierName
+
+AUTH = ("Authorization", "Basic x")
+MOBILE = Identifier(IdentifierName.MOBILE, "919812345678", "INSTORE")
+
+
+def requests(
+    version: ApiVersion = ApiVersion.V2, scope: str | None = None, orgs: tuple[int, ...] = ()
+) -> Requests:
+    config = CapillaryConfig(
+        "https://host:8443/prefix/", Basic("u", "p"), version, scope, orgs, default_source="ECOMMERCE"
+    )
+    return Requests(config, {})
+
+
+def lookup(made: Requests, identifier: Identifier = MOBILE, *, available: bool = True) -> httpx.Request:
+    return made.lookup(identifier, available_to_enrol=available, offset=200, headers=[AUTH])
+
+
+def test_lookup() -> None:
+    """The lookup asks for enrol-and-issue promotions that are still available, a hundred from the offset on."""
+    request = lookup(requests())
+    assert (request.method, request.url.copy_with(query=None)) == (
+        "GET",
+        "https://host:8443/prefix/v2/customers/lookup/promotionData",
+    )
+    assert dict(request.url.params) == {
+        "identifierName": "mobile",
+        "identifierValue": "919812345678",
+        "source": "INSTORE",
+        "promotionType": "ENROL_AND_ISSUE",
+        "promotionStatusForCustomer": "AVAILABLE_TO_ENROL",
+        "limit": "100",
+        "offset": "200",
+    }
+    assert (request.headers["host"], request.headers["authorization"]) == ("host:8443", "Basic x")
+
+
+def test_lookup_for_reconciliation() -> None:
+    """Without the status filter promotions that a success has made vanish are shown."""
+    assert "promotionStatusForCustomer" not in lookup(requests(), available=False).url.params
+
+
+def test_lookup_of_connected_organisations() -> None:
+    """v2.1 has its own path, headers and spelling, and no promotionType."""
+    made = requests(ApiVersion.V2_1, "OTHER", (50405, 50406))
+    request = lookup(made, Identifier(IdentifierName.EXTERNAL_ID, "X1", "WECHAT"))
+    assert request.url.path == "/prefix/v2.1/customers/lookup/promotionData"
+    assert request.url.params["identifierName"] == "externalid"
+    assert request.url.params["source"] == "WECHAT"
+    assert "promotionType" not in request.url.params
+    assert (request.headers["data-scope"], request.headers["data-scope-org"]) == ("OTHER", "50405,50406")
+    assert "data-scope" not in lookup(requests(ApiVersion.V2_1)).headers
+
+
+def test_issue() -> None:
+    """The issue names promotion and program in its body and carries the key as a quoted string."""
+    request = requests().issue(MOBILE, 469, 65777, "a-key", [AUTH])
+    assert (request.method, request.url.path) == ("POST", "/prefix/v2/promotion/issue")
+    assert dict(request.url.params) == {
+        "identifierName": "mobile",
+        "identifierValue": "919812345678",
+        "source": "INSTORE",
+    }
+    assert json.loads(request.content) == {"programId": 469, "promotionId": 65777}
+    assert request.headers["idempotency-key"] == '"a-key"'
+    assert request.headers["content-type"] == "application/json"
+    assert "data-scope" not in requests(ApiVersion.V2_1, "ALL").issue(MOBILE, 1, 2, "k", []).headers
+
+
+def test_token() -> None:
+    """Key and secret travel in the body."""
+    request = requests().token(OAuth("key", "hush"), [])
+    assert request.url == "https://host:8443/prefix/v3/oauth/token/generate"
+    assert json.loads(request.content) == {"key": "key", "secret": "hush"}
+
+
+@pytest.mark.parametrize(
+    ("source", "version", "at_lookup", "at_issue"),
+    [
+        ("INSTORE", ApiVersion.V2, "INSTORE", "INSTORE"),
+        ("MOBILE_APP", ApiVersion.V2, "ECOMMERCE", "MOBILE_APP"),
+        ("ALL", ApiVersion.V2, "ALL", "ECOMMERCE"),
+        ("WECHAT", ApiVersion.V2, "ECOMMERCE", "ECOMMERCE"),
+        ("WECHAT", ApiVersion.V2_1, "WECHAT", "ECOMMERCE"),
+        ("LOYALTY_DESK", ApiVersion.V2, "ECOMMERCE", "ECOMMERCE"),
+        (None, ApiVersion.V2, "ECOMMERCE", "ECOMMERCE"),
+    ],
+)
+def test_sources(source: str | None, version: ApiVersion, at_lookup: str, at_issue: str) -> None:
+    """The identifier's own source is used where the endpoint allows it, else the default."""
+    made = requests(version)
+    identifier = Identifier(IdentifierName.MOBILE, "1", source)
+    assert lookup(made, identifier).url.params["source"] == at_lookup
+    assert made.issue(identifier, 1, 2, "k", []).url.params["source"] == at_issue
+
+
+@pytest.mark.parametrize(
+    ("value", "sendable"),
+    [
+        ("a+b&c=d@example.com", True),
+        ("é 1", True),
+        ("x" * 512, True),
+        ("x" * 513, False),
+        ("", False),
+        ("  ", False),
+        ("a\nb", False),
+        ("a\x00b", False),
+        ("\ud800", False),
+    ],
+)
+def test_values_that_can_be_sent(value: str, sendable: bool) -> None:  # noqa: FBT001 - a table
+    """Poison in an event's identifier never becomes a request."""
+    assert is_sendable(Identifier(IdentifierName.EXTERNAL_ID, value)) is sendable

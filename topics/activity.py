@@ -1,0 +1,198 @@
+"""The activity topic: what a customer did, in any of the shapes that upstream systems publish.
+
+Accepted are Capillary's flat and enveloped notifications, CloudEvents 1.0 in structured and binary mode
+around the inner `data` of either or around the plain form, and the plain form itself. Published samples
+have stray blanks in key names, numbers for text and missing parts: what is needed is read, the rest ignored.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic_core import from_json
+
+from topics.record import Record
+
+UNNAMED: Final = ""
+"""Event name of an event that names none; only the trigger `*` acts on it."""
+
+_DECIMAL = re.compile(r"[0-9]{1,19}")
+_ORG_PREFIX = re.compile(r"(\d+)_(.+)", re.DOTALL)
+_LATEST_MS = 253_402_300_799_000
+_LARGEST = 2**63
+"""Ids beyond are no ids; numbers of thousands of digits would not even print."""
+_LONGEST = 512
+"""Characters of an id, a name or an identifier; outcomes and request lines must stay bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerNames:
+    """Every name that the event gives its customer: (identifier name, value, source) in order of strength.
+
+    Names are customerId, externalId, mobile, email; the source is upper-cased, None where none is named.
+    """
+
+    names: tuple[tuple[str, str, str | None], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One event, read from its record."""
+
+    event_id: str
+    """The event's identity: its own id, else its CloudEvents id, else where its record lies."""
+    event_name: str
+    org_id: int | None
+    occurred_at: datetime | None
+    customer: CustomerNames
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A null value: nothing happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Bytes that are no event. `message` names the field and the fault, never a value."""
+
+    message: str
+
+
+def read_activity(record: Record) -> Activity | Tombstone | Malformed:
+    """Read a record of the activity topic; any bytes lead to one of the three results, none raises."""
+    if record.value is None:
+        return Tombstone()
+    if not record.value.strip():
+        return Malformed("value: empty")
+    try:
+        body = from_json(record.value, allow_inf_nan=False)
+    except ValueError:
+        return Malformed("value: not JSON")
+    if not isinstance(body, dict):
+        return Malformed("value: not a JSON object")
+    activity = _read(record, _Fields(body))
+    for name, text in (("eventId", activity.event_id), ("eventName", activity.event_name)):
+        if len(text) > _LONGEST:
+            return Malformed(f"{name}: longer than {_LONGEST} characters")
+    return activity
+
+
+def _read(record: Record, event: "_Fields") -> Activity:
+    if event.text("specversion") is not None:
+        return _cloud_event(
+            record, event.obj("data") or _Fields({}), event.text("id"), event.text("type"), event.get("time")
+        )
+    if record.header("ce_specversion") is not None:
+        return _cloud_event(
+            record, event, record.header("ce_id"), record.header("ce_type"), record.header("ce_time")
+        )
+    return _notification(record, event)
+
+
+def _cloud_event(
+    record: Record, data: "_Fields", ce_id: str | None, ce_type: str | None, ce_time: object
+) -> Activity:
+    inner = _notification(record, data)
+    name = (ce_type or "").rpartition(".")[2].strip()
+    return Activity(
+        event_id=data.text("eventId") or (ce_id or "").strip() or inner.event_id,
+        event_name=name or inner.event_name,
+        org_id=inner.org_id,
+        occurred_at=inner.occurred_at or _time(ce_time),
+        customer=inner.customer,
+    )
+
+
+def _notification(record: Record, event: "_Fields") -> Activity:
+    """Read the flat, the enveloped and the plain form, and the bare `data` of the former two."""
+    inner = event.obj("attributes") or event
+    data = inner.obj("data") or inner
+    name = inner.text("eventName") or event.text("eventName") or event.text("eventType") or UNNAMED
+    prefixed = _ORG_PREFIX.fullmatch(name)
+    org = _first_id(inner.get("orgId"), event.get("orgId"), data.get("orgId"))
+    if prefixed is not None:
+        name, org = prefixed[2], org or _first_id(prefixed[1])
+    at = (inner.get("occurredAt"), event.get("occurredAt"), inner.get("createdAt"), event.get("timeStamp"))
+    return Activity(
+        event_id=event.text("eventId")
+        or inner.text("eventId")
+        or (record.header("ce_id") or "").strip()
+        or str(record.position),
+        event_name=name,
+        org_id=org,
+        occurred_at=next((time for time in map(_time, at) if time is not None), None),
+        customer=_customer(data),
+    )
+
+
+def _customer(data: "_Fields") -> CustomerNames:
+    """Collect the names out of `customer` (plain form) or `customerIdentifiers` (notifications)."""
+    plain = data.obj("customer")
+    if plain is not None:
+        sources = [((plain.text("source") or "").upper() or None, plain)]
+        whole = plain
+    else:
+        whole = data.obj("customerIdentifiers") or _Fields({})
+        sources = [(name.upper(), names) for name, names in whole.objects()]
+    customer_id = _first_id(whole.get("customerId"))
+    found: list[tuple[str, str, str | None]] = []
+    if customer_id is not None:
+        found.append(("customerId", str(customer_id), sources[0][0] if sources else None))
+    for name in ("externalId", "mobile", "email"):
+        for source, names in sources:
+            value = names.text(name)
+            if value is not None and len(value) <= _LONGEST:
+                found.append((name, value, source))
+    return CustomerNames(tuple(found))
+
+
+class _Fields:
+    """A JSON object whose keys may carry stray blanks."""
+
+    def __init__(self, body: Mapping[str, object]) -> None:
+        self._body = {key.strip(): value for key, value in body.items()}
+
+    def get(self, name: str) -> object:
+        return self._body.get(name)
+
+    def text(self, name: str) -> str | None:
+        """Text, or a whole number as text; None where absent, blank or of another type."""
+        value = self._body.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST:
+            return str(value)
+        return (value.strip() or None) if isinstance(value, str) else None
+
+    def obj(self, name: str) -> "_Fields | None":
+        value = self._body.get(name)
+        return _Fields(value) if isinstance(value, dict) else None
+
+    def objects(self) -> list[tuple[str, "_Fields"]]:
+        return [(key, _Fields(value)) for key, value in self._body.items() if isinstance(value, dict)]
+
+
+def _first_id(*values: object) -> int | None:
+    """Return the first positive whole number, given as a number or as decimal text of a sane length."""
+    for value in values:
+        if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
+            value = int(value)  # noqa: PLW2901 - the same value, as the number that it is
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _LARGEST:
+            return value
+    return None
+
+
+def _time(value: object) -> datetime | None:
+    """Read RFC 3339 text or milliseconds since the epoch; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float) and 0 < value <= _LATEST_MS:
+        return datetime.fromtimestamp(value / 1000, UTC)
+    if isinstance(value, str):
+        try:
+            time = datetime.fromisoformat(value.strip())
+            return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
+            return None
+    return None

@@ -1,0 +1,1 @@
+"""The enrolment worker: customer activity in, enrolments made, outcomes out."""

@@ -1,0 +1,1 @@
+"""The Capillary loyalty API over HTTP; the only package that imports httpx."""

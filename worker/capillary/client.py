@@ -1,0 +1,132 @@
+"""The Capillary API as the use case sees it."""
+
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+import httpx
+from opentelemetry import trace
+from opentelemetry.trace import Tracer
+
+from worker.capillary.auth import Authenticator, BasicAuthenticator, Header, OAuthAuthenticator
+from worker.capillary.config import Basic, CapillaryConfig, OAuth
+from worker.capillary.endpoints import Requests, is_sendable
+from worker.capillary.exchange import Exchange, Target
+from worker.capillary.observer import Endpoint, NoObserver, RequestObserver
+from worker.capillary.paging import read_all
+from worker.capillary.redaction import redactor
+from worker.capillary.transport import Transport
+from worker.capillary.verdict import PageAnswer, TokenAnswer, judge_issue, judge_page, judge_token
+from worker.domain.answers import IssueAnswer, LookupAnswer, Notice, Refused
+from worker.domain.promotions import Identifier
+from worker.ports import Clock
+from worker.telemetry import names
+
+_UNSENDABLE = Refused(
+    (Notice(422, "identifier value is blank, too long or not printable; nothing was sent"),)
+)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class CapillaryClient:
+    """Implements `worker.ports.PromotionsApi`; an async context manager, or close it with `aclose`.
+
+    Safe for any number of concurrent calls on one event loop. Each request (a page, an issue, a token) is
+    one client span and one `request_finished`. Identifiers appear in no answer, span, log line or exception.
+    """
+
+    def __init__(
+        self,
+        config: CapillaryConfig,
+        *,
+        clock: Clock = _utc_now,
+        observer: RequestObserver | None = None,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._clock = clock
+        self._transport = Transport(config)
+        self._exchange = Exchange(
+            self._transport, observer or NoObserver(), tracer or trace.get_tracer(names.TRACER)
+        )
+        self._requests = Requests(config, self._transport.extensions)
+        self._lookup = Target(Endpoint.LOOKUP, "GET", self._requests.lookup_url)
+        self._issue = Target(Endpoint.ISSUE, "POST", self._requests.issue_url)
+        self._token = Target(Endpoint.TOKEN, "POST", self._requests.token_url)
+        self._auth = self._authenticator(config.credentials)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections; requests under way fail."""
+        await self._auth.aclose()
+        await self._transport.aclose()
+
+    async def lookup(
+        self, identifier: Identifier, *, available_to_enrol: bool = True, resend_count: int = 0
+    ) -> LookupAnswer:
+        """Read all pages of the customer's promotions, see `PromotionsApi`; a page's fault is the answer."""
+        if not is_sendable(identifier):
+            return _UNSENDABLE
+        redact = redactor(identifier.value)
+
+        async def read(offset: int) -> PageAnswer:
+            return await self._exchange.authenticated(
+                self._lookup,
+                self._auth,
+                lambda headers: self._requests.lookup(
+                    identifier, available_to_enrol=available_to_enrol, offset=offset, headers=headers
+                ),
+                lambda reply: judge_page(reply, self._clock(), redact),
+                resend_count,
+            )
+
+        return await read_all(read)
+
+    async def issue(
+        self,
+        identifier: Identifier,
+        program_id: int,
+        promotion_id: int,
+        idempotency_key: str,
+        *,
+        resend_count: int = 0,
+    ) -> IssueAnswer:
+        """Enrol the customer, once; see `PromotionsApi`."""
+        if not is_sendable(identifier):
+            return _UNSENDABLE
+        redact = redactor(identifier.value)
+        return await self._exchange.authenticated(
+            self._issue,
+            self._auth,
+            lambda headers: self._requests.issue(
+                identifier, program_id, promotion_id, idempotency_key, headers
+            ),
+            lambda reply: judge_issue(
+                reply, self._clock(), redact, program_id=program_id, promotion_id=promotion_id
+            ),
+            resend_count,
+        )
+
+    def _authenticator(self, credentials: Basic | OAuth) -> Authenticator:
+        if isinstance(credentials, Basic):
+            return BasicAuthenticator(credentials)
+        redact = redactor(credentials.client_key, credentials.client_secret)
+
+        def build(headers: list[Header]) -> httpx.Request:
+            return self._requests.token(credentials, headers)
+
+        async def fetch() -> TokenAnswer:
+            return await self._exchange.once(
+                self._token, build, lambda reply: judge_token(reply, self._clock(), redact)
+            )
+
+        return OAuthAuthenticator(fetch, self._clock)

@@ -1,0 +1,108 @@
+"""The API's requests: paths, parameters, headers and bodies, as the pages give them for each version."""
+
+from collections.abc import Mapping
+from urllib.parse import quote_plus, urlsplit
+
+import httpx
+
+from worker.capillary.auth import Header
+from worker.capillary.config import ISSUE_SOURCES, LOOKUP_SOURCES, ApiVersion, CapillaryConfig, OAuth
+from worker.domain.promotions import Identifier, IdentifierName
+
+PAGE_SIZE = 100
+"""The lookup's largest `limit`."""
+
+LONGEST_IDENTIFIER = 512
+"""Characters. Longer ones make URLs that servers refuse in ways that look like a fault of configuration."""
+
+_V2_1_NAMES = {IdentifierName.EXTERNAL_ID: "externalid"}
+
+
+def is_sendable(identifier: Identifier) -> bool:
+    """Tell whether the value can stand in a URL: not blank, not over-long, printable (no lone surrogate)."""
+    value = identifier.value
+    return bool(value.strip()) and len(value) <= LONGEST_IDENTIFIER and value.isprintable()
+
+
+class Requests:
+    """Builds requests; what does not change from one to the next is made once."""
+
+    def __init__(self, config: CapillaryConfig, extensions: Mapping[str, object]) -> None:
+        self._config = config
+        self._extensions = dict(extensions)
+        self.lookup_url = f"{config.base_url}/{config.api_version}/customers/lookup/promotionData"
+        self.issue_url = f"{config.base_url}/v2/promotion/issue"
+        self.token_url = f"{config.base_url}/v3/oauth/token/generate"
+        host = urlsplit(config.base_url).netloc
+        base: list[Header] = [
+            ("Host", host),
+            ("Accept", "application/json"),
+            ("Accept-Encoding", "gzip"),
+            ("User-Agent", config.user_agent),
+        ]
+        self._post_headers = [*base, ("Content-Type", "application/json")]
+        self._lookup_headers = [*base, *_data_scope(config)]
+        self._lookup_sources = LOOKUP_SOURCES[config.api_version]
+        self._is_v2 = config.api_version is ApiVersion.V2
+
+    def lookup(
+        self, identifier: Identifier, *, available_to_enrol: bool, offset: int, headers: list[Header]
+    ) -> httpx.Request:
+        """Ask for one page that begins with entry `offset`, counted from 0. v2.1 has no `promotionType`."""
+        name = identifier.name if self._is_v2 else _V2_1_NAMES.get(identifier.name, identifier.name)
+        query = _customer(name, identifier, self._source(identifier, self._lookup_sources))
+        if self._is_v2:
+            query += "&promotionType=ENROL_AND_ISSUE"
+        if available_to_enrol:
+            query += "&promotionStatusForCustomer=AVAILABLE_TO_ENROL"
+        return httpx.Request(
+            "GET",
+            f"{self.lookup_url}?{query}&limit={PAGE_SIZE}&offset={offset}",
+            headers=[*self._lookup_headers, *headers],
+            extensions=self._extensions,
+        )
+
+    def issue(
+        self,
+        identifier: Identifier,
+        program_id: int,
+        promotion_id: int,
+        idempotency_key: str,
+        headers: list[Header],
+    ) -> httpx.Request:
+        """Enrol the customer; the key is sent as an RFC 8941 string."""
+        query = _customer(identifier.name, identifier, self._source(identifier, ISSUE_SOURCES))
+        key = idempotency_key.replace("\\", "\\\\").replace('"', '\\"')
+        return httpx.Request(
+            "POST",
+            f"{self.issue_url}?{query}",
+            headers=[*self._post_headers, (self._config.idempotency_header, f'"{key}"'), *headers],
+            content=b'{"programId":%d,"promotionId":%d}' % (program_id, promotion_id),
+            extensions=self._extensions,
+        )
+
+    def token(self, credentials: OAuth, headers: list[Header]) -> httpx.Request:
+        """Ask for a token."""
+        return httpx.Request(
+            "POST",
+            self.token_url,
+            headers=[*self._post_headers, *headers],
+            json={"key": credentials.client_key, "secret": credentials.client_secret},
+            extensions=self._extensions,
+        )
+
+    def _source(self, identifier: Identifier, allowed: frozenset[str]) -> str:
+        return identifier.source if identifier.source in allowed else self._config.default_source
+
+
+def _customer(name: str, identifier: Identifier, source: str) -> str:
+    return f"identifierName={name}&identifierValue={quote_plus(identifier.value)}&source={source}"
+
+
+def _data_scope(config: CapillaryConfig) -> list[Header]:
+    headers: list[Header] = []
+    if config.data_scope:
+        headers.append(("DATA-SCOPE", config.data_scope))
+    if config.data_scope_orgs:
+        headers.append(("DATA-SCOPE-ORG", ",".join(map(str, config.data_scope_orgs))))
+    return headers

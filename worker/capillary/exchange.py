@@ -1,0 +1,135 @@
+"""One request with credentials, span and metrics around it."""
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
+
+from worker.capillary.auth import Authenticator, Header
+from worker.capillary.observer import Endpoint, RequestObserver
+from worker.capillary.transport import Transport
+from worker.capillary.verdict import Answer, Reply, result_of
+from worker.domain.answers import Doubtful, Fault, Misconfigured, Refused, Throttled, Unsent
+from worker.telemetry import names
+
+A = TypeVar("A", bound=Answer)
+
+Build = Callable[[list[Header]], httpx.Request]
+"""Makes the request with these headers added: credentials and trace context."""
+
+
+class Exchange:
+    """Sends requests and has their replies judged, each under a client span; tells the observer of each."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        observer: RequestObserver,
+        tracer: Tracer,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._transport = transport
+        self._observer = observer
+        self._tracer = tracer
+        self._timer = timer
+
+    async def authenticated(
+        self,
+        target: "Target",
+        auth: Authenticator,
+        build: Build,
+        judge: Callable[[Reply], A],
+        resend_count: int,
+    ) -> A | Fault:
+        """Send with credentials. A 401 did nothing: repeat it once where the credentials can be renewed."""
+        replies: list[int] = []
+
+        def noting(reply: Reply) -> A:
+            replies.append(reply.status)
+            return judge(reply)
+
+        header = await auth.header()
+        if not isinstance(header, tuple):
+            return header
+        answer = await self.once(target, build, noting, resend_count, header)
+        if replies != [HTTPStatus.UNAUTHORIZED] or not auth.rejected(header):
+            return answer
+        header = await auth.header()
+        if not isinstance(header, tuple):
+            return header
+        return await self.once(target, build, judge, resend_count + 1, header)
+
+    async def once(
+        self,
+        target: "Target",
+        build: Build,
+        judge: Callable[[Reply], A],
+        resend_count: int = 0,
+        credentials: Header | None = None,
+    ) -> A | Unsent | Doubtful:
+        """Send it once. The span holds no query, the propagated context no baggage: it leaves the house."""
+        started = self._timer()
+        result = "cancelled"
+        span = self._tracer.start_span(target.method, kind=SpanKind.CLIENT, attributes=target.attributes)
+        try:
+            if resend_count and span.is_recording():
+                span.set_attribute(names.HTTP_REQUEST_RESEND_COUNT, resend_count)
+            headers = _trace_context(span)
+            if credentials:
+                headers.append(credentials)
+            reply = await self._transport.send(build(headers))
+            answer = judge(reply) if isinstance(reply, Reply) else reply
+            result = result_of(answer)
+            if span.is_recording():
+                _describe(span, reply, answer, result)
+            return answer
+        finally:
+            if result == "cancelled" and span.is_recording():
+                span.set_attribute(names.ERROR_TYPE, result)
+                span.set_status(StatusCode.ERROR)
+            span.end()
+            if result != "cancelled":
+                self._observer.request_finished(target.endpoint, result, self._timer() - started)
+
+
+class Target:
+    """An endpoint's method and its attributes, the same for each of its spans."""
+
+    __slots__ = ("attributes", "endpoint", "method")
+
+    def __init__(self, endpoint: Endpoint, method: str, url: str) -> None:
+        self.endpoint = endpoint
+        self.method = method
+        parts = urlsplit(url)
+        self.attributes: dict[str, str | int] = {
+            names.HTTP_REQUEST_METHOD: method,
+            names.SERVER_ADDRESS: parts.hostname or "",
+            names.SERVER_PORT: parts.port or (443 if parts.scheme == "https" else 80),
+            names.URL_FULL: url,
+        }
+
+
+def _trace_context(span: Span) -> list[Header]:
+    if not span.get_span_context().is_valid:
+        return []
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier, context=trace.set_span_in_context(span, Context()))
+    return list(carrier.items())
+
+
+def _describe(span: Span, reply: Reply | Unsent | Doubtful, answer: Answer, result: str) -> None:
+    error_type = result
+    if isinstance(reply, Reply):
+        span.set_attribute(names.HTTP_RESPONSE_STATUS_CODE, reply.status)
+        if reply.status >= HTTPStatus.BAD_REQUEST:
+            error_type = str(reply.status)
+    if isinstance(answer, Unsent | Doubtful | Throttled | Misconfigured | Refused):
+        span.set_attribute(names.ERROR_TYPE, error_type)
+        detail = answer.detail if isinstance(answer, Unsent | Doubtful | Misconfigured) else result
+        span.set_status(StatusCode.ERROR, detail)

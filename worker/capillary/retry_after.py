@@ -1,0 +1,40 @@
+"""How long a 429 asks to wait."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+LONGEST_SECONDS = 3600.0
+_RATE_LIMIT_RESET = re.compile(r"\b(?:t|reset)\s*=\s*(\d{1,9})\b")
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return the seconds that the server asks to wait, at most an hour; None where it does not say.
+
+    `Retry-After` (RFC 9110, 10.2.3: seconds or a date), else the draft `RateLimit` header in either of its
+    forms or `RateLimit-Reset`. What cannot be read is as if absent. `headers` looks names up in any case.
+    """
+    stated = _seconds(headers.get("retry-after", ""), now)
+    if stated is not None:
+        return min(stated, LONGEST_SECONDS)
+    drafts = (
+        match[1] if (match := _RATE_LIMIT_RESET.search(headers.get("ratelimit", ""))) else "",
+        headers.get("ratelimit-reset", ""),
+    )
+    # Some servers put an epoch there: what is longer than the longest wait is no wait.
+    waits = (float(text) for text in drafts if re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII))
+    return next((wait for wait in waits if wait <= LONGEST_SECONDS), None)
+
+
+def _seconds(text: str, now: datetime) -> float | None:
+    text = text.strip()
+    if re.fullmatch(r"\d{1,12}", text, re.ASCII):
+        return float(text)
+    try:
+        when = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - now).total_seconds())

@@ -1,0 +1,25 @@
+"""What the commands that have settings share."""
+
+import os
+from typing import TypeVar
+
+import click
+
+from worker.settings import KafkaSettings, SettingsError, load_settings
+
+S = TypeVar("S", bound=KafkaSettings)
+
+
+def settings_or_exit(model: type[S]) -> S:
+    """Return the settings of this process; with bad ones, say each fault in a line and exit with 2."""
+    try:
+        return load_settings(os.environ, model)
+    except SettingsError as error:
+        raise refused(error) from None
+
+
+def refused(error: SettingsError) -> SystemExit:
+    """Say each fault in a line; return the exit for it."""
+    for fault in error.faults:
+        click.echo(f"enrolment-worker: {fault}", err=True)
+    return SystemExit(2)

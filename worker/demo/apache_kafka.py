@@ -1,0 +1,247 @@
+"""Apache Kafka itself: one node, broker and controller, as a Java process on loopback ports."""
+
+import base64
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from worker.demo.errors import BrokerFailed
+from worker.demo.java import Java
+from worker.demo.ports import HOST, free_ports
+from worker.demo.processes import ChildProcess, Household
+from worker.demo.readiness import wait_until_ready
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SCRAM_MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+
+_PORT_ATTEMPTS = 3
+# Quick to start and small: a compiler tier less, the simplest collector, a heap for a few hundred partitions.
+_JVM_OPTIONS = (
+    "-Xms64m",
+    "-Xmx256m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Xshare:auto",
+    "-Djava.awt.headless=true",
+)
+_SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "num.partitions": "1",
+    # Every internal topic on the one node there is, and small.
+    "default.replication.factor": "1",
+    "min.insync.replicas": "1",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "2",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    # A group is complete at once, and a killed member is missed within seconds.
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    # After a kill the controller takes the broker back once the old session has ended (9 s by default).
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "background.threads": "2",
+    "num.recovery.threads.per.data.dir": "1",
+    # The cleaner's default buffer is half of the heap.
+    "log.cleaner.threads": "1",
+    "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),
+    "log.index.size.max.bytes": str(1024 * 1024),
+}
+# Warnings and errors, but for the node's impatience with itself while it starts; a storm of them is thinned
+# out to 20 a second.
+_LOG_CONFIGURATION = """\
+<Configuration status="error" shutdownHook="disable">
+  <Appenders>
+    <Console name="out">
+      <PatternLayout pattern="%d{HH:mm:ss.SSS} %-5p %m (%c{1})%n%rEx{8}"/>
+      <BurstFilter level="FATAL" rate="20" maxBurst="1000"/>
+    </Console>
+  </Appenders>
+  <Loggers>
+    <Root level="warn"><AppenderRef ref="out"/></Root>
+    <Logger name="kafka.server.KafkaRaftServer" level="info"/>
+    <Logger name="org.apache.kafka.clients.NetworkClient" level="error"/>
+  </Loggers>
+</Configuration>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSecurity:
+    """Listeners beside the plain one: SASL_PLAINTEXT always, SSL and SASL_SSL where there is a certificate.
+
+    `users` (name to password) can log in with PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512. `certificate` is a PEM
+    file with the private key (PKCS#8) and the certificate chain of 127.0.0.1, `authority` the PEM file of the
+    CA that client certificates are checked against; SSL asks for one as `client_certificates` says, SASL_SSL
+    never.
+    """
+
+    users: Mapping[str, str]
+    certificate: Path | None = None
+    authority: Path | None = None
+    client_certificates: Literal["required", "requested", "none"] = "requested"
+
+    def protocols(self) -> tuple[SecurityProtocol, ...]:
+        """Return the protocols of the additional listeners."""
+        return ("SASL_PLAINTEXT", "SSL", "SASL_SSL") if self.certificate else ("SASL_PLAINTEXT",)
+
+    def settings(self) -> dict[str, str]:
+        """Return the broker's settings for them."""
+        accounts = " ".join(f'user_{name}="{_quoted(password)}"' for name, password in self.users.items())
+        plain = f"org.apache.kafka.common.security.plain.PlainLoginModule required {accounts};"
+        scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        settings = {"sasl.enabled.mechanisms": ",".join(("PLAIN", *SCRAM_MECHANISMS))}
+        for listener in ("sasl_plaintext", "sasl_ssl") if self.certificate else ("sasl_plaintext",):
+            settings[f"listener.name.{listener}.plain.sasl.jaas.config"] = plain
+            for mechanism in SCRAM_MECHANISMS:
+                settings[f"listener.name.{listener}.{mechanism.lower()}.sasl.jaas.config"] = scram
+        if self.certificate:
+            settings |= {
+                "ssl.keystore.type": "PEM",
+                "ssl.keystore.location": str(self.certificate),
+                "listener.name.ssl.ssl.client.auth": self.client_certificates,
+                "listener.name.sasl_ssl.ssl.client.auth": "none",
+            }
+        if self.authority:
+            settings |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(self.authority)}
+        return settings
+
+
+class ApacheKafka:
+    """A node in a household. From its first `start` on, ports and data outlast `stop` and `kill`."""
+
+    def __init__(
+        self, household: Household, java: Java, jars: tuple[Path, ...], security: BrokerSecurity | None = None
+    ) -> None:
+        self._household = household
+        self._java = java
+        self._class_path = ":".join(map(str, jars))
+        self._security = security
+        self._folder = household.folder / "kafka"
+        self._process: ChildProcess | None = None
+        self._cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        self.listeners: dict[SecurityProtocol, str] = {}
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """`host:port` of the plain listener."""
+        return self.listeners["PLAINTEXT"]
+
+    def start(self, timeout: float) -> None:
+        """Start it and block until it serves, at most `timeout` seconds; raises `BrokerFailed`."""
+        if self.listeners:
+            self._launch(timeout)
+            return
+        for attempt in range(_PORT_ATTEMPTS):
+            self._prepare(timeout)
+            try:
+                self._launch(timeout)
+                return
+            except BrokerFailed as failure:
+                port_was_taken = "Address already in use" in str(failure)
+                if not port_was_taken or attempt == _PORT_ATTEMPTS - 1:
+                    raise
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        if self._process:
+            self._process.kill()
+
+    def stop(self) -> None:
+        """Let it close its files and end."""
+        if self._process:
+            self._process.stop(grace=20.0)
+
+    def log_tail(self, lines: int = 40) -> str:
+        """Return the last lines of its log: its start, warnings and errors."""
+        return self._process.log_tail(lines) if self._process else ""
+
+    def _prepare(self, timeout: float) -> None:
+        """Choose ports, write the configuration and format the data folder."""
+        protocols: tuple[SecurityProtocol, ...] = ("PLAINTEXT",)
+        if self._security:
+            protocols += self._security.protocols()
+        controller, *ports = free_ports(len(protocols) + 1)
+        self.listeners = {protocol: f"{HOST}:{port}" for protocol, port in zip(protocols, ports, strict=True)}
+        settings = _SETTINGS | {
+            "listeners": ",".join(
+                [f"CONTROLLER://{HOST}:{controller}", *(f"{p}://{a}" for p, a in self.listeners.items())]
+            ),
+            "advertised.listeners": ",".join(f"{p}://{a}" for p, a in self.listeners.items()),
+            "listener.security.protocol.map": ",".join(
+                ["CONTROLLER:PLAINTEXT", *(f"{p}:{p}" for p in self.listeners)]
+            ),
+            "controller.quorum.voters": f"1@{HOST}:{controller}",
+            "log.dirs": str(self._folder / "data"),
+        }
+        if self._security:
+            settings |= self._security.settings()
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        (self._folder / "log4j2.xml").write_text(_LOG_CONFIGURATION)
+        (self._folder / "server.properties").write_text(
+            "".join(f"{name}={_escaped(value)}\n" for name, value in settings.items())
+        )
+        users = self._security.users if self._security else {}
+        credentials = [
+            f"--add-scram={mechanism}=[name={name},password={password}]"
+            for mechanism in SCRAM_MECHANISMS
+            for name, password in users.items()
+        ]
+        format_ = self._java_process(
+            "kafka-format",
+            "kafka.tools.StorageTool",
+            "format",
+            "--ignore-formatted",
+            f"--cluster-id={self._cluster_id}",
+            f"--config={self._folder / 'server.properties'}",
+            *credentials,
+        )
+        if format_.wait(timeout) != 0:
+            raise BrokerFailed(f"Apache Kafka's data folder cannot be formatted\n{format_.log_tail()}")
+
+    def _launch(self, timeout: float) -> None:
+        process = self._java_process("kafka", "kafka.Kafka", self._folder / "server.properties")
+        self._process = process
+        if not wait_until_ready(
+            self.bootstrap_servers, timeout, lambda: process.poll() is not None, self._cluster_id
+        ):
+            status = process.poll()
+            process.kill()
+            what = (
+                f"did not serve within {timeout:.0f} s" if status is None else f"ended with status {status}"
+            )
+            raise BrokerFailed(f"Apache Kafka {what}\n{process.log_tail()}")
+
+    def _java_process(self, name: str, main_class: str, *arguments: str | Path) -> ChildProcess:
+        return self._household.start(
+            name,
+            [
+                self._java.path,
+                *_JVM_OPTIONS,
+                f"-Dlog4j2.configurationFile={self._folder / 'log4j2.xml'}",
+                "-cp",
+                self._class_path,
+                main_class,
+                *arguments,
+            ],
+        )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\")
+
+
+def _quoted(text: str) -> str:
+    return _escaped(text).replace('"', '\\"')

@@ -1,0 +1,1 @@
+"""Pure decisions: no clock, no I/O, no framework. Everything here is a value or a function of values."""

@@ -1,0 +1,148 @@
+"""Which promotions an event leads to an enrolment into, and why the others not."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from worker.domain.identity import Reenrol, idempotency_key, organisation
+from worker.domain.promotions import (
+    ENROL_AND_ISSUE,
+    CustomerPromotions,
+    Promotion,
+    Restriction,
+    TimelineEntry,
+)
+
+
+class LimitReason(StrEnum):
+    """Which limit stands behind a promotion that cannot be issued any more."""
+
+    CUSTOMER_LIMIT = "CUSTOMER_LIMIT"
+    PROMOTION_LIMIT = "PROMOTION_LIMIT"
+    CONFIGURATION_OR_LIMIT = "CONFIGURATION_OR_LIMIT"
+
+
+_LIMIT_REASONS = {"CUSTOMER": LimitReason.CUSTOMER_LIMIT, "PROMOTION": LimitReason.PROMOTION_LIMIT}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator allows: empty sets of ids mean all."""
+
+    org_id: int | None = None
+    program_ids: frozenset[int] = frozenset()
+    promotion_ids: frozenset[int] = frozenset()
+    excluded_promotion_ids: frozenset[int] = frozenset()
+    reenrol: Reenrol = Reenrol.ONCE
+
+
+@dataclass(frozen=True, slots=True)
+class Enrol:
+    """Ask for this enrolment, under this key."""
+
+    promotion: Promotion
+    org_id: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Already:
+    """The timeline shows an enrolment that the policy does not repeat."""
+
+    promotion: Promotion
+    org_id: int
+    enrolment: TimelineEntry
+
+
+@dataclass(frozen=True, slots=True)
+class UsedUp:
+    """The promotion's own figures leave no room: no request is spent on it."""
+
+    promotion: Promotion
+    org_id: int
+    reason: LimitReason
+    restriction: Restriction
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A promotion of an organisation that the credentials are not for (v2.1)."""
+
+    promotion: Promotion
+    org_id: int
+
+
+Step = Enrol | Already | UsedUp | Foreign
+
+
+def plan(
+    customer: CustomerPromotions, policy: Policy, *, event_id: str, event_org: int | None, now: datetime
+) -> tuple[Step, ...]:
+    """Return a step for each promotion that is ours to act on, in the lookup's order."""
+    return tuple(
+        _step(promotion, customer.customer_id, policy, (event_id, event_org), now)
+        for promotion in customer.promotions
+        if _eligible(promotion, policy, now)
+    )
+
+
+def exhausted_limit(promotion: Promotion | None) -> tuple[LimitReason, Restriction | None]:
+    """Tell which limit stopped an enrolment, by what a reading of the promotion shows.
+
+    The first issual restriction of the customer or the promotion that is used up names it. Without one,
+    or without the promotion, the API's own words hold (page "Enrol a Customer"): configuration or limit.
+    """
+    for restriction in promotion.issual_restrictions if promotion else ():
+        reason = _LIMIT_REASONS.get(restriction.limit_on.upper())
+        if reason is not None and restriction.used_up:
+            return reason, restriction
+    return LimitReason.CONFIGURATION_OR_LIMIT, None
+
+
+def _eligible(promotion: Promotion, policy: Policy, now: datetime) -> bool:
+    return (
+        promotion.offer_type == ENROL_AND_ISSUE
+        and promotion.active
+        and (promotion.starts_at is None or promotion.starts_at <= now)
+        and (promotion.ends_at is None or now <= promotion.ends_at)
+        and (not policy.program_ids or promotion.program_id in policy.program_ids)
+        and (not policy.promotion_ids or promotion.promotion_id in policy.promotion_ids)
+        and promotion.promotion_id not in policy.excluded_promotion_ids
+    )
+
+
+def _step(
+    promotion: Promotion, customer_id: int, policy: Policy, event: tuple[str, int | None], now: datetime
+) -> Step:
+    event_id, event_org = event
+    org_id = organisation(promotion.org_id, policy.org_id, event_org)
+    if promotion.org_id is not None and policy.org_id is not None and promotion.org_id != policy.org_id:
+        return Foreign(promotion, org_id)
+    standing = _standing_enrolment(promotion, policy.reenrol, now)
+    if standing is not None:
+        return Already(promotion, org_id, standing)
+    reason, restriction = exhausted_limit(promotion)
+    if restriction is not None:
+        return UsedUp(promotion, org_id, reason, restriction)
+    key = idempotency_key(
+        org_id=org_id,
+        customer_id=customer_id,
+        program_id=promotion.program_id,
+        promotion_id=promotion.promotion_id,
+        reenrol=policy.reenrol,
+        event_id=event_id,
+        timeline_entries=len(promotion.timeline or ()),
+    )
+    return Enrol(promotion, org_id, key)
+
+
+def _standing_enrolment(promotion: Promotion, reenrol: Reenrol, now: datetime) -> TimelineEntry | None:
+    """Return the enrolment that forbids another: any one, an unexpired one, or none, by the policy."""
+    entries = promotion.timeline or ()
+    match reenrol:
+        case Reenrol.ONCE:
+            return entries[-1] if entries else None
+        case Reenrol.AFTER_EXPIRY:
+            return next((e for e in entries if e.expires_at is None or e.expires_at > now), None)
+        case Reenrol.EVERY_EVENT:
+            return None

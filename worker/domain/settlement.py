@@ -1,0 +1,210 @@
+"""What becomes of an event or of one promotion of it: the closed union behind the outcome records."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from worker.domain.answers import (
+    CustomerNotFound,
+    Doubtful,
+    Issued,
+    Misconfigured,
+    Notice,
+    NotIssued,
+    Refused,
+    Throttled,
+    Unsent,
+)
+from worker.domain.plan import Already, Enrol, Foreign, LimitReason, UsedUp
+from worker.domain.promotions import Promotion, Restriction
+
+LIMIT_WARNING: Final = 8890
+"""Not issued "due to config issues or customer exhausted limits" (page "Enrol a Customer")."""
+
+
+class PassedOver(StrEnum):
+    """Why no promotion was looked for, or looked for in vain; None stands for a lookup that left nothing."""
+
+    EVENT_TOO_OLD = "EVENT_TOO_OLD"
+    CATALOGUE = "CATALOGUE"
+
+
+class RejectionReason(StrEnum):
+    """Why a rejection has no error code of the API to name."""
+
+    OTHER_ORGANISATION = "OTHER_ORGANISATION"
+    NOT_ISSUED = "NOT_ISSUED"
+
+
+class Unsettled(StrEnum):
+    """Why a promotion, or a whole event, could not be settled; the dead letter's reason."""
+
+    RETRIES_EXHAUSTED = "retries_exhausted"
+    IN_DOUBT = "in_doubt"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The promotion that a settlement is about, and whose it is."""
+
+    promotion_id: int
+    program_id: int
+    name: str
+    org_id: int
+
+    @classmethod
+    def of(cls, promotion: Promotion, org_id: int) -> "Subject":
+        """Name the promotion without what the lookup said of its state."""
+        return cls(promotion.promotion_id, promotion.program_id, promotion.name, org_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The API answered with a side effect."""
+
+    subject: Subject
+    key: str
+    attempts: int
+    issual_id: int | None
+    warnings: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyEnrolled:
+    """There is an enrolment that the policy does not repeat."""
+
+    subject: Subject
+    enrolment_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitExhausted:
+    """8890 (then with key, attempts and warnings), or a restriction that was seen to be used up."""
+
+    subject: Subject
+    reason: LimitReason
+    restriction: Restriction | None
+    key: str | None = None
+    attempts: int | None = None
+    warnings: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NothingAvailable:
+    """There is nothing to enrol into."""
+
+    reason: PassedOver | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCustomer:
+    """8015, from the lookup (no subject) or from the issue."""
+
+    errors: tuple[Notice, ...]
+    attempts: int
+    subject: Subject | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A final error, from the lookup (no subject) or for one promotion."""
+
+    errors: tuple[Notice, ...]
+    attempts: int | None = None
+    subject: Subject | None = None
+    key: str | None = None
+    reason: RejectionReason | None = None
+    warnings: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WouldEnrol:
+    """A dry run stops here."""
+
+    subject: Subject
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutAside:
+    """Not settled, and not to be settled here: the event goes to the dead-letter topic."""
+
+    reason: Unsettled
+    message: str
+    attempts: int
+    subject: Subject | None = None
+    key: str | None = None
+
+
+Settlement = (
+    Enrolled
+    | AlreadyEnrolled
+    | LimitExhausted
+    | NothingAvailable
+    | UnknownCustomer
+    | Rejected
+    | WouldEnrol
+    | PutAside
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUnexplained:
+    """8890: before it is settled, the customer's promotions are read once more to name the limit."""
+
+    settlement: LimitExhausted
+
+    def explained(self, reason: LimitReason, restriction: Restriction | None) -> LimitExhausted:
+        """Settle it with what that reading shows."""
+        return replace(self.settlement, reason=reason, restriction=restriction)
+
+
+def settle_unasked(step: Already | UsedUp | Foreign) -> Settlement:
+    """Settle a promotion that the plan spends no request on."""
+    subject = Subject.of(step.promotion, step.org_id)
+    match step:
+        case Already():
+            return AlreadyEnrolled(subject, step.enrolment.enrolment_id)
+        case UsedUp():
+            return LimitExhausted(subject, step.reason, step.restriction)
+        case Foreign():
+            return Rejected((), subject=subject, reason=RejectionReason.OTHER_ORGANISATION)
+
+
+def settle_issue(  # noqa: PLR0911 - one for each kind of answer
+    step: Enrol,
+    answer: Issued | NotIssued | CustomerNotFound | Refused | Unsent | Doubtful | Throttled | Misconfigured,
+    attempts: int,
+) -> Settlement | LimitUnexplained:
+    """Settle a promotion by the last answer to its request.
+
+    A warning other than 8890 without a side effect is not documented: nothing was issued, so it is final
+    and rejected, with the warning kept. A doubtful answer is never followed by a second request from here.
+    """
+    subject = Subject.of(step.promotion, step.org_id)
+    match answer:
+        case Issued():
+            return Enrolled(subject, step.key, attempts, answer.issual_id, answer.warnings)
+        case NotIssued() if any(warning.code == LIMIT_WARNING for warning in answer.warnings):
+            return LimitUnexplained(
+                LimitExhausted(
+                    subject, LimitReason.CONFIGURATION_OR_LIMIT, None, step.key, attempts, answer.warnings
+                )
+            )
+        case NotIssued():
+            return Rejected(
+                (), attempts, subject, step.key, RejectionReason.NOT_ISSUED, warnings=answer.warnings
+            )
+        case CustomerNotFound():
+            return UnknownCustomer(answer.errors, attempts, subject, step.key)
+        case Refused():
+            return Rejected(answer.errors, attempts, subject, step.key)
+        case Doubtful():
+            return PutAside(Unsettled.IN_DOUBT, f"issue: {answer.kind}", attempts, subject, step.key)
+        case Unsent():
+            return PutAside(Unsettled.RETRIES_EXHAUSTED, f"issue: {answer.kind}", attempts, subject, step.key)
+        case Throttled():
+            return PutAside(Unsettled.RETRIES_EXHAUSTED, "issue: throttled", attempts, subject, step.key)
+        case Misconfigured():
+            return PutAside(Unsettled.RETRIES_EXHAUSTED, "issue: misconfigured", attempts, subject, step.key)

@@ -1,0 +1,126 @@
+"""Whether a record leads to a lookup, and under which name: decided before anyone is asked anything."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from topics.activity import Activity, Malformed, Tombstone, read_activity
+from topics.dead_letter import DeadLetterReason
+from topics.record import Record
+from worker.domain.identity import customer_reference
+from worker.domain.plan import Policy
+from worker.domain.promotions import Identifier, IdentifierName
+from worker.outcomes import Origin
+
+EVERY_EVENT: Final = "*"
+
+_NAMES: Final = {
+    "customerId": IdentifierName.CUSTOMER_ID,
+    "externalId": IdentifierName.EXTERNAL_ID,
+    "mobile": IdentifierName.MOBILE,
+    "email": IdentifierName.EMAIL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator decided about events: which lead to a lookup, and what may be enrolled into."""
+
+    policy: Policy = field(default_factory=Policy)
+    triggers: frozenset[str] = frozenset({"transactionAdded", "customerAdded"})
+    max_event_age: timedelta | None = None
+    pii_key: bytes | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PassOver:
+    """Nothing to do and nothing to tell: a tombstone, or an event that is no trigger."""
+
+    origin: Origin
+    event_name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutAway:
+    """Nothing can be done with the record. `message` names the field and the fault, never a value."""
+
+    origin: Origin
+    reason: DeadLetterReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TooOld:
+    """The event is older than the operator wants to act on."""
+
+    origin: Origin
+    event_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The event leads to a lookup of its customer."""
+
+    origin: Origin
+    event_name: str
+    identifier: Identifier
+
+
+Admission = PassOver | PutAway | TooOld | Admitted
+
+
+def admit(record: Record, rules: Rules, now: datetime) -> Admission:
+    """Decide what a record of the activity topic is good for. Any bytes lead to an answer."""
+    match read_activity(record):
+        case Tombstone():
+            return PassOver(Origin.of_record(record), "", "tombstone")
+        case Malformed(message):
+            return PutAway(Origin.of_record(record), DeadLetterReason.MALFORMED_EVENT, message)
+        case Activity() as activity:
+            return _admit_activity(record, activity, rules, now)
+
+
+def _admit_activity(record: Record, activity: Activity, rules: Rules, now: datetime) -> Admission:
+    origin = Origin.of_activity(record, activity)
+    if EVERY_EVENT not in rules.triggers and activity.event_name not in rules.triggers:
+        return PassOver(origin, activity.event_name, "passed_over")
+    ours = rules.policy.org_id
+    if ours is not None and activity.org_id not in (None, ours):
+        return PutAway(
+            origin,
+            DeadLetterReason.OTHER_ORGANISATION,
+            "orgId: not the organisation that ENROLMENT_ORG_ID names",
+        )
+    if ours is not None:
+        origin = replace(origin, org_id=ours)
+    identifier = strongest_identifier(activity)
+    if identifier is None:
+        return PutAway(
+            origin,
+            DeadLetterReason.NO_IDENTIFIER,
+            "customer: none of customerId, externalId, mobile, email is usable",
+        )
+    if rules.pii_key is not None and identifier.name is not IdentifierName.CUSTOMER_ID:
+        origin = replace(origin, customer_ref=customer_reference(identifier, rules.pii_key))
+    happened = activity.occurred_at or record.timestamp
+    if rules.max_event_age is not None and now - happened > rules.max_event_age:
+        return TooOld(origin, activity.event_name)
+    return Admitted(origin, activity.event_name, identifier)
+
+
+def strongest_identifier(activity: Activity) -> Identifier | None:
+    """Return the name to look the customer up by: customerId first, then externalId, mobile, email."""
+    for name, value, source in activity.customer.names:
+        return Identifier(_NAMES[name], value, source)
+    return None
+
+
+def lane_of(record: Record) -> bytes:
+    """Return what keeps a customer's records in order: their key, else the customer's strongest name."""
+    if record.key is not None:
+        return record.key
+    reading = read_activity(record)
+    identifier = strongest_identifier(reading) if isinstance(reading, Activity) else None
+    return f"{identifier.name}:{identifier.value}".encode() if identifier else str(record.position).encode()

@@ -1,0 +1,164 @@
+"""How a settlement is told: from the domain's value to the outcome record."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, assert_never
+
+from topics.activity import UNNAMED, Activity
+from topics.outcome import SEVERITY, ActivityReference, CodeAndMessage, Outcome, OutcomeName, RestrictionUsed
+from topics.record import Record
+from worker.domain.answers import Notice
+from worker.domain.identity import outcome_id
+from worker.domain.promotions import Restriction
+from worker.domain.settlement import (
+    AlreadyEnrolled,
+    Enrolled,
+    LimitExhausted,
+    NothingAvailable,
+    PutAside,
+    Rejected,
+    Settlement,
+    Subject,
+    UnknownCustomer,
+    WouldEnrol,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The event that outcomes answer, and what is known of its customer so far."""
+
+    activity: ActivityReference
+    org_id: int | None = None
+    customer_id: int | None = None
+    customer_ref: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of_record(cls, record: Record) -> "Origin":
+        """Stand for a record that could not be read."""
+        at = record.position
+        reference = ActivityReference(
+            event_id=record.header("ce_id") or str(at),
+            topic=at.topic,
+            partition=at.partition,
+            offset=at.offset,
+        )
+        return cls(reference)
+
+    @classmethod
+    def of_activity(cls, record: Record, activity: Activity) -> "Origin":
+        """Stand for an event, before its customer was looked up."""
+        at = record.position
+        reference = ActivityReference(
+            event_id=activity.event_id,
+            event_name=None if activity.event_name == UNNAMED else activity.event_name,
+            occurred_at=activity.occurred_at,
+            topic=at.topic,
+            partition=at.partition,
+            offset=at.offset,
+        )
+        return cls(reference, org_id=activity.org_id)
+
+    @property
+    def key(self) -> bytes:
+        """The outcome records' key: the customer as far as known, else the event."""
+        if self.customer_id is not None:
+            return str(self.customer_id).encode()
+        return (self.customer_ref or self.activity.event_id).encode()
+
+
+def tell(origin: Origin, settlement: Settlement, now: datetime) -> Outcome:
+    """Return the outcome record of a settlement; its id hangs on event, promotion and outcome alone."""
+    subject: Subject | None = None
+    match settlement:
+        case Enrolled():
+            name, subject = OutcomeName.ENROLLED, settlement.subject
+            more = _asked(settlement) | {
+                "issual_id": settlement.issual_id,
+                "warnings": _notices(settlement.warnings),
+            }
+        case AlreadyEnrolled():
+            name, subject = OutcomeName.ALREADY_ENROLLED, settlement.subject
+            more = {"enrollment_id": settlement.enrolment_id}
+        case LimitExhausted():
+            name, subject = OutcomeName.LIMIT_EXHAUSTED, settlement.subject
+            more = _asked(settlement) | {
+                "reason": settlement.reason.value,
+                "restriction": _restriction(settlement.restriction),
+                "warnings": _notices(settlement.warnings),
+            }
+        case NothingAvailable():
+            name = OutcomeName.NO_PROMOTION_AVAILABLE
+            more = {"reason": settlement.reason.value if settlement.reason else None}
+        case UnknownCustomer():
+            name, subject = OutcomeName.CUSTOMER_NOT_FOUND, settlement.subject
+            more = _asked(settlement) | {"errors": _notices(settlement.errors)}
+        case Rejected():
+            name, subject = OutcomeName.REJECTED, settlement.subject
+            more = _asked(settlement) | {
+                "reason": settlement.reason.value if settlement.reason else None,
+                "errors": _notices(settlement.errors),
+                "warnings": _notices(settlement.warnings),
+            }
+        case WouldEnrol():
+            name, subject = OutcomeName.WOULD_ENROL, settlement.subject
+            more = {"idempotency_key": settlement.key}
+        case PutAside():
+            name, subject = OutcomeName.DEAD_LETTERED, settlement.subject
+            more = _asked(settlement) | {"reason": settlement.reason.value}
+        case _:
+            assert_never(settlement)
+    return _outcome(origin, name, now, subject, more)
+
+
+def tell_dead_letter(origin: Origin, reason: str, attempts: int, now: datetime) -> Outcome:
+    """Return the outcome of a record that was put aside as a whole, for a fault of its own."""
+    return _outcome(origin, OutcomeName.DEAD_LETTERED, now, None, {"reason": reason, "attempts": attempts})
+
+
+def _outcome(
+    origin: Origin, name: OutcomeName, now: datetime, subject: Subject | None, more: dict[str, Any]
+) -> Outcome:
+    about: dict[str, Any] = {"org_id": origin.org_id}
+    if subject is not None:
+        about = {
+            "org_id": subject.org_id,
+            "program_id": subject.program_id,
+            "promotion_id": subject.promotion_id,
+            "promotion_name": subject.name,
+        }
+    return Outcome(
+        outcome_id=outcome_id(origin.activity.event_id, subject.promotion_id if subject else None, name),
+        outcome=name,
+        severity=SEVERITY[name],
+        customer_id=origin.customer_id,
+        customer_ref=origin.customer_ref,
+        activity=origin.activity,
+        occurred_at=now,
+        **about,
+        **more,
+    )
+
+
+def _asked(settlement: Enrolled | LimitExhausted | UnknownCustomer | Rejected | PutAside) -> dict[str, Any]:
+    return {"idempotency_key": settlement.key, "attempts": settlement.attempts}
+
+
+def _notices(notices: tuple[Notice, ...]) -> tuple[CodeAndMessage, ...] | None:
+    return tuple(CodeAndMessage(code=n.code, message=n.message) for n in notices) or None
+
+
+def _restriction(restriction: Restriction | None) -> RestrictionUsed | None:
+    if restriction is None or restriction.max_limit is None or restriction.usage is None:
+        return None
+    return RestrictionUsed(
+        kpi=restriction.kpi,
+        limit_on=restriction.limit_on,
+        max_limit=_number(restriction.max_limit),
+        current_customer_usage=_number(restriction.usage),
+    )
+
+
+def _number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)

@@ -1,0 +1,87 @@
+"""What the use case needs of the world. Adapters implement these; tests bring their own."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Protocol
+
+from topics.dead_letter import Failure
+from topics.outcome import Outcome
+from topics.record import Record
+from worker.domain.answers import Fault, IssueAnswer, LookupAnswer
+from worker.domain.promotions import Identifier
+
+Clock = Callable[[], datetime]
+"""The time now, aware, in UTC."""
+
+Sleep = Callable[[float], Awaitable[None]]
+"""Waits that many seconds; cancellable."""
+
+
+class PromotionsApi(Protocol):
+    """The Capillary API. One call is one attempt: it never raises for what the network or the server does."""
+
+    async def lookup(
+        self, identifier: Identifier, *, available_to_enrol: bool = True, resend_count: int = 0
+    ) -> LookupAnswer:
+        """Read all pages of the customer's enrol-and-issue promotions.
+
+        With `available_to_enrol` only those that the customer can still enrol into; without it all of
+        them, also those that a success has made vanish (reconciliation, the reason of an 8890).
+        Waits for a connection and for each page, at most the request time-out for each.
+        """
+        ...
+
+    async def issue(
+        self,
+        identifier: Identifier,
+        program_id: int,
+        promotion_id: int,
+        idempotency_key: str,
+        *,
+        resend_count: int = 0,
+    ) -> IssueAnswer:
+        """Enrol the customer into the promotion, once. `idempotency_key` comes unquoted."""
+        ...
+
+
+class Publisher(Protocol):
+    """Where results go. A call returns once Kafka has acknowledged the record (acks=all).
+
+    Both raise what the broker's refusal raises: nothing of the event may be committed then.
+    """
+
+    async def publish(self, key: bytes, outcome: Outcome) -> None:
+        """Write an outcome record."""
+        ...
+
+    async def put_aside(self, record: Record, failure: Failure) -> None:
+        """Write the record to the dead-letter topic as it came, with the failure in its headers."""
+        ...
+
+
+class Tracker(Protocol):
+    """Told of what happens, for metrics and logs; never told a name of a person."""
+
+    def activity(self, event_name: str, result: str) -> None:
+        """Count an event by what was done with it: enrolled on, passed over, put aside."""
+        ...
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Count an outcome that Kafka has acknowledged."""
+        ...
+
+    def waiting(self, endpoint: str, fault: Fault, attempt: int, seconds: float) -> None:
+        """Note that a call failed and is repeated after so many seconds."""
+        ...
+
+    def dead_letter(self, failure: Failure) -> None:
+        """Count a record that was put aside."""
+        ...
+
+    def fault(self, record: Record, error: Exception) -> None:
+        """Report a fault of the worker's own code while it handled the record."""
+        ...
+
+
+class PublishFailed(Exception):  # noqa: N818 - reads as what happened
+    """Kafka did not acknowledge a record: nothing of its event may be committed."""

@@ -1,0 +1,120 @@
+"""Looks at the topics of a cluster and creates missing ones. Never alters a topic."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+
+from topics.names import TopicSpec
+from worker.settings import ConnectionSettings
+from worker.stream.security import aiokafka_options
+
+_REQUEST_MS: Final = 10_000
+_WHOLE_SECONDS: Final = 20.0
+
+
+class KafkaFailed(Exception):  # noqa: N818 - reads as the sentence that it is
+    """Kafka cannot be reached, or refused; the message is one line, for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingTopic:
+    """A topic as the cluster has it. `config` is None where its settings may not be read."""
+
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str] | None
+
+
+class TopicAdmin:
+    """The topics of one cluster. Every call waits for Kafka, at most 20 seconds, and raises KafkaFailed."""
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self._options = aiokafka_options(settings)
+        self._servers = ", ".join(settings.kafka_bootstrap_servers)
+
+    async def existing(self, names: Iterable[str]) -> dict[str, ExistingTopic]:
+        """Return those of the topics that exist and that we may see."""
+        async with self._client() as client:
+            # All topics: asking for one by name may create it.
+            described = {topic["topic"]: topic["partitions"] for topic in await client.describe_topics()}
+            found = [name for name in names if name in described]
+            configs = await _configs(client, found) if found else {}
+        return {
+            name: ExistingTopic(
+                partitions=len(described[name]),
+                replication_factor=max((len(each["replicas"]) for each in described[name]), default=0),
+                config=configs.get(name),
+            )
+            for name in found
+        }
+
+    async def create(self, specs: Iterable[TopicSpec]) -> dict[str, str | None]:
+        """Create the topics; return for each why it could not be, None where it now exists."""
+        wanted = [
+            NewTopic(spec.name, spec.partitions, spec.replication_factor, topic_configs=spec.config)
+            for spec in specs
+        ]
+        async with self._client() as client:
+            answer = await client.create_topics(wanted, timeout_ms=_REQUEST_MS)
+        fine = (NoError.errno, TopicAlreadyExistsError.errno)
+        return {
+            name: None if code in fine else message or for_code(code).__name__
+            for name, code, message in answer.topic_errors
+        }
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        with _reasons() as reasons:
+            client = AIOKafkaAdminClient(request_timeout_ms=_REQUEST_MS, **self._options)
+            try:
+                async with asyncio.timeout(_WHOLE_SECONDS):
+                    await client.start()
+                    yield client
+            except (KafkaError, OSError) as error:
+                reason = reasons[-1] if reasons else str(error) or f"no answer in {_WHOLE_SECONDS:g} seconds"
+                raise KafkaFailed(f"Kafka at {self._servers} gave no answer: {reason}") from None
+            finally:
+                await client.close()
+
+
+async def _configs(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    return {
+        # Entries are (name, value, ...); what follows differs between versions of the protocol.
+        name: {entry[0]: entry[1] for entry in entries}
+        for answer in await client.describe_configs(asked)
+        for code, _, _, name, entries in answer.resources
+        if code == 0
+    }
+
+
+class _Reasons(logging.Handler):
+    def __init__(self, into: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._into = into
+
+    def emit(self, record: logging.LogRecord) -> None:
+        cause = record.args[-1] if isinstance(record.args, tuple) and record.args else None
+        reason = str(cause) if isinstance(cause, Exception) else record.getMessage()
+        self._into.append(" ".join(reason.split()))
+
+
+@contextmanager
+def _reasons() -> Iterator[list[str]]:
+    """Collect what aiokafka logs: why it cannot connect is told there, and not by its exception."""
+    logger, reasons = logging.getLogger("aiokafka"), list[str]()
+    handler, propagate = _Reasons(reasons), logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield reasons
+    finally:
+        logger.propagate = propagate
+        logger.removeHandler(handler)

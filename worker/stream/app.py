@@ -1,0 +1,125 @@
+"""The Faust application: one agent that hands each delivery to its lane."""
+
+from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from typing import Any, Final, cast
+
+import faust
+import structlog
+from faust.events import Event
+from faust.streams import Stream
+from faust.types import StreamT
+
+from topics.record import Position, Record
+from worker.settings import Settings
+from worker.stream import consumer
+from worker.stream.consumer import Consumer
+from worker.stream.lanes import Bounds, Lanes
+from worker.stream.publisher import LARGEST_REQUEST_BYTES
+from worker.stream.security import faust_credentials
+
+_WEEK_SECONDS: Final = 7 * 86_400.0
+_FINISH_GRACE_SECONDS: Final = 10.0
+"""What a rebalance may take beyond the drain: cancelled work unwinding, the last commit."""
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[Record], Awaitable[None]]
+
+
+class WorkerApp(faust.App):
+    """Faust's application with the lanes that its consumer commits by."""
+
+    lanes: Lanes
+    drain_seconds: float
+
+
+def build_app(settings: Settings) -> WorkerApp:
+    """Build the application; nothing connects before it is started."""
+    consumer.install()
+    app = WorkerApp(
+        settings.group_id,
+        broker=[f"{consumer.SCHEME}://{server}" for server in settings.kafka_bootstrap_servers],
+        broker_credentials=faust_credentials(settings),
+        datadir=settings.state_dir,
+        store="memory://",
+        consumer_auto_offset_reset=settings.auto_offset_reset,
+        broker_session_timeout=settings.kafka_session_timeout_seconds,
+        broker_heartbeat_interval=min(3.0, settings.kafka_session_timeout_seconds / 4),
+        broker_request_timeout=max(90.0, settings.kafka_session_timeout_seconds + 10),
+        # An event may wait out an outage of days; liveness is judged by progress, not by polls.
+        broker_max_poll_interval=_WEEK_SECONDS,
+        broker_max_poll_records=1000,
+        broker_rebalance_timeout=settings.drain_seconds + _FINISH_GRACE_SECONDS + 25.0,
+        broker_commit_interval=1.0,
+        stream_wait_empty=True,
+        producer_linger=0.005,
+        producer_request_timeout=60.0,
+        producer_max_request_size=LARGEST_REQUEST_BYTES,
+        processing_guarantee="at_least_once",
+        # Topics are made by `topics create`, with settings that Faust's declarations would not give them.
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        autodiscover=False,
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+    )
+    app.drain_seconds = settings.drain_seconds
+    return app
+
+
+def consume(app: WorkerApp, settings: Settings, handle: Handler, lane_of: Callable[[Record], bytes]) -> None:
+    """Let the application hand every activity record to the handler, in order per lane."""
+
+    async def crash(error: Exception) -> None:
+        log.error("giving up: an event could not be brought to its end", error=repr(error))
+        await app.crash(error)
+
+    app.lanes = Lanes(handle, lane_of, Bounds(in_flight=settings.max_in_flight), crash)
+    raw: dict[str, Any] = {
+        "key_type": bytes,
+        "value_type": bytes,
+        "key_serializer": "raw",
+        "value_serializer": "raw",
+    }
+    source = app.topic(settings.activity_topic, allow_empty=True, **raw)
+
+    @app.agent(source, name="activity")
+    async def activity(stream: StreamT[Any]) -> None:
+        async for event in cast("Stream[bytes]", stream).noack().events():
+            if _current(app, event):
+                await app.lanes.submit(_record(event), copy_context())
+
+
+def _current(app: WorkerApp, event: Event) -> bool:
+    """Whether the event was delivered under the assignment that holds now; others will come again."""
+    return bool(app.flow_control.is_active() and event.message.generation_id == app.consumer_generation_id)
+
+
+def _record(event: Event) -> Record:
+    message = event.message
+    return Record(
+        position=Position(message.topic, message.partition, message.offset),
+        timestamp_ms=round(message.timestamp * 1000),
+        key=message.key,
+        value=message.value,
+        headers=tuple(cast("list[tuple[str, bytes]]", message.headers or [])),
+    )
+
+
+def is_ready(app: WorkerApp) -> bool:
+    """Whether partitions are assigned and the tables, if any, are rebuilt."""
+    return bool(app.started and not app.should_stop and not app.rebalancing and app.tables.actives_ready)
+
+
+def lags(app: WorkerApp, topic: str) -> dict[int, int]:
+    """Return, for each assigned partition of the topic, how many records are not yet committed."""
+    if not is_ready(app):
+        return {}
+    found: dict[int, int] = {}
+    for tp in app.consumer.assignment():
+        if tp.topic == topic:
+            consumed = cast("Consumer", app.consumer).committed(tp)
+            found[tp.partition] = max(0, (app.consumer.highwater(tp) or 0) - consumed)
+    return found

@@ -1,0 +1,83 @@
+"""Faust's Kafka driver with its acknowledgement replaced: what is committed is the order book's watermark.
+
+Stock Faust 0.15.3 commits past events still in work when they finish out of order (upstream issue 606),
+stalls on gaps in offsets, and waits without bound on shutdown. Three methods of its Consumer are
+overridden here; the version is pinned, and tests/integration/test_stream.py fails if an upgrade changes them.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from faust.transport.drivers import TRANSPORTS
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+if TYPE_CHECKING:
+    from worker.stream.app import WorkerApp
+
+SCHEME: Final = "kafka"
+
+log = structlog.get_logger(__name__)
+
+
+class Consumer(driver.Consumer):
+    """Commits watermarks; drains the lanes when partitions are revoked and when the worker stops."""
+
+    app: "WorkerApp"
+
+    def _filter_tps_with_pending_acks(self, topics: Iterable[Any] | None = None) -> Iterator[TP]:
+        """Name the partitions that there is something to commit for."""
+        wanted = None if topics is None else set(topics)
+        for partition in self.app.lanes.watermarks:
+            tp = TP(*partition)
+            if wanted is None or tp in wanted or tp.topic in wanted:
+                yield tp
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Return the offset to commit, in place of Faust's reckoning with gaps."""
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        self._gap.pop(tp, None)
+        return self.app.lanes.watermarks.get((tp.topic, tp.partition))
+
+    def committed(self, tp: TP) -> int:
+        """Return the committed offset, 0 where the group has none yet."""
+        return self._committed_offset.get(tp) or 0
+
+    async def wait_empty(self) -> None:
+        """Drain within the time allowed, commit what finished, forget the rest.
+
+        Faust calls this on revoke, before it lets the group go on, and on stop, before producers close.
+        """
+        started = time.monotonic()
+        abandoned = await self.app.lanes.drain(self.app.drain_seconds)
+        self._unacked_messages.clear()
+        await self.commit_and_end_transactions()
+        log.info(
+            "drained",
+            seconds=round(time.monotonic() - started, 3),
+            abandoned=abandoned,
+            committed={f"{topic}-{n}": offset for (topic, n), offset in self.app.lanes.watermarks.items()},
+        )
+        self.app.lanes.forget()
+
+
+class Producer(driver.Producer):
+    """Sends with acks=all and without repeats of its own retries."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"enable_idempotence": True, "acks": "all"}
+
+
+class Transport(driver.Transport):
+    """The driver that `kafka://` stands for in this process."""
+
+    Consumer = Consumer
+    Producer = Producer
+
+
+def install() -> None:
+    """Make Faust use this transport for `kafka://`."""
+    TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"

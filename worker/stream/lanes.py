@@ -1,0 +1,171 @@
+"""Keyed lanes: one event at a time per key, many keys at once, within bounds; and how they are drained."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
+from dataclasses import dataclass, field
+from typing import Final
+
+from topics.record import Record
+from worker.stream.order_book import Entry, OrderBook
+
+Partition = tuple[str, int]
+"""Topic and partition number."""
+
+_CANCEL_GRACE_SECONDS: Final = 2.0
+"""How long cancelled work may take to unwind before it is left behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much may be on hand at once.
+
+    `in_flight` events are worked on; `waiting` more may queue behind their keys; at most `window`
+    offsets of a partition may lie between its watermark and its last delivery.
+    """
+
+    in_flight: int = 256
+    waiting: int = 1024
+    window: int = 20_000
+
+
+@dataclass(slots=True)
+class _Work:
+    record: Record = field(repr=False)
+    context: Context
+    entry: Entry
+    book: OrderBook
+
+
+class Lanes:
+    """Takes deliveries in partition order and hands them to the handler, lane by lane.
+
+    An event is finished when its handler returns. A handler that raises closes all lanes for good and is
+    reported to `on_crash`: the process is expected to end, and the event to come again.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Record], Awaitable[None]],
+        lane_of: Callable[[Record], bytes],
+        bounds: Bounds,
+        on_crash: Callable[[Exception], Awaitable[None]],
+    ) -> None:
+        self._handle = handle
+        self._lane_of = lane_of
+        self._bounds = bounds
+        self._on_crash = on_crash
+        self._books: dict[Partition, OrderBook] = {}
+        self._lanes: dict[bytes, deque[_Work]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(bounds.in_flight)
+        self._changed = asyncio.Event()
+        self._epoch = 0
+        self._open = True
+        self._crashed = False
+        self._on_hand = 0
+        self._in_flight = 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many events are being worked on now."""
+        return self._in_flight
+
+    @property
+    def watermarks(self) -> Mapping[Partition, int]:
+        """What may be committed, for each partition with anything finished under this assignment."""
+        return {tp: book.watermark for tp, book in self._books.items() if book.watermark is not None}
+
+    async def submit(self, record: Record, context: Context) -> bool:
+        """Queue a delivery behind those of its key; wait while the bounds are reached (back-pressure).
+
+        Returns False once a drain began: the record is not taken and will be delivered again.
+        """
+        epoch = self._epoch
+        partition = (record.position.topic, record.position.partition)
+        while self._open and self._epoch == epoch and not self._has_room(partition):
+            self._changed.clear()
+            await self._changed.wait()
+        if not self._open or self._epoch != epoch:
+            return False
+        book = self._books.setdefault(partition, OrderBook())
+        work = _Work(record, context, book.deliver(record.position.offset), book)
+        self._on_hand += 1
+        key = self._lane_of(record)
+        lane = self._lanes.get(key)
+        if lane is not None:
+            lane.append(work)
+            return True
+        self._lanes[key] = deque([work])
+        task = asyncio.create_task(self._run(key, epoch))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def drain(self, seconds: float) -> int:
+        """Finish what is being worked on, drop what only waits, cancel what is left after so many seconds.
+
+        Returns how many events were cancelled. The watermarks stay for a last commit; `forget` ends them.
+        """
+        self._close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        abandoned = self._in_flight
+        left = set(self._tasks)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_CANCEL_GRACE_SECONDS)
+        self._lanes.clear()
+        return abandoned
+
+    def forget(self) -> None:
+        """Begin anew, as after an assignment: nothing delivered, nothing to commit, open for deliveries."""
+        self._books.clear()
+        self._open = not self._crashed
+        self._changed.set()
+
+    def _close(self) -> None:
+        self._open = False
+        self._epoch += 1
+        self._changed.set()
+
+    def _has_room(self, partition: Partition) -> bool:
+        book = self._books.get(partition)
+        return self._on_hand < self._bounds.in_flight + self._bounds.waiting and (
+            book is None or len(book) < self._bounds.window
+        )
+
+    async def _run(self, key: bytes, epoch: int) -> None:
+        lane = self._lanes[key]
+        try:
+            while lane:
+                async with self._slots:
+                    if self._epoch != epoch:
+                        return
+                    await self._work(lane[0])
+                lane.popleft()
+                self._on_hand -= 1
+                self._changed.set()
+        except Exception as error:  # noqa: BLE001 - told to the owner, who ends the process
+            self._crashed = True
+            self._close()
+            await self._on_crash(error)
+        finally:
+            if self._lanes.get(key) is lane:
+                del self._lanes[key]
+            self._on_hand -= len(lane)
+            self._changed.set()
+
+    async def _work(self, work: _Work) -> None:
+        """Run the handler in the context of its delivery, where Faust finds the current event."""
+        self._in_flight += 1
+        try:
+            await asyncio.create_task(self._call(work.record), context=work.context)
+        finally:
+            self._in_flight -= 1
+        work.book.finish(work.entry)
+
+    async def _call(self, record: Record) -> None:
+        await self._handle(record)

@@ -1,0 +1,50 @@
+"""Which offsets of a partition were delivered, which are finished, and up to where a commit is safe."""
+
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Entry:
+    """One delivered offset of an order book."""
+
+    offset: int
+    finished: bool = False
+
+
+class OrderBook:
+    """The delivered offsets of one partition under one assignment, in delivery order.
+
+    Offsets rise, with gaps where the log has them (transaction markers, compaction). The watermark is
+    the offset after the longest finished prefix: committing it never passes unfinished work.
+    """
+
+    __slots__ = ("_entries", "_watermark")
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque()
+        self._watermark: int | None = None
+
+    def __len__(self) -> int:
+        """Return how many entries stand between the watermark and the last delivery."""
+        return len(self._entries)
+
+    @property
+    def watermark(self) -> int | None:
+        """The offset to commit, None before anything is finished."""
+        return self._watermark
+
+    def deliver(self, offset: int) -> Entry:
+        """Append an offset, larger than all before it; return the entry to finish later."""
+        if self._entries and offset <= self._entries[-1].offset:
+            message = f"offset {offset} delivered after {self._entries[-1].offset}"
+            raise ValueError(message)
+        entry = Entry(offset)
+        self._entries.append(entry)
+        return entry
+
+    def finish(self, entry: Entry) -> None:
+        """Mark the entry and move the watermark over what is now a finished prefix."""
+        entry.finished = True
+        while self._entries and self._entries[0].finished:
+            self._watermark = self._entries.popleft().offset + 1

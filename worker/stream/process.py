@@ -1,0 +1,51 @@
+"""The worker as a process: its event loop, its services, its exit status."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+import uvloop
+from mode import Service
+
+from worker.stream.app import WorkerApp
+
+
+class Closing(Service):
+    """Closes something of ours once the application, started after it, has stopped."""
+
+    def __init__(self, close: Callable[[], Awaitable[None]], **kwargs: Any) -> None:  # noqa: ANN401 - mode's own
+        self._close = close
+        super().__init__(**kwargs)
+
+    async def on_stop(self) -> None:
+        """Close it."""
+        await self._close()
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return the loop that everything of the process runs on, made current."""
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop
+
+
+def serve(app: WorkerApp, loop: asyncio.AbstractEventLoop, *services: Service) -> int:
+    """Run until SIGTERM or SIGINT (returns 0 after the drain) or until the application gives up (returns 1).
+
+    Services start before the application and stop after it.
+    """
+    worker = faust.Worker(
+        app,
+        *services,
+        loop=loop,
+        loglevel=None,
+        override_logging=False,
+        redirect_stdouts=False,
+        quiet=True,
+    )
+    worker.spinner = None
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as stopped:
+        return 0 if stopped.code in (0, None) else 1

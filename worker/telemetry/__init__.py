@@ -1,0 +1,1 @@
+"""Metrics, spans and logs: every name of them is declared here."""

@@ -1,0 +1,76 @@
+"""Log lines: one a record, as JSON or for a console, whoever writes them (the worker, Faust, aiokafka).
+
+Lines never hold an identifier of a customer. Libraries that would write some, in addresses or in dumps
+of requests, are held above the level at which they do, whatever level is asked for.
+"""
+
+import logging
+import sys
+from typing import Final, Literal, TextIO
+
+import structlog
+from structlog.typing import Processor
+
+_FLOORS: Final = {
+    "httpx": logging.WARNING,  # INFO has every URL
+    "httpcore": logging.WARNING,
+    "aiohttp.access": logging.WARNING,  # each probe of /live
+    "aiokafka": logging.WARNING,  # DEBUG dumps requests with their records
+    "faust": logging.INFO,  # DEBUG shows records
+    "mode": logging.INFO,
+}
+
+
+def configure_logging(level: str, layout: Literal["json", "console"], stream: TextIO | None = None) -> None:
+    """Send every record of this process to `stream`, standard error unless given; the last call counts.
+
+    JSON lines have `time` (RFC 3339, UTC), `level`, `logger`, `message`, the fields that the caller gave,
+    and `exception`, a traceback without the values of variables.
+    """
+    common: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *common,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    out = sys.stderr if stream is None else stream
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=common,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *(_json() if layout == "json" else _console(colours=out.isatty())),
+            ],
+        )
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    for name, floor in _FLOORS.items():
+        logging.getLogger(name).setLevel(max(floor, logging.root.level))
+
+
+def _json() -> list[Processor]:
+    return [
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("message"),
+        structlog.processors.JSONRenderer(),
+    ]
+
+
+def _console(*, colours: bool) -> list[Processor]:
+    # The default formatter of exceptions shows the values of local variables.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=colours, timestamp_key="time", exception_formatter=plain)]

@@ -1,0 +1,132 @@
+"""Every metric of the worker, and the tracker that counts what the use case reports."""
+
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from topics.dead_letter import Failure
+from topics.outcome import Outcome, OutcomeName
+from topics.record import Record
+from worker.domain.answers import Doubtful, Fault, Misconfigured, Throttled, Unsent
+from worker.telemetry.tracing import fail_current_span
+
+log = structlog.get_logger(__name__)
+
+OTHER_EVENT: Final = "other"
+"""Label of event names that no one documented: names come from outside and must not become series."""
+
+_KNOWN_EVENTS: Final = frozenset(
+    {
+        "customerAdded",
+        "customerUpdated",
+        "transactionAdded",
+        "transactionUpdated",
+        "transactionReturned",
+        "pointsIssued",
+        "pointsRedeemed",
+        "targetCompleted",
+        "partnerProgramLinked",
+    }
+)
+_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+class Metrics:
+    """The metrics in a registry of their own. Implements `worker.ports.Tracker` and the client's observer."""
+
+    def __init__(self, named_events: frozenset[str] = frozenset()) -> None:
+        self._events = _KNOWN_EVENTS | named_events
+        self.registry = registry = CollectorRegistry()
+        self._outcomes = Counter(
+            "enrolment_outcomes", "Outcomes acknowledged by Kafka.", ("outcome", "reason"), registry=registry
+        )
+        self._activity = Counter(
+            "enrolment_activity",
+            "Events, by what was done with them.",
+            ("event_name", "result"),
+            registry=registry,
+        )
+        self.in_flight = Gauge("enrolment_in_flight", "Events being worked on.", registry=registry)
+        self.duration = Histogram(
+            "enrolment_activity_duration_seconds",
+            "From taking up an event to its last acknowledgement.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._requests = Counter(
+            "enrolment_api_requests", "Requests to the API.", ("endpoint", "result"), registry=registry
+        )
+        self._request_seconds = Histogram(
+            "enrolment_api_request_duration_seconds",
+            "Requests to the API, waiting for a connection included.",
+            ("endpoint",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.lag = Gauge(
+            "enrolment_consumer_lag", "Records not yet committed.", ("topic", "partition"), registry=registry
+        )
+        self._retries = Counter(
+            "enrolment_retries", "Calls repeated in place, by fault.", ("reason",), registry=registry
+        )
+        self._dead_letters = Counter(
+            "enrolment_dead_letters", "Records put aside.", ("reason",), registry=registry
+        )
+
+    def exposition(self) -> bytes:
+        """Return the metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def activity(self, event_name: str, result: str) -> None:
+        """Count an event; a name that nobody documented counts as `other`."""
+        name = event_name if event_name in self._events else OTHER_EVENT
+        self._activity.labels(name, result).inc()
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Count an outcome and mark the event's span where it failed."""
+        self._outcomes.labels(outcome.outcome.value, outcome.reason or "").inc()
+        if outcome.outcome in (OutcomeName.REJECTED, OutcomeName.DEAD_LETTERED):
+            fail_current_span(outcome.reason or outcome.outcome.value)
+
+    def waiting(self, endpoint: str, fault: Fault, attempt: int, seconds: float) -> None:
+        """Count a repetition; log it at attempts 1, 2, 4, 8, so that an outage does not flood the log."""
+        reason = _reason(fault)
+        self._retries.labels(reason).inc()
+        if attempt & (attempt - 1) == 0:
+            log.warning(
+                "API call failed, trying again",
+                endpoint=endpoint,
+                reason=reason,
+                detail=getattr(fault, "detail", None),
+                attempt=attempt,
+                seconds=round(seconds, 3),
+            )
+
+    def dead_letter(self, failure: Failure) -> None:
+        """Count and log a dead letter."""
+        self._dead_letters.labels(failure.reason.value).inc()
+        log.warning("dead letter", reason=failure.reason.value, why=failure.message, of=str(failure.position))
+
+    def fault(self, record: Record, error: Exception) -> None:
+        """Log a fault of our own by its place in the code; its text might hold what the record held."""
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
+        log.error("fault of the worker", error=type(error).__name__, where=where, of=str(record.position))
+
+    def request_finished(self, endpoint: str, result: str, seconds: float) -> None:
+        """Count an HTTP request to the API."""
+        self._requests.labels(endpoint, result).inc()
+        self._request_seconds.labels(endpoint).observe(seconds)
+
+
+def _reason(fault: Fault) -> str:
+    match fault:
+        case Unsent() | Doubtful():
+            return fault.kind.value
+        case Throttled():
+            return "throttled"
+        case Misconfigured():
+            return "misconfigured"
