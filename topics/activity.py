@@ -13,17 +13,16 @@ from typing import Final
 
 from pydantic_core import from_json
 
-from topics.record import Record
+from topics.record import LATEST_MS, Record
 
 UNNAMED: Final = ""
 """Event name of an event that names none; only the trigger `*` acts on it."""
 
 _DECIMAL = re.compile(r"[0-9]{1,19}")
 _ORG_PREFIX = re.compile(r"(\d+)_(.+)", re.DOTALL)
-_LATEST_MS = 253_402_300_799_000
 _LARGEST = 2**63
 """Ids beyond are no ids; numbers of thousands of digits would not even print."""
-_LONGEST = 512
+LONGEST: Final = 512
 """Characters of an id, a name or an identifier; outcomes and request lines must stay bounded."""
 
 
@@ -75,8 +74,8 @@ def read_activity(record: Record) -> Activity | Tombstone | Malformed:
         return Malformed("value: not a JSON object")
     activity = _read(record, _Fields(body))
     for name, text in (("eventId", activity.event_id), ("eventName", activity.event_name)):
-        if len(text) > _LONGEST:
-            return Malformed(f"{name}: longer than {_LONGEST} characters")
+        if len(text) > LONGEST:
+            return Malformed(f"{name}: longer than {LONGEST} characters")
     return activity
 
 
@@ -117,10 +116,7 @@ def _notification(record: Record, event: "_Fields") -> Activity:
         name, org = prefixed[2], org or _first_id(prefixed[1])
     at = (inner.get("occurredAt"), event.get("occurredAt"), inner.get("createdAt"), event.get("timeStamp"))
     return Activity(
-        event_id=event.text("eventId")
-        or inner.text("eventId")
-        or (record.header("ce_id") or "").strip()
-        or str(record.position),
+        event_id=event.text("eventId") or inner.text("eventId") or identity_outside_value(record),
         event_name=name,
         org_id=org,
         occurred_at=next((time for time in map(_time, at) if time is not None), None),
@@ -129,14 +125,14 @@ def _notification(record: Record, event: "_Fields") -> Activity:
 
 
 def _customer(data: "_Fields") -> CustomerNames:
-    """Collect the names out of `customer` (plain form) or `customerIdentifiers` (notifications)."""
-    plain = data.obj("customer")
-    if plain is not None:
-        sources = [((plain.text("source") or "").upper() or None, plain)]
-        whole = plain
-    else:
-        whole = data.obj("customerIdentifiers") or _Fields({})
+    """Collect the names out of `customerIdentifiers` (notifications) or `customer` (plain form)."""
+    sources: list[tuple[str | None, _Fields]]
+    whole = data.obj("customerIdentifiers")
+    if whole is not None:
         sources = [(name.upper(), names) for name, names in whole.objects()]
+    else:
+        whole = data.obj("customer") or _Fields({})
+        sources = [((whole.text("source") or "").upper() or None, whole)]
     customer_id = _first_id(whole.get("customerId"))
     found: list[tuple[str, str, str | None]] = []
     if customer_id is not None:
@@ -144,9 +140,14 @@ def _customer(data: "_Fields") -> CustomerNames:
     for name in ("externalId", "mobile", "email"):
         for source, names in sources:
             value = names.text(name)
-            if value is not None and len(value) <= _LONGEST:
+            if value is not None and len(value) <= LONGEST:
                 found.append((name, value, source))
     return CustomerNames(tuple(found))
+
+
+def identity_outside_value(record: Record) -> str:
+    """Return the identity of a record whose value names none: its CloudEvents id, else where it lies."""
+    return (record.header("ce_id") or "").strip() or str(record.position)
 
 
 class _Fields:
@@ -187,7 +188,7 @@ def _time(value: object) -> datetime | None:
     """Read RFC 3339 text or milliseconds since the epoch; None for anything else."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, int | float) and 0 < value <= _LATEST_MS:
+    if isinstance(value, int | float) and 0 < value <= LATEST_MS:
         return datetime.fromtimestamp(value / 1000, UTC)
     if isinstance(value, str):
         try:

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
-Headers = tuple[tuple[str, bytes], ...]
-"""Record headers in their order; names may repeat."""
+Headers = tuple[tuple[str, bytes | None], ...]
+"""Record headers in their order; names may repeat, and Kafka allows null for a value."""
+
+LATEST_MS: Final = 253_402_300_799_000
+"""The last second that a datetime can hold, in milliseconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +35,16 @@ class Record:
 
     @property
     def timestamp(self) -> datetime:
-        """The record's timestamp (creation or append time, as its topic is set), in UTC."""
-        return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
+        """The record's timestamp (creation or append time, as its topic is set), in UTC.
+
+        Producers may stamp anything: none (-1) is the epoch, what lies beyond year 9999 its last second.
+        """
+        return datetime.fromtimestamp(min(max(self.timestamp_ms, 0), LATEST_MS) / 1000, UTC)
 
     def header(self, name: str) -> str | None:
-        """Return the last header of that name as text, None where it is absent or not UTF-8."""
-        for found, value in reversed(self.headers):
-            if found == name:
-                try:
-                    return value.decode()
-                except UnicodeDecodeError:
-                    return None
-        return None
+        """Return the last header of that name as text, None where it is absent, null or not UTF-8."""
+        last = next((value for found, value in reversed(self.headers) if found == name), None)
+        try:
+            return None if last is None else last.decode()
+        except UnicodeDecodeError:
+            return None

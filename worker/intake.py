@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from topics.activity import Activity, Malformed, Tombstone, read_activity
+from topics.activity import UNNAMED, Activity, Malformed, Tombstone, read_activity
 from topics.dead_letter import DeadLetterReason
 from topics.record import Record
 from worker.domain.identity import customer_reference
@@ -83,8 +83,10 @@ def admit(record: Record, rules: Rules, now: datetime) -> Admission:
 
 
 def _admit_activity(record: Record, activity: Activity, rules: Rules, now: datetime) -> Admission:
-    origin = Origin.of_activity(record, activity)
-    if EVERY_EVENT not in rules.triggers and activity.event_name not in rules.triggers:
+    identifier = strongest_identifier(activity)
+    origin = _with_customer(Origin.of_activity(record, activity), identifier, rules.pii_key)
+    is_event = activity.event_name != UNNAMED or identifier is not None
+    if is_event and EVERY_EVENT not in rules.triggers and activity.event_name not in rules.triggers:
         return PassOver(origin, activity.event_name, "passed_over")
     ours = rules.policy.org_id
     if ours is not None and activity.org_id not in (None, ours):
@@ -95,19 +97,25 @@ def _admit_activity(record: Record, activity: Activity, rules: Rules, now: datet
         )
     if ours is not None:
         origin = replace(origin, org_id=ours)
-    identifier = strongest_identifier(activity)
     if identifier is None:
         return PutAway(
             origin,
             DeadLetterReason.NO_IDENTIFIER,
             "customer: none of customerId, externalId, mobile, email is usable",
         )
-    if rules.pii_key is not None and identifier.name is not IdentifierName.CUSTOMER_ID:
-        origin = replace(origin, customer_ref=customer_reference(identifier, rules.pii_key))
     happened = activity.occurred_at or record.timestamp
     if rules.max_event_age is not None and now - happened > rules.max_event_age:
         return TooOld(origin, activity.event_name)
     return Admitted(origin, activity.event_name, identifier)
+
+
+def _with_customer(origin: Origin, identifier: Identifier | None, pii_key: bytes | None) -> Origin:
+    """Name the customer as far as the event alone tells: by the id, else by the keyed hash of the name."""
+    if identifier is None:
+        return origin
+    if identifier.name is IdentifierName.CUSTOMER_ID:
+        return replace(origin, customer_id=int(identifier.value))
+    return origin if pii_key is None else replace(origin, customer_ref=customer_reference(identifier, pii_key))
 
 
 def strongest_identifier(activity: Activity) -> Identifier | None:

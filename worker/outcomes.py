@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, assert_never
 
-from topics.activity import UNNAMED, Activity
+from topics.activity import LONGEST, UNNAMED, Activity, identity_outside_value
 from topics.outcome import SEVERITY, ActivityReference, CodeAndMessage, Outcome, OutcomeName, RestrictionUsed
 from topics.record import Record
 from worker.domain.answers import Notice
@@ -38,8 +38,9 @@ class Origin:
     def of_record(cls, record: Record) -> "Origin":
         """Stand for a record that could not be read."""
         at = record.position
+        identity = identity_outside_value(record)
         reference = ActivityReference(
-            event_id=record.header("ce_id") or str(at),
+            event_id=identity if len(identity) <= LONGEST else str(at),
             topic=at.topic,
             partition=at.partition,
             offset=at.offset,

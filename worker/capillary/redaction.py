@@ -27,7 +27,7 @@ def redactor(*secrets: str) -> Redact:
             # The cut may split an identifier: its first half goes as well.
             message = message[:_READ_LENGTH].rpartition(" ")[0]
         masked = _PERSONAL.sub(_MASK, _any_of(secrets).sub(_MASK, message))
-        return " ".join(masked.split())[:MESSAGE_LENGTH]
+        return " ".join(masked.split())[:MESSAGE_LENGTH].rstrip()
 
     return redact
 

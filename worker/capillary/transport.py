@@ -1,8 +1,8 @@
 """One HTTP exchange, bounded in time, connections and bytes; what the network does is a value.
 
 Works on httpx's transport, one step below `httpx.AsyncClient`. What the client adds is all unwanted here:
-redirects, cookies, authentication flows, environment proxies, and a log line per request that holds the URL and
-so the identifier. It costs a quarter of the CPU of a request.
+redirects, cookies, authentication flows, environment proxies, and a log line per request that holds the URL
+and so the identifier. It costs a quarter of the CPU of a request.
 """
 
 import asyncio

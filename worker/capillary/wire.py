@@ -42,7 +42,7 @@ def _none_if_unusable(value: object, handler: ValidatorFunctionWrapHandler) -> o
 
 
 def _listed(value: object) -> object:
-    """Fields documented as an object are arrays in the samples; null and an empty object stand for nothing."""
+    """Fields documented as an object are arrays in the samples; null and an empty object are nothing."""
     if value is None or value == {}:
         return []
     return [value] if isinstance(value, dict) else value
@@ -201,7 +201,7 @@ def read_notices(value: object) -> tuple[WireNotice, ...]:
 
 
 def read_side_effects(value: object) -> tuple[WireSideEffect, ...]:
-    """Read `sideEffects` likewise; entries that name nothing are left out: they are no proof of an enrolment."""
+    """Read `sideEffects` likewise; entries that name nothing are left out, they prove nothing."""
     try:
         effects = _SIDE_EFFECTS.validate_python(value)
     except ValidationError:

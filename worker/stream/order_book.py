@@ -36,9 +36,9 @@ class OrderBook:
 
     def deliver(self, offset: int) -> Entry:
         """Append an offset, larger than all before it; return the entry to finish later."""
-        if self._entries and offset <= self._entries[-1].offset:
-            message = f"offset {offset} delivered after {self._entries[-1].offset}"
-            raise ValueError(message)
+        last = self._entries[-1].offset if self._entries else (self._watermark or 0) - 1
+        if offset <= last:
+            raise ValueError(f"offset {offset} delivered after {last}")
         entry = Entry(offset)
         self._entries.append(entry)
         return entry

@@ -1,7 +1,7 @@
 """Outcomes and dead letters on their way to Kafka, each awaited until it is acknowledged."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -52,8 +52,10 @@ class KafkaPublisher:
             raise PublishFailed(f"{topic}: {type(error).__name__}") from error
 
     async def _send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+        # Kafka allows null header values, Faust's types do not know it.
+        foreign: list[Any] = list(headers)
         try:
-            sent = await self._app.producer.send(topic, key, value, None, None, list(headers))
+            sent = await self._app.producer.send(topic, key, value, None, None, foreign)
         except ProducerSendError as error:
             raise error.__cause__ or error from error
         # A cancelled handler must not cancel a record that is on its way in a batch with others.

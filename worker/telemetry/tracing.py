@@ -22,7 +22,8 @@ class _HeadersGetter(Getter[Headers]):
     """Reads trace context from record headers, whatever else they hold."""
 
     def get(self, carrier: Headers, key: str) -> list[str] | None:
-        return [value.decode("ascii", "replace") for name, value in carrier if name.lower() == key] or None
+        found = [value for name, value in carrier if name.lower() == key and value is not None]
+        return [value.decode("ascii", "replace") for value in found] or None
 
     def keys(self, carrier: Headers) -> list[str]:
         return [name for name, _ in carrier]

@@ -1,3 +1,5 @@
+"""Credentials: Basic, and the states of an OAuth token under a clock that tests move."""
+
 import asyncio
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
@@ -34,11 +36,11 @@ class Server:
         self.now += timedelta(seconds=seconds)
 
 
-def token(number: int) -> Header:
+def _token(number: int) -> Header:
     return ("X-CAP-API-OAUTH-TOKEN", f"t{number}")
 
 
-async def settle() -> None:
+async def _settle() -> None:
     """Let what runs in the background come to its end."""
     for _ in range(5):
         await asyncio.sleep(0)
@@ -61,9 +63,9 @@ async def test_all_waiting_callers_share_one_refresh() -> None:
     server = Server()
     server.gate.clear()
     callers = [asyncio.create_task(server.auth.header()) for _ in range(50)]
-    await settle()
+    await _settle()
     server.gate.set()
-    assert await asyncio.gather(*callers) == [token(1)] * 50
+    assert await asyncio.gather(*callers) == [_token(1)] * 50
     assert (server.asked, server.auth.state) == (1, TokenState.FRESH)
 
 
@@ -73,12 +75,12 @@ async def test_a_stale_token_serves_while_it_is_renewed() -> None:
     server = Server()
     await server.auth.header()
     server.wait(79)
-    assert (server.auth.state, await server.auth.header(), server.asked) == (TokenState.FRESH, token(1), 1)
+    assert (server.auth.state, await server.auth.header(), server.asked) == (TokenState.FRESH, _token(1), 1)
     server.wait(2)
     assert server.auth.state is TokenState.STALE
-    assert [await server.auth.header() for _ in range(3)] == [token(1)] * 3
-    await settle()
-    assert (await server.auth.header(), server.asked, server.auth.state) == (token(2), 2, TokenState.FRESH)
+    assert [await server.auth.header() for _ in range(3)] == [_token(1)] * 3
+    await _settle()
+    assert (await server.auth.header(), server.asked, server.auth.state) == (_token(2), 2, TokenState.FRESH)
 
 
 @pytest.mark.asyncio
@@ -88,7 +90,7 @@ async def test_an_expired_token_is_waited_for() -> None:
     await server.auth.header()
     server.wait(96)
     assert server.auth.state is TokenState.INVALID
-    assert await server.auth.header() == token(2)
+    assert await server.auth.header() == _token(2)
 
 
 @pytest.mark.asyncio
@@ -97,7 +99,7 @@ async def test_expiry_counts_from_the_asking() -> None:
     server = Server()
     server.gate.clear()
     caller = asyncio.create_task(server.auth.header())
-    await settle()
+    await _settle()
     server.wait(96)
     server.gate.set()
     await caller
@@ -112,12 +114,12 @@ async def test_a_failed_early_renewal_costs_nobody_a_request() -> None:
     server.wait(81)
     server.fault = OUTAGE
     for _ in range(5):
-        assert await server.auth.header() == token(1)
-        await settle()
+        assert await server.auth.header() == _token(1)
+        await _settle()
     assert server.asked == 2
     server.wait(6)
-    assert await server.auth.header() == token(1)
-    await settle()
+    assert await server.auth.header() == _token(1)
+    await _settle()
     assert server.asked == 3
 
 
@@ -126,9 +128,10 @@ async def test_without_a_token_the_fault_is_the_answer() -> None:
     """All waiting callers get the fault; the next caller asks again."""
     server = Server()
     server.fault = OUTAGE
-    assert await asyncio.gather(server.auth.header(), server.auth.header()) == [OUTAGE, OUTAGE]
+    callers = [server.auth.header() for _ in range(2)]
+    assert await asyncio.gather(*callers) == [OUTAGE, OUTAGE]
     server.fault = None
-    assert await server.auth.header() == token(2)
+    assert await server.auth.header() == _token(2)
 
 
 @pytest.mark.asyncio
@@ -138,9 +141,9 @@ async def test_a_rejected_token_is_dropped_once() -> None:
     old = await server.auth.header()
     assert isinstance(old, tuple)
     assert server.auth.rejected(old)
-    assert await server.auth.header() == token(2)
+    assert await server.auth.header() == _token(2)
     assert server.auth.rejected(old)
-    assert (await server.auth.header(), server.asked) == (token(2), 2)
+    assert (await server.auth.header(), server.asked) == (_token(2), 2)
 
 
 @pytest.mark.asyncio
@@ -149,11 +152,11 @@ async def test_a_caller_that_gives_up_leaves_the_refresh_to_the_others() -> None
     server = Server()
     server.gate.clear()
     leaving, staying = (asyncio.create_task(server.auth.header()) for _ in range(2))
-    await settle()
+    await _settle()
     leaving.cancel()
-    await settle()
+    await _settle()
     server.gate.set()
-    assert (await staying, server.asked) == (token(1), 1)
+    assert (await staying, server.asked) == (_token(1), 1)
 
 
 @pytest.mark.asyncio
@@ -163,7 +166,7 @@ async def test_closing_ends_a_refresh() -> None:
     server.gate.clear()
     coroutine: Coroutine[None, None, Header | Fault] = server.auth.header()
     caller = asyncio.create_task(coroutine)
-    await settle()
+    await _settle()
     await server.auth.aclose()
     with pytest.raises(asyncio.CancelledError):
         await caller

@@ -1,3 +1,6 @@
+"""What a configuration refuses."""
+
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,7 +77,7 @@ def test_wrong_base_url(url: str) -> None:
 def test_wrong_values(wrong: dict[str, Any]) -> None:
     """What would fail request by request fails at once."""
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
-        CapillaryConfig(**{"base_url": "http://host", "credentials": BASIC} | wrong)
+        replace(CapillaryConfig("http://host", BASIC), **wrong)
 
 
 def test_connected_organisations() -> None:

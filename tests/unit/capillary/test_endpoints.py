@@ -1,3 +1,5 @@
+"""Requests as the pages give them."""
+
 import json
 
 import httpx
@@ -11,7 +13,7 @@ AUTH = ("Authorization", "Basic x")
 MOBILE = Identifier(IdentifierName.MOBILE, "919812345678", "INSTORE")
 
 
-def requests(
+def _requests(
     version: ApiVersion = ApiVersion.V2, scope: str | None = None, orgs: tuple[int, ...] = ()
 ) -> Requests:
     config = CapillaryConfig(
@@ -20,17 +22,15 @@ def requests(
     return Requests(config, {})
 
 
-def lookup(made: Requests, identifier: Identifier = MOBILE, *, available: bool = True) -> httpx.Request:
+def _lookup(made: Requests, identifier: Identifier = MOBILE, *, available: bool = True) -> httpx.Request:
     return made.lookup(identifier, available_to_enrol=available, offset=200, headers=[AUTH])
 
 
 def test_lookup() -> None:
-    """The lookup asks for enrol-and-issue promotions that are still available, a hundred from the offset on."""
-    request = lookup(requests())
-    assert (request.method, request.url.copy_with(query=None)) == (
-        "GET",
-        "https://host:8443/prefix/v2/customers/lookup/promotionData",
-    )
+    """The lookup asks for enrol-and-issue promotions that are still available, a hundred from the offset."""
+    request = _lookup(_requests())
+    assert request.method == "GET"
+    assert request.url.copy_with(query=None) == "https://host:8443/prefix/v2/customers/lookup/promotionData"
     assert dict(request.url.params) == {
         "identifierName": "mobile",
         "identifierValue": "919812345678",
@@ -45,24 +45,24 @@ def test_lookup() -> None:
 
 def test_lookup_for_reconciliation() -> None:
     """Without the status filter promotions that a success has made vanish are shown."""
-    assert "promotionStatusForCustomer" not in lookup(requests(), available=False).url.params
+    assert "promotionStatusForCustomer" not in _lookup(_requests(), available=False).url.params
 
 
 def test_lookup_of_connected_organisations() -> None:
     """v2.1 has its own path, headers and spelling, and no promotionType."""
-    made = requests(ApiVersion.V2_1, "OTHER", (50405, 50406))
-    request = lookup(made, Identifier(IdentifierName.EXTERNAL_ID, "X1", "WECHAT"))
+    made = _requests(ApiVersion.V2_1, "OTHER", (50405, 50406))
+    request = _lookup(made, Identifier(IdentifierName.EXTERNAL_ID, "X1", "WECHAT"))
     assert request.url.path == "/prefix/v2.1/customers/lookup/promotionData"
     assert request.url.params["identifierName"] == "externalid"
     assert request.url.params["source"] == "WECHAT"
     assert "promotionType" not in request.url.params
     assert (request.headers["data-scope"], request.headers["data-scope-org"]) == ("OTHER", "50405,50406")
-    assert "data-scope" not in lookup(requests(ApiVersion.V2_1)).headers
+    assert "data-scope" not in _lookup(_requests(ApiVersion.V2_1)).headers
 
 
 def test_issue() -> None:
     """The issue names promotion and program in its body and carries the key as a quoted string."""
-    request = requests().issue(MOBILE, 469, 65777, "a-key", [AUTH])
+    request = _requests().issue(MOBILE, 469, 65777, "a-key", [AUTH])
     assert (request.method, request.url.path) == ("POST", "/prefix/v2/promotion/issue")
     assert dict(request.url.params) == {
         "identifierName": "mobile",
@@ -72,12 +72,12 @@ def test_issue() -> None:
     assert json.loads(request.content) == {"programId": 469, "promotionId": 65777}
     assert request.headers["idempotency-key"] == '"a-key"'
     assert request.headers["content-type"] == "application/json"
-    assert "data-scope" not in requests(ApiVersion.V2_1, "ALL").issue(MOBILE, 1, 2, "k", []).headers
+    assert "data-scope" not in _requests(ApiVersion.V2_1, "ALL").issue(MOBILE, 1, 2, "k", []).headers
 
 
 def test_token() -> None:
     """Key and secret travel in the body."""
-    request = requests().token(OAuth("key", "hush"), [])
+    request = _requests().token(OAuth("key", "hush"), [])
     assert request.url == "https://host:8443/prefix/v3/oauth/token/generate"
     assert json.loads(request.content) == {"key": "key", "secret": "hush"}
 
@@ -96,9 +96,9 @@ def test_token() -> None:
 )
 def test_sources(source: str | None, version: ApiVersion, at_lookup: str, at_issue: str) -> None:
     """The identifier's own source is used where the endpoint allows it, else the default."""
-    made = requests(version)
+    made = _requests(version)
     identifier = Identifier(IdentifierName.MOBILE, "1", source)
-    assert lookup(made, identifier).url.params["source"] == at_lookup
+    assert _lookup(made, identifier).url.params["source"] == at_lookup
     assert made.issue(identifier, 1, 2, "k", []).url.params["source"] == at_issue
 
 

@@ -1,3 +1,5 @@
+"""Pages of a lookup, joined."""
+
 import asyncio
 from collections.abc import Callable, Sequence
 
@@ -10,7 +12,7 @@ from worker.domain.answers import CustomerNotFound, Doubtful, FaultKind, Found, 
 from worker.domain.promotions import ENROL_AND_ISSUE, Promotion
 
 
-def promotion(number: int) -> Promotion:
+def _promotion(number: int) -> Promotion:
     return Promotion(
         number,
         1,
@@ -24,13 +26,13 @@ def promotion(number: int) -> Promotion:
     )
 
 
-def page(
+def _page(
     numbers: Sequence[int], total: int | None = None, page_size: int | None = None, customer: int = 5
 ) -> Page:
-    return Page(customer, tuple(map(promotion, numbers)), total, page_size)
+    return Page(customer, tuple(map(_promotion, numbers)), total, page_size)
 
 
-def read(server: Callable[[int], PageAnswer]) -> tuple[LookupAnswer, list[int]]:
+def _read(server: Callable[[int], PageAnswer]) -> tuple[LookupAnswer, list[int]]:
     """Return the answer and the offsets that were asked for."""
     offsets: list[int] = []
 
@@ -41,7 +43,7 @@ def read(server: Callable[[int], PageAnswer]) -> tuple[LookupAnswer, list[int]]:
     return asyncio.run(read_all(ask)), offsets
 
 
-def numbers(answer: LookupAnswer) -> list[int]:
+def _numbers(answer: LookupAnswer) -> list[int]:
     assert isinstance(answer, Found)
     return [p.promotion_id for p in answer.customer.promotions]
 
@@ -66,16 +68,16 @@ def test_every_entry_once(entries: int, cap: int, told: str, offsets: list[int])
     total = {"right": entries, "absent": None, "too low": 1, "too high": entries + 500}[told]
 
     def server(offset: int) -> Page:
-        return page(range(offset, min(offset + cap, entries)), total, cap)
+        return _page(range(offset, min(offset + cap, entries)), total, cap)
 
-    answer, asked = read(server)
-    assert (numbers(answer), asked) == (list(range(entries)), offsets)
+    answer, asked = _read(server)
+    assert (_numbers(answer), asked) == (list(range(entries)), offsets)
 
 
 def test_a_server_that_ignores_the_offset() -> None:
     """The same page over and over ends the reading."""
-    answer, asked = read(lambda _offset: page(range(100), total=900))
-    assert (numbers(answer), asked) == (list(range(100)), [0, 100])
+    answer, asked = _read(lambda _offset: _page(range(100), total=900))
+    assert (_numbers(answer), asked) == (list(range(100)), [0, 100])
 
 
 def test_entries_that_shift_while_pages_are_read() -> None:
@@ -83,36 +85,36 @@ def test_entries_that_shift_while_pages_are_read() -> None:
     entries = list(range(150))
 
     def server(offset: int) -> Page:
-        answer = page(entries[offset : offset + 100], len(entries))
+        answer = _page(entries[offset : offset + 100], len(entries))
         if len(entries) == 150:
             del entries[10]
         return answer
 
-    answer, asked = read(server)
-    assert (sorted(numbers(answer)), asked) == (list(range(150)), [0, 100, 0, 100])
+    answer, asked = _read(server)
+    assert (sorted(_numbers(answer)), asked) == (list(range(150)), [0, 100, 0, 100])
 
 
 def test_a_later_reading_replaces_an_earlier_one() -> None:
     """Of an entry that several pages show the latest state is kept, at its first place."""
-    answer, _ = read(lambda offset: page([*range(100)] if offset == 0 else [99, 100], total=102))
-    assert numbers(answer) == list(range(101))
+    answer, _ = _read(lambda offset: _page([*range(100)] if offset == 0 else [99, 100], total=102))
+    assert _numbers(answer) == list(range(101))
 
 
 @pytest.mark.parametrize("fault", [Throttled(3.0), Doubtful(FaultKind.TIMEOUT, "t"), CustomerNotFound(())])
 def test_a_failing_page_is_the_answer(fault: PageAnswer) -> None:
     """A lookup that is not complete is none."""
-    answer, asked = read(lambda offset: fault if offset else page(range(100), total=150))
+    answer, asked = _read(lambda offset: fault if offset else _page(range(100), total=150))
     assert (answer, asked) == (fault, [0, 100])
 
 
 def test_a_reading_without_end() -> None:
     """A server that always has more is given up."""
-    answer, asked = read(lambda offset: page(range(offset, offset + 100)))
+    answer, asked = _read(lambda offset: _page(range(offset, offset + 100)))
     assert answer == Doubtful(FaultKind.MALFORMED, f"a lookup of more than {MOST_PAGES} pages")
     assert len(asked) == MOST_PAGES
 
 
 def test_pages_of_different_customers() -> None:
     """Pages that name different customers are no answer."""
-    answer, _ = read(lambda offset: page(range(offset, offset + 100), total=150, customer=offset))
+    answer, _ = _read(lambda offset: _page(range(offset, min(offset + 100, 150)), 150, customer=offset))
     assert answer == Doubtful(FaultKind.MALFORMED, "the pages of one lookup name different customers")

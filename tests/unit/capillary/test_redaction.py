@@ -1,3 +1,5 @@
+"""Identifiers in the API's messages."""
+
 import pytest
 
 from worker.capillary.redaction import redactor
@@ -28,7 +30,8 @@ def test_long_messages_are_cut_after_masking() -> None:
     """A cut never leaves half an identifier behind."""
     redacted = redactor("customer-ABC-1")("x" * 295 + " customer-ABC-1 and more")
     assert redacted == "x" * 295 + " ***"
-    assert len(redactor("a")("b " * 5_000_000)) == 300
+    assert redactor("a")("b" * 5_000_000 + " a") == ""
+    assert redactor("a")("bc" * 200) == "bc" * 150
     assert "ABC" not in redactor("customer-ABC-1")("***" * 10 + " " * 4050 + "customer-ABC-1")
 
 

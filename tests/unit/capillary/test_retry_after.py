@@ -1,3 +1,5 @@
+"""How long a 429 asks to wait."""
+
 from collections.abc import Mapping
 from datetime import UTC, datetime
 

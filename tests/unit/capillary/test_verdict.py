@@ -1,3 +1,5 @@
+"""Every answer of the API and what it comes to."""
+
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -40,36 +42,36 @@ PAGE = {"customerId": 1, "promotions": []}
 EFFECT = {"programId": 469, "promotionId": 57099, "issualId": 3}
 
 
-def reply(status: int, body: object, headers: Mapping[str, str] | None = None) -> Reply:
+def _reply(status: int, body: object, headers: Mapping[str, str] | None = None) -> Reply:
     raw = body if isinstance(body, str) else json.dumps(body)
     return Reply(status, headers or {}, raw.encode())
 
 
-def page(status: int, body: object) -> PageAnswer:
-    return judge_page(reply(status, body), NOW, redactor(MOBILE))
+def _page(status: int, body: object) -> PageAnswer:
+    return judge_page(_reply(status, body), NOW, redactor(MOBILE))
 
 
-def issue(status: int, body: object) -> IssueAnswer:
-    return judge_issue(reply(status, body), NOW, redactor(MOBILE), program_id=469, promotion_id=57099)
+def _issue(status: int, body: object) -> IssueAnswer:
+    return judge_issue(_reply(status, body), NOW, redactor(MOBILE), program_id=469, promotion_id=57099)
 
 
-def token(status: int, body: object) -> TokenAnswer:
-    return judge_token(reply(status, body), NOW, redactor("key", "hush"))
+def _token(status: int, body: object) -> TokenAnswer:
+    return judge_token(_reply(status, body), NOW, redactor("key", "hush"))
 
 
-def errors(*codes: object) -> dict[str, object]:
+def _errors(*codes: object) -> dict[str, object]:
     return {"warnings": [], "errors": [{"status": False, "code": code, "message": "why"} for code in codes]}
 
 
-def warning(code: int = 8890) -> dict[str, object]:
+def _warning(code: int = 8890) -> dict[str, object]:
     return {"code": code, "message": "why"}
 
 
-def notices(*codes: int) -> tuple[Notice, ...]:
+def _notices(*codes: int) -> tuple[Notice, ...]:
     return tuple(Notice(code, "why") for code in codes)
 
 
-def sample(name: str) -> object:
+def _sample(name: str) -> object:
     return json.loads((SAMPLES / name).read_text())
 
 
@@ -77,18 +79,18 @@ def sample(name: str) -> object:
 @pytest.mark.parametrize("code", sorted(KNOWN_CODES - {8890}))
 def test_known_error_codes_decide_whatever_the_status(status: int, code: int) -> None:
     """The pages do not say which status goes with which body, so a known code decides under any."""
-    expected = {8015: CustomerNotFound(notices(8015)), 310144: Misconfigured("310144 why")}
-    for answer in (page(status, errors(code)), issue(status, errors(str(code)))):
-        assert answer == expected.get(code, Refused(notices(code)))
+    expected = {8015: CustomerNotFound(_notices(8015)), 310144: Misconfigured("310144 why")}
+    for answer in (_page(status, _errors(code)), _issue(status, _errors(str(code)))):
+        assert answer == expected.get(code, Refused(_notices(code)))
 
 
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (200, Refused(notices(99999))),
-        (400, Refused(notices(99999))),
-        (404, Refused(notices(99999))),
-        (422, Refused(notices(99999))),
+        (200, Refused(_notices(99999))),
+        (400, Refused(_notices(99999))),
+        (404, Refused(_notices(99999))),
+        (422, Refused(_notices(99999))),
         (408, Doubtful(FaultKind.TIMEOUT, "HTTP 408")),
         (409, Doubtful(FaultKind.IN_PROGRESS, "HTTP 409")),
         (425, Unsent(FaultKind.TOO_EARLY, "HTTP 425")),
@@ -98,15 +100,15 @@ def test_known_error_codes_decide_whatever_the_status(status: int, code: int) ->
 )
 def test_unknown_error_codes(status: int, expected: Answer) -> None:
     """An unknown code is final, except behind a status that leaves the effect open."""
-    assert page(status, errors(99999)) == issue(status, errors(99999)) == expected
+    assert _page(status, _errors(99999)) == _issue(status, _errors(99999)) == expected
 
 
 @pytest.mark.parametrize("status", [401, 403, 429])
-@pytest.mark.parametrize("body", [PAGE, {"sideEffects": [EFFECT]}, errors(8015), HTML, ""])
+@pytest.mark.parametrize("body", [PAGE, {"sideEffects": [EFFECT]}, _errors(8015), HTML, ""])
 def test_statuses_that_decide_always(status: int, body: object) -> None:
     """Authentication and throttling are judged by the status whatever the body says."""
     expected = Throttled if status == 429 else Misconfigured
-    for answer in (page(status, body), issue(status, body), token(status, body)):
+    for answer in (_page(status, body), _issue(status, body), _token(status, body)):
         assert isinstance(answer, expected)
 
 
@@ -130,7 +132,7 @@ def test_statuses_that_decide_always(status: int, body: object) -> None:
 )
 def test_statuses_decide_without_a_body_of_the_api(status: int, expected: Answer, body: object) -> None:
     """Where the body is not the API's, the status decides, for lookup and issue alike."""
-    assert page(status, body) == issue(status, body) == expected
+    assert _page(status, body) == _issue(status, body) == expected
 
 
 def test_unreadable_body_is_named() -> None:
@@ -141,8 +143,8 @@ def test_unreadable_body_is_named() -> None:
 
 def test_page_of_a_customer() -> None:
     """A page is read; one behind a server's fault is not taken for the truth."""
-    assert page(200, PAGE) == Page(1, (), None, None)
-    assert page(503, PAGE) == Doubtful(FaultKind.SERVER_ERROR, "HTTP 503")
+    assert _page(200, PAGE) == Page(1, (), None, None)
+    assert _page(503, PAGE) == Doubtful(FaultKind.SERVER_ERROR, "HTTP 503")
 
 
 @pytest.mark.parametrize(
@@ -160,32 +162,32 @@ def test_page_of_a_customer() -> None:
 )
 def test_samples_of_issue(name: str, expected: Answer) -> None:
     """The page's samples come to what the page says."""
-    assert issue(200, sample(name)) == expected
+    assert _issue(200, _sample(name)) == expected
 
 
 def test_sample_of_an_unknown_customer() -> None:
     """8015 keeps its message."""
     expected = CustomerNotFound((Notice(8015, "Customer not found for the given identifiers"),))
-    assert page(200, sample("lookup_customer_not_found.json")) == expected
+    assert _page(200, _sample("lookup_customer_not_found.json")) == expected
 
 
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
         ({"sideEffects": [EFFECT]}, Issued(3, ())),
-        ({"sideEffects": [EFFECT], "errors": None, "warnings": [warning(1)]}, Issued(3, notices(1))),
-        ({"sideEffects": [EFFECT], **errors(8874)}, Issued(3, ())),
+        ({"sideEffects": [EFFECT], "errors": None, "warnings": [_warning(1)]}, Issued(3, _notices(1))),
+        ({"sideEffects": [EFFECT], **_errors(8874)}, Issued(3, ())),
         ({"sideEffects": [EFFECT | {"promotionId": 1, "issualId": 9}, EFFECT]}, Issued(3, ())),
         ({"sideEffects": [EFFECT | {"promotionId": 1, "issualId": 9}]}, Issued(9, ())),
         ({"sideEffects": [{"programId": 469, "issualId": "?"}]}, Issued(None, ())),
         ({"sideEffects": [{}]}, Doubtful(FaultKind.MALFORMED, "HTTP 200, no usable body")),
         ({"sideEffects": {}}, Doubtful(FaultKind.MALFORMED, "HTTP 200, no usable body")),
         ({"sideEffects": ["x"]}, Doubtful(FaultKind.MALFORMED, "HTTP 200, no usable body")),
-        ({"warnings": [warning(77)]}, NotIssued(notices(77))),
-        ({"warnings": [warning()], "errors": None, "sideEffects": None}, NotIssued(notices(8890))),
-        (errors(8890), NotIssued(notices(8890))),
-        (errors(8890, 8874), Refused(notices(8890, 8874))),
-        (errors(8874) | {"warnings": [warning()]}, Refused(notices(8874))),
+        ({"warnings": [_warning(77)]}, NotIssued(_notices(77))),
+        ({"warnings": [_warning()], "errors": None, "sideEffects": None}, NotIssued(_notices(8890))),
+        (_errors(8890), NotIssued(_notices(8890))),
+        (_errors(8890, 8874), Refused(_notices(8890, 8874))),
+        (_errors(8874) | {"warnings": [_warning()]}, Refused(_notices(8874))),
         (
             {"warnings": [], "errors": [], "sideEffects": []},
             Doubtful(FaultKind.MALFORMED, "HTTP 200, no usable body"),
@@ -194,25 +196,25 @@ def test_sample_of_an_unknown_customer() -> None:
 )
 def test_bodies_of_issue(body: object, expected: Answer) -> None:
     """A side effect is an enrolment, else errors decide, else warnings; none of the three is doubt."""
-    assert issue(200, body) == expected
+    assert _issue(200, body) == expected
 
 
 def test_effects_and_warnings_behind_a_fault() -> None:
     """A side effect counts under any status; a warning of an unknown code behind a 5xx is not believed."""
-    assert issue(500, {"sideEffects": [EFFECT]}) == Issued(3, ())
-    assert issue(500, {"warnings": [warning()]}) == NotIssued(notices(8890))
-    assert issue(500, {"warnings": [warning(77)]}) == Doubtful(FaultKind.SERVER_ERROR, "HTTP 500")
+    assert _issue(500, {"sideEffects": [EFFECT]}) == Issued(3, ())
+    assert _issue(500, {"warnings": [_warning()]}) == NotIssued(_notices(8890))
+    assert _issue(500, {"warnings": [_warning(77)]}) == Doubtful(FaultKind.SERVER_ERROR, "HTTP 500")
 
 
 def test_messages_lose_the_identifier() -> None:
     """A message that echoes the identifier is kept without it."""
     body = {"errors": [{"code": 8015, "message": f"no customer with mobile {MOBILE}"}]}
-    assert page(200, body) == CustomerNotFound((Notice(8015, "no customer with mobile ***"),))
+    assert _page(200, body) == CustomerNotFound((Notice(8015, "no customer with mobile ***"),))
 
 
 def test_throttling_carries_the_wait() -> None:
     """Retry-After is read for every endpoint."""
-    throttled = reply(429, HTML, {"retry-after": "7"})
+    throttled = _reply(429, HTML, {"retry-after": "7"})
     assert judge_page(throttled, NOW, str) == Throttled(7.0)
 
 
@@ -220,17 +222,17 @@ def test_throttling_carries_the_wait() -> None:
     ("status", "body", "expected"),
     [
         (200, {"data": {"accessToken": "t", "ttlSeconds": 300}, "errors": None}, TokenGrant("t", 300)),
-        (200, {"data": None, **errors(1001)}, Misconfigured("no token: 1001 why")),
+        (200, {"data": None, **_errors(1001)}, Misconfigured("no token: 1001 why")),
         (200, HTML, Unsent(FaultKind.MALFORMED, "no token: HTTP 200, no usable body")),
         (302, HTML, Misconfigured("no token: HTTP 302: redirects are not followed")),
         (404, HTML, Misconfigured("no token: HTTP 404 without an error of the API")),
         (422, HTML, Misconfigured("no token: 422 HTTP 422 without an error of the API")),
-        (503, errors(1001), Unsent(FaultKind.SERVER_ERROR, "no token: HTTP 503")),
+        (503, _errors(1001), Unsent(FaultKind.SERVER_ERROR, "no token: HTTP 503")),
     ],
 )
 def test_token_endpoint(status: int, body: object, expected: Answer) -> None:
     """Without a token the request itself was never sent, so nothing is in doubt."""
-    assert token(status, body) == expected
+    assert _token(status, body) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+"""The API's bodies with every contradiction of its pages."""
+
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,28 +21,28 @@ from worker.domain.promotions import Promotion, Restriction, TimelineEntry
 SAMPLES = Path(__file__).parents[2] / "fixtures" / "capillary"
 
 
-def sample(name: str) -> Json:
+def _sample(name: str) -> Json:
     parsed = parse_object((SAMPLES / name).read_bytes())
     assert parsed is not None
     return parsed
 
 
-def page_of(**fields: object) -> Page | None:
+def _page_of(**fields: object) -> Page | None:
     promotion = {"promotionId": 7, "programId": 3, **fields}
     body = parse_object(json.dumps({"customerId": 1, "promotions": [promotion]}).encode())
     assert body is not None
     return read_page(body)
 
 
-def promotion_of(**fields: object) -> Promotion:
-    page = page_of(**fields)
+def _promotion_of(**fields: object) -> Promotion:
+    page = _page_of(**fields)
     assert page is not None
     return page.promotions[0]
 
 
 def test_sample_of_an_enrolled_customer() -> None:
     """The page's sample is read in full: ids, window, restriction, timeline."""
-    page = read_page(sample("lookup_enrolled.json"))
+    page = read_page(_sample("lookup_enrolled.json"))
     assert page == Page(
         customer_id=345854019,
         promotions=(
@@ -71,8 +73,8 @@ def test_sample_of_an_enrolled_customer() -> None:
 
 def test_timeline_of_samples_tells_empty_from_absent() -> None:
     """An empty timeline means not enrolled; GENERIC promotions have none at all."""
-    page = read_page(sample("lookup_not_enrolled.json"))
-    mixed = read_page(sample("lookup_three_types.json"))
+    page = read_page(_sample("lookup_not_enrolled.json"))
+    mixed = read_page(_sample("lookup_three_types.json"))
     assert page is not None
     assert mixed is not None
     assert page.promotions[0].timeline == ()
@@ -85,7 +87,7 @@ def test_timeline_of_samples_tells_empty_from_absent() -> None:
 
 def test_sample_of_a_page_with_metadata() -> None:
     """Metadata as an array, absent metadata and a total beyond the page do not disturb."""
-    page = read_page(sample("lookup_metadata_169.json"))
+    page = read_page(_sample("lookup_metadata_169.json"))
     assert page is not None
     assert (page.total, page.page_size, len(page.promotions)) == (169, 2, 2)
 
@@ -93,8 +95,8 @@ def test_sample_of_a_page_with_metadata() -> None:
 @pytest.mark.parametrize("spelling", ["orgId", "orgID"])
 def test_organisation_in_both_spellings(spelling: str) -> None:
     """v2.1's sample says orgId, its table orgID."""
-    assert promotion_of(**{spelling: 50405}).org_id == 50405
-    page = read_page(sample("lookup_v2_1.json"))
+    assert _promotion_of(**{spelling: 50405}).org_id == 50405
+    page = read_page(_sample("lookup_v2_1.json"))
     assert page is not None
     assert page.promotions[0].org_id == 50405
 
@@ -113,7 +115,7 @@ def test_organisation_in_both_spellings(spelling: str) -> None:
 )
 def test_dates(text: str | None, expected: datetime | None) -> None:
     """Dates come with and without seconds; what is no date is an open end."""
-    assert promotion_of(endDate=text).ends_at == expected
+    assert _promotion_of(endDate=text).ends_at == expected
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def test_dates(text: str | None, expected: datetime | None) -> None:
 def test_limits(value: object, expected: int | None) -> None:
     """Limits and usages come as texts or numbers; what cannot be read is as if not told."""
     restriction = {"kpi": "NEW_KPI", "maxLimit": value, "currentCustomerUsage": value, "limitOn": "Customer"}
-    found = promotion_of(promotionRestriction={"issualRestrictions": [restriction]}).issual_restrictions
+    found = _promotion_of(promotionRestriction={"issualRestrictions": [restriction]}).issual_restrictions
     assert found == (Restriction("NEW_KPI", "CUSTOMER", max_limit=expected, usage=expected),)  # type: ignore[arg-type] # an int equals its Decimal
 
 
@@ -132,13 +134,13 @@ def test_limits(value: object, expected: int | None) -> None:
 )
 def test_restrictions_that_say_nothing(value: object) -> None:
     """Absent, empty and unreadable restrictions restrict nothing."""
-    assert promotion_of(promotionRestriction=value).issual_restrictions == ()
+    assert _promotion_of(promotionRestriction=value).issual_restrictions == ()
 
 
 def test_lone_object_where_an_array_is_sent() -> None:
     """The tables call arrays objects; one object is read as an array of one."""
     restriction = {"kpi": "K", "limitOn": "EVENT", "maxLimit": "5"}
-    found = promotion_of(promotionRestriction={"issualRestrictions": restriction})
+    found = _promotion_of(promotionRestriction={"issualRestrictions": restriction})
     assert found.issual_restrictions == (Restriction("K", "EVENT", max_limit=Decimal(5), usage=None),)
 
 
@@ -148,35 +150,35 @@ def test_lone_object_where_an_array_is_sent() -> None:
 )
 def test_promotion_without_usable_ids(field: str, value: object) -> None:
     """An entry that cannot be named makes the page unusable."""
-    assert page_of(**{field: value}) is None
+    assert _page_of(**{field: value}) is None
 
 
 def test_ids_as_texts() -> None:
     """Ids come as texts too."""
-    assert promotion_of(promotionId="57099", programId=" 469 ").promotion_id == 57099
+    assert _promotion_of(promotionId="57099", programId=" 469 ").promotion_id == 57099
 
 
 @pytest.mark.parametrize("timeline", ["x", ["x"], [{"enrollmentDate": "2024-06-25T12:41:55.000Z"}]])
 def test_unreadable_timeline(timeline: object) -> None:
     """A timeline is evidence of enrolments: one that cannot be read makes the page unusable."""
-    assert page_of(customerPromotionTimelines=timeline) is None
+    assert _page_of(customerPromotionTimelines=timeline) is None
 
 
 def test_unreadable_dates_in_a_timeline() -> None:
     """The id alone is evidence enough."""
     timeline = [{"enrollmentId": "9", "enrollmentDate": "?", "enrollmentExpiryDate": ""}]
-    assert promotion_of(customerPromotionTimelines=timeline).timeline == (TimelineEntry(9, None, None),)
+    assert _promotion_of(customerPromotionTimelines=timeline).timeline == (TimelineEntry(9, None, None),)
 
 
 @pytest.mark.parametrize(("value", "expected"), [(False, False), ("false", False), (None, True), ("?", True)])
 def test_active(value: object, expected: bool) -> None:  # noqa: FBT001 - a table
     """Only a clear no makes a promotion inactive."""
-    assert promotion_of(active=value).active is expected
+    assert _promotion_of(active=value).active is expected
 
 
 def test_name_loses_its_blanks() -> None:
     """Names carry trailing blanks in samples."""
-    assert promotion_of(promotionName="17 POINTS ").name == "17 POINTS"
+    assert _promotion_of(promotionName="17 POINTS ").name == "17 POINTS"
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ class Simulation:
     @property
     def world(self) -> World:
         """The present world, in which everything that is due by now has been applied."""
-        pass
+        self._world.advance(self.clock())
         return self._world
 
     @world.setter

@@ -1,0 +1,148 @@
+"""A stage with one worker and one simulator, where a test puts an event in and gets its outcomes back."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, Final
+
+from tests.brokers import unique
+from tests.support.events import event, outcome_id
+from tests.support.feeds import OutcomeRecord
+from tests.support.lab import Stage
+from tests.support.waiting import wait_until
+from tests.support.worker_process import WorkerProcess
+from topics.record import Headers, Record
+from worker.demo.simulator import Customer, FaultRule, Promotion, RunningSimulator
+
+_NUMBERS: Final = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An activity record and the outcomes that it led to, all of them."""
+
+    record: Record
+    outcomes: list[OutcomeRecord]
+
+    @property
+    def only(self) -> OutcomeRecord:
+        """The outcome, where there is exactly one."""
+        assert len(self.outcomes) == 1, [outcome.value for outcome in self.outcomes]
+        return self.outcomes[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The worker is ready. Customers, promotions and faults are each test's own."""
+
+    stage: Stage
+    simulator: RunningSimulator
+    worker: WorkerProcess
+    worker_settings: dict[str, str] = field(default_factory=dict)
+
+    def customer(self, **more: Any) -> Customer:  # noqa: ANN401 - see Customer
+        """Put a new customer, synthetic unless told otherwise, into the simulated world."""
+        synthetic = Customer.synthetic(700_000 + next(_NUMBERS))
+        customer = Customer(**{name: getattr(synthetic, name) for name in Customer.__slots__} | more)
+        self.stage.lab.loop.call(lambda: self.simulator.world.customers.add(customer))
+        return customer
+
+    def promotion(self, customer: Customer, **more: Any) -> Promotion:  # noqa: ANN401 - see Promotion
+        """Put a new promotion into the simulated world, which only this customer has."""
+        number = 60_000 + next(_NUMBERS)
+        ours = {"promotion_id": number, "name": f"Offer {number}"} | more
+        promotion = Promotion(customer_ids=frozenset({customer.customer_id}), **ours)
+        self.stage.lab.loop.call(lambda: self.simulator.world.put_promotion(promotion))
+        return promotion
+
+    def enrol_elsewhere(self, customer: Customer, promotion: Promotion) -> int:
+        """Enrol the customer as another channel does; return the enrolment's id in the timeline."""
+        at, who, what = datetime.now(UTC), customer.customer_id, promotion.promotion_id
+        world = self.simulator.world
+        return self.stage.lab.loop.call(lambda: world.enrol_elsewhere(who, what, at=at)).enrolment_id
+
+    def fault(self, name: str, customer: Customer, **more: Any) -> None:  # noqa: ANN401 - see FaultRule
+        """Let requests about this customer fail in that way."""
+        rule = FaultRule(name=name, customer_ids=frozenset({customer.customer_id}), **more)
+        self.stage.lab.loop.call(lambda: self.simulator.faults.add(rule))
+
+    def requests(self, customer: Customer) -> list[str]:
+        """Return the endpoints that were asked about this customer, in order of arrival."""
+        who = customer.customer_id
+        log = self.stage.lab.loop.call(lambda: self.simulator.requests.of_customer(who))
+        return [record.endpoint.value for record in log]
+
+    def tell(
+        self, value: bytes, *, key: bytes | None = b"key", headers: Headers = (), meanwhile: Any = None
+    ) -> Told:
+        """Produce an activity record; return it with all of its outcomes.
+
+        A malformed record of the same key follows: by the order of keys its outcome is the end of the wait.
+        """
+        del meanwhile
+        record = self.stage.feed.send(value, key, headers)
+        last = unique("last")
+        self.stage.feed.send(b"", key, (("ce_id", last.encode()),))
+        self.wait_for(last)
+        at = record.position
+        return Told(
+            record,
+            [
+                outcome
+                for outcome in self.stage.outcomes.read()
+                if outcome.value["activity"]["offset"] == at.offset
+            ],
+        )
+
+    def wait_for(self, event_id: str) -> OutcomeRecord:
+        """Block until the event has an outcome."""
+        of = lambda: self.stage.outcomes.of(event_id)  # noqa: E731 - named for the line below
+        return wait_until(of, f"{event_id} has an outcome", evidence=self.stage.tails)[0]
+
+
+def told_as(  # noqa: PLR0913 - the parts of an outcome, by name
+    told: Told,
+    outcome: str,
+    severity: str,
+    *,
+    customer: Customer | int | None = None,
+    promotion: Promotion | None = None,
+    org: int | None = None,
+    **fields: Any,  # noqa: ANN401 - fields of the JSON object
+) -> dict[str, Any]:
+    """Return the value that the contract gives the outcome of a plain event; `occurredAt` is the told one."""
+    import json  # noqa: PLC0415
+
+    at = told.record.position
+    given = json.loads(told.record.value or b"")
+    about = {} if promotion is None else _promotion_fields(promotion)
+    who = customer.customer_id if isinstance(customer, Customer) else customer
+    expected = {
+        "outcomeId": outcome_id(given["eventId"], promotion.promotion_id if promotion else None, outcome),
+        "outcome": outcome,
+        "severity": severity,
+        "orgId": org,
+        "customerId": who,
+        **about,
+        **fields,
+        "activity": {
+            "eventId": given["eventId"],
+            "eventName": given["eventName"],
+            "occurredAt": given["occurredAt"],
+            "topic": at.topic,
+            "partition": at.partition,
+            "offset": at.offset,
+        },
+    }
+    return {name: value for name, value in expected.items() if value is not None}
+
+
+def _promotion_fields(promotion: Promotion) -> dict[str, Any]:
+    return {
+        "programId": promotion.program_id,
+        "promotionId": promotion.promotion_id,
+        "promotionName": promotion.name,
+    }
+
+
+__all__ = ["Desk", "Told", "event", "told_as"]

@@ -1,0 +1,206 @@
+"""What upstream and downstream see of the worker: records in, records out."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from tests.support.loop_thread import LoopThread
+from topics.record import Headers, Position, Record
+
+_LARGEST_BYTES: Final = 8 * 1024 * 1024
+_POLL_MS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A record to be produced. No partition: by the key's hash, as Kafka's clients do."""
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: Headers = ()
+    partition: int | None = None
+
+
+class ActivityFeed:
+    """Produces records to one topic, in order, acknowledged by all replicas."""
+
+    def __init__(self, loop: LoopThread, bootstrap_servers: str, topic: str) -> None:
+        self._loop = loop
+        self._servers = bootstrap_servers
+        self._topic = topic
+        self._producer: AIOKafkaProducer | None = None
+
+    def send(
+        self,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Headers = (),
+        partition: int | None = None,
+    ) -> Record:
+        """Produce one record and return it as Kafka has it."""
+        return self.send_all([Message(value, key, headers, partition)])[0]
+
+    def send_all(self, messages: Iterable[Message]) -> list[Record]:
+        """Produce records and return them as Kafka has them, once all are acknowledged."""
+        return self._loop.run(self._send_all(messages))
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._producer is not None:
+            self._loop.run(self._producer.stop())
+
+    async def _send_all(self, messages: Iterable[Message]) -> list[Record]:
+        if self._producer is None:
+            self._producer = AIOKafkaProducer(
+                bootstrap_servers=self._servers,
+                acks="all",
+                enable_idempotence=True,
+                max_request_size=_LARGEST_BYTES,
+            )
+            await self._producer.start()
+        sent = [
+            (
+                message,
+                await self._producer.send(
+                    self._topic, message.value, message.key, message.partition, headers=list(message.headers)
+                ),
+            )
+            for message in messages
+        ]
+        return [_as_fed(message, await acknowledged) for message, acknowledged in sent]
+
+
+class TopicReader:
+    """Reads a topic from its beginning, without a group; what was read is kept."""
+
+    def __init__(self, loop: LoopThread, bootstrap_servers: str, topic: str, partitions: int) -> None:
+        self._loop = loop
+        self._servers = bootstrap_servers
+        self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
+        self._consumer: AIOKafkaConsumer | None = None
+        self._records: list[Record] = []
+
+    def read(self) -> list[Record]:
+        """Return every record from the topic's beginning to its present end, in order per partition."""
+        self._loop.run(self._read())
+        return self._records
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._consumer is not None:
+            self._loop.run(self._consumer.stop())
+
+    async def _read(self) -> None:
+        if self._consumer is None:
+            self._consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._servers,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                max_partition_fetch_bytes=_LARGEST_BYTES,
+            )
+            await self._consumer.start()
+            self._consumer.assign(self._partitions)
+        ends = await self._consumer.end_offsets(self._partitions)
+        while any([await self._consumer.position(at) < end for at, end in ends.items()]):
+            for records in (await self._consumer.getmany(timeout_ms=_POLL_MS)).values():
+                self._records.extend(_as_record(each) for each in records)
+
+
+@dataclass(frozen=True)
+class OutcomeRecord:
+    """An outcome record, with its value and headers read."""
+
+    record: Record
+
+    @cached_property
+    def value(self) -> dict[str, Any]:
+        """The JSON object."""
+        value: dict[str, Any] = json.loads(self.record.value or b"")
+        return value
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """The headers by name; a repeated name is an error."""
+        names = [name for name, _ in self.record.headers]
+        assert len(set(names)) == len(names), f"repeated headers: {names}"
+        return {name: value.decode() for name, value in self.record.headers}
+
+    @property
+    def name(self) -> str:
+        """The outcome, such as ENROLLED."""
+        return str(self.value["outcome"])
+
+    @property
+    def event_id(self) -> str:
+        """Identity of the event that it answers."""
+        return str(self.value["activity"]["eventId"])
+
+
+class OutcomeReader:
+    """Reads the outcome topic."""
+
+    def __init__(self, reader: TopicReader) -> None:
+        self._reader = reader
+        self._outcomes: list[OutcomeRecord] = []
+
+    def read(self) -> list[OutcomeRecord]:
+        """Return every outcome so far, in order per partition."""
+        records = self._reader.read()
+        self._outcomes.extend(OutcomeRecord(record) for record in records[len(self._outcomes) :])
+        return self._outcomes
+
+    def of(self, event_id: str) -> list[OutcomeRecord]:
+        """Return the outcomes of one event so far."""
+        return [outcome for outcome in self.read() if outcome.event_id == event_id]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A dead letter: the original key, value and headers, and what the worker added."""
+
+    record: Record
+    foreign: Headers
+    error: dict[str, str] = field(repr=False)
+    """The worker's headers without their prefix `enrolment.error.`."""
+
+
+class DeadLetterReader:
+    """Reads the dead-letter topic."""
+
+    def __init__(self, reader: TopicReader) -> None:
+        self._reader = reader
+
+    def read(self) -> list[DeadLetter]:
+        """Return every dead letter so far, in order per partition."""
+        return list(map(_as_dead_letter, self._reader.read()))
+
+    def of(self, record: Record) -> list[DeadLetter]:
+        """Return the dead letters that an activity record led to."""
+        at = (record.position.topic, str(record.position.partition), str(record.position.offset))
+        return [each for each in self.read() if _origin(each) == at]
+
+
+def _origin(letter: DeadLetter) -> tuple[str, str, str]:
+    return letter.error["topic"], letter.error["partition"], letter.error["offset"]
+
+
+def _as_dead_letter(record: Record) -> DeadLetter:
+    prefix = "enrolment.error."
+    ours = [(name.removeprefix(prefix), value) for name, value in record.headers if name.startswith(prefix)]
+    assert len(dict(ours)) == len(ours), f"repeated headers: {ours}"
+    foreign = tuple((name, value) for name, value in record.headers if not name.startswith(prefix))
+    return DeadLetter(record, foreign, {name: value.decode() for name, value in ours})
+
+
+def _as_fed(message: Message, at: Any) -> Record:  # noqa: ANN401 - aiokafka ships no types
+    position = Position(at.topic, at.partition, at.offset)
+    return Record(position, at.timestamp, message.key, message.value, message.headers)
+
+
+def _as_record(read: Any) -> Record:  # noqa: ANN401 - aiokafka ships no types
+    position = Position(read.topic, read.partition, read.offset)
+    return Record(position, read.timestamp, read.key, read.value, tuple(read.headers))

@@ -1,0 +1,100 @@
+"""The command line: help that teaches, refusals in a line, exit statuses."""
+
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+from click.testing import CliRunner, Result
+
+from worker.commands.demo import missing_packages
+from worker.commands.main import program
+from worker.settings import reference
+
+
+def invoke(*arguments: str, **environ: str) -> Result:
+    """Call the program in this process."""
+    return CliRunner().invoke(program, arguments, env=environ, prog_name="enrolment-worker")
+
+
+def test_version() -> None:
+    """`--version` says the installed version."""
+    assert invoke("--version").output == f"enrolment-worker {metadata.version('enrolment-worker')}\n"
+
+
+def test_help_teaches() -> None:
+    """The help says what it is, how to see it, where settings come from, and every command."""
+    text = " ".join(invoke("--help").output.split())
+    for part in ("Enrol loyalty customers", "enrolment-worker demo", "Settings come from the environment"):
+        assert part in text
+    for name in ("run", "demo", "topics", "simulate"):
+        assert f" {name} " in text
+        assert f"  enrolment-worker {name}" in invoke(name, "--help").output, "an example"
+
+
+def test_help_of_run_lists_every_setting() -> None:
+    """`run --help` has each setting with its default."""
+    text = " ".join(invoke("run", "--help").output.split())
+    for group in reference():
+        for setting in group.settings:
+            assert setting.name in text
+            if setting.default is not None:
+                assert f"default: {setting.default}" in text
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """The program's own help does not wait for Faust, pydantic or the demo."""
+    script = "import sys; from worker.commands.main import program as p; p(['-h'], standalone_mode=False); "
+    modules = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", script + "print(*sys.modules)"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"faust", "pydantic", "aiohttp", "structlog", "worker.demo"} & set(modules)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["rnu"], "No such command 'rnu'. (enrolment-worker --help tells more)"),
+        (["run", "--fast"], "No such option: --fast (enrolment-worker run --help tells more)"),
+        (["topics", "drop"], "No such command 'drop'. (enrolment-worker topics --help tells more)"),
+        (
+            ["demo", "extra"],
+            "Got unexpected extra argument (extra) (enrolment-worker demo --help tells more)",
+        ),
+    ],
+)
+def test_a_wrong_call_costs_one_line(arguments: list[str], line: str) -> None:
+    """A wrong call exits with 2, one line on standard error, nothing on standard output."""
+    result = invoke(*arguments)
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"enrolment-worker: {line}\n")
+
+
+def test_a_fault_that_cannot_be_read_is_explained() -> None:
+    """What the simulator says of a wrong fault reaches the caller, in one line and without a type's name."""
+    result = invoke("simulate", "--fault", "error_500:rate=2")
+    assert result.exit_code == 2
+    assert "Invalid value for '--fault': rate of error_500 must be from 0 to 1" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["topics", "list"], ["topics", "create"]])
+def test_bad_settings_cost_a_line_each(arguments: list[str]) -> None:
+    """Bad settings exit with 2, a line for each fault and no traceback."""
+    result = invoke(*arguments, ENROLMENT_GROUPID="x")
+    first, second, *_ = result.stderr.splitlines()
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert first == "enrolment-worker: ENROLMENT_GROUPID is not a setting; did you mean ENROLMENT_GROUP_ID?"
+    assert second.startswith("enrolment-worker: ENROLMENT_KAFKA_BOOTSTRAP_SERVERS is required")
+    assert len(result.stderr.splitlines()) == (4 if arguments == ["run"] else 2)
+
+
+def test_the_demo_names_the_packages_it_misses() -> None:
+    """Of the requirements, those of the demo's extra that are not installed are named."""
+    requirements = [
+        "aiohttp<4,>=3.12",
+        "jgo<4,>=3.2; extra == 'demo'",
+        'noida-db==0.2.3; extra == "demo"',
+        "rich<16,>=15; extra == 'demo'",
+    ]
+    assert tuple(missing_packages(requirements, {"rich"}.__contains__)) == ("jgo", "noida-db")

@@ -1,0 +1,79 @@
+"""Our topics next to the cluster's: what is missing, what differs, what is created."""
+
+import asyncio
+from collections.abc import Iterable
+
+from topics.names import TopicSpec
+from worker.commands.topic_report import Difference, as_object, create_missing, inspect, lines
+from worker.settings import KafkaSettings, load_settings
+from worker.stream.admin import ExistingTopic
+
+SETTINGS = load_settings({"ENROLMENT_KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"}, KafkaSettings)
+LEDGER = "enrolment-worker-ledger-changelog"
+
+
+class Cluster:
+    """A cluster with some topics; it refuses to create those in `refused`."""
+
+    def __init__(self, topics: dict[str, ExistingTopic], refused: frozenset[str] = frozenset()) -> None:
+        self.topics = topics
+        self.refused = refused
+        self.created: list[TopicSpec] = []
+
+    async def existing(self, names: Iterable[str]) -> dict[str, ExistingTopic]:
+        """Return those of the topics that exist."""
+        return {name: self.topics[name] for name in names if name in self.topics}
+
+    async def create(self, specs: Iterable[TopicSpec]) -> dict[str, str | None]:
+        """Note what is asked for."""
+        self.created = list(specs)
+        return {spec.name: "not authorised" if spec.name in self.refused else None for spec in self.created}
+
+
+def test_followers_get_the_activity_topics_partitions() -> None:
+    """Retry topics and ledger lie on the partitions of the existing activity topic; others are free."""
+    cluster = Cluster({"customer-activity": ExistingTopic(3, 1, {})})
+    asyncio.run(create_missing(SETTINGS, cluster))
+    assert {spec.name: spec.partitions for spec in cluster.created} == {
+        "customer-activity-retry-1": 3,
+        "customer-activity-retry-2": 3,
+        "customer-activity-retry-3": 3,
+        "customer-activity-dlt": 8,
+        "enrolment-outcomes": 8,
+        LEDGER: 3,
+    }
+
+
+def test_nothing_is_created_twice() -> None:
+    """With every topic in place the cluster is asked to create none, and refusals are kept apart."""
+    empty = Cluster({}, refused=frozenset({LEDGER}))
+    before, refusals = asyncio.run(create_missing(SETTINGS, empty))
+    assert refusals == {LEDGER: "not authorised"}
+    full = Cluster({report.spec.name: ExistingTopic(8, 1, report.spec.config) for report in before})
+    reports, _ = asyncio.run(create_missing(SETTINGS, full))
+    assert full.created == []
+    assert [report.differences for report in reports] == [()] * 7
+
+
+def test_differences_are_shown() -> None:
+    """Settings that differ are named with both values; replicas and free partition counts may differ."""
+    cluster = Cluster(
+        {
+            "customer-activity": ExistingTopic(3, 3, {"max.message.bytes": "1048588"}),
+            "enrolment-outcomes": ExistingTopic(5, 1, {"retention.ms": "1", "min.insync.replicas": "1"}),
+            LEDGER: ExistingTopic(8, 1, None),
+        }
+    )
+    reports = {report.spec.name: report for report in asyncio.run(inspect(SETTINGS, cluster))}
+    assert reports["customer-activity"].differences == (Difference("min.insync.replicas", None, "1"),)
+    assert reports["enrolment-outcomes"].differences == (Difference("retention.ms", "1", "2592000000"),)
+    assert reports[LEDGER].differences == (Difference("partitions", "8", "3"),)
+    assert list(lines(reports["enrolment-outcomes"])) == [
+        "enrolment-outcomes  partitions: 5, replicas: 1  (what each event led to)",
+        "    min.insync.replicas=1",
+        "  ! retention.ms is 1, 2592000000 where we create it",
+    ]
+    assert next(lines(reports["customer-activity-dlt"])).startswith("customer-activity-dlt  missing  (")
+    assert as_object(reports["enrolment-outcomes"])["differences"] == [
+        {"setting": "retention.ms", "found": "1", "wanted": "2592000000"}
+    ]

@@ -1,0 +1,482 @@
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.fakes import event, record
+from topics.activity import UNNAMED, Activity, Malformed, Tombstone, read_activity
+from topics.record import Headers, Position, Record
+
+FLAT: dict[str, Any] = {
+    "eventName": "customerAdded",
+    "eventId": "0d3f9c0e-flat",
+    "orgId": 1800,
+    "refId": "1800_482579328",
+    "apiRequestId": "req-1",
+    "createdAt": 1619199042493,
+    "data": {
+        "customerIdentifiers": {
+            "customerId": 482579328,
+            "instore": {"mobile": "919845012345", "email": "ann@example.com", "externalId": "AB-77"},
+        }
+    },
+    "loyaltyEventId": None,
+}
+ENVELOPED: dict[str, Any] = {
+    "eventId": "5b1e-enveloped",
+    "eventType": "150698_transactionAdded",
+    "consumerGroupId": None,
+    "actionType": "START",
+    "timeStamp": 1683874800103,
+    "attributes": {
+        "createdAt": 1683874800089,
+        "eventName": "transactionAdded",
+        "refId": "r",
+        "apiRequestId": "q",
+        "orgId": 151197,
+        "data": {
+            "amount": 89000.0,
+            "billNumber": "B-1",
+            "transactionId": 65658570,
+            "billType": "REGULAR",
+            "customerIdentifiers": {"customerId": 7, "ecommerce": {"mobile": 919845012345}},
+        },
+    },
+}
+PLAIN: dict[str, Any] = {
+    "eventId": "plain-1",
+    "eventName": "transactionAdded",
+    "orgId": 1,
+    "occurredAt": "2026-01-31T10:00:00Z",
+    "customer": {
+        "customerId": 1,
+        "mobile": "919845012345",
+        "email": "ann@example.com",
+        "externalId": "AB-77",
+        "source": "instore",
+    },
+}
+CLOUD: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "ce-1",
+    "source": "/pos/12",
+    "type": "com.example.pos.transactionAdded",
+    "time": "2026-01-31T15:30:00+05:30",
+}
+BINARY: Headers = (
+    ("ce_specversion", b"1.0"),
+    ("ce_id", b"ce-2"),
+    ("ce_type", b"com.example.customerAdded"),
+    ("ce_source", b"/pos/12"),
+    ("ce_time", b"2026-01-31T10:00:00.5Z"),
+    ("content-type", b"application/json"),
+)
+ANN = (
+    ("externalId", "AB-77", "INSTORE"),
+    ("mobile", "919845012345", "INSTORE"),
+    ("email", "ann@example.com", "INSTORE"),
+)
+
+
+def read(value: object, headers: Headers = ()) -> Activity:
+    activity = read_activity(record(value, headers=headers))
+    assert isinstance(activity, Activity)
+    return activity
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "expected"),
+    [
+        (
+            FLAT,
+            (),
+            (
+                "0d3f9c0e-flat",
+                "customerAdded",
+                1800,
+                datetime(2021, 4, 23, 17, 30, 42, 493000, UTC),
+                (("customerId", "482579328", "INSTORE"), *ANN),
+            ),
+        ),
+        (
+            ENVELOPED,
+            (),
+            (
+                "5b1e-enveloped",
+                "transactionAdded",
+                151197,
+                datetime(2023, 5, 12, 7, 0, 0, 89000, UTC),
+                (("customerId", "7", "ECOMMERCE"), ("mobile", "919845012345", "ECOMMERCE")),
+            ),
+        ),
+        (
+            PLAIN,
+            (),
+            (
+                "plain-1",
+                "transactionAdded",
+                1,
+                datetime(2026, 1, 31, 10, tzinfo=UTC),
+                (("customerId", "1", "INSTORE"), *ANN),
+            ),
+        ),
+        (
+            CLOUD | {"data": FLAT["data"]},
+            (),
+            (
+                "ce-1",
+                "transactionAdded",
+                None,
+                datetime(2026, 1, 31, 10, tzinfo=UTC),
+                (("customerId", "482579328", "INSTORE"), *ANN),
+            ),
+        ),
+        (
+            CLOUD | {"data": {"customer": PLAIN["customer"], "orgId": 5}},
+            (),
+            (
+                "ce-1",
+                "transactionAdded",
+                5,
+                datetime(2026, 1, 31, 10, tzinfo=UTC),
+                (("customerId", "1", "INSTORE"), *ANN),
+            ),
+        ),
+        (
+            ENVELOPED["attributes"]["data"],
+            BINARY,
+            (
+                "ce-2",
+                "customerAdded",
+                None,
+                datetime(2026, 1, 31, 10, 0, 0, 500000, UTC),
+                (("customerId", "7", "ECOMMERCE"), ("mobile", "919845012345", "ECOMMERCE")),
+            ),
+        ),
+        (
+            {"customer": {"email": "ann@example.com"}},
+            BINARY,
+            (
+                "ce-2",
+                "customerAdded",
+                None,
+                datetime(2026, 1, 31, 10, 0, 0, 500000, UTC),
+                (("email", "ann@example.com", None),),
+            ),
+        ),
+    ],
+    ids=[
+        "flat",
+        "enveloped",
+        "plain",
+        "structured-inner-data",
+        "structured-plain",
+        "binary-inner-data",
+        "binary-plain",
+    ],
+)
+def test_every_shape_gives_the_same_kind_of_event(
+    value: object, headers: Headers, expected: tuple[object, ...]
+) -> None:
+    """Each shape in the field yields identity, name, organisation, time and the customer's names in order."""
+    activity = read(value, headers)
+
+    assert (
+        activity.event_id,
+        activity.event_name,
+        activity.org_id,
+        activity.occurred_at,
+        activity.customer.names,
+    ) == expected
+
+
+def _blanks(value: object) -> object:
+    if isinstance(value, dict):
+        return {f" {key}\t ": _blanks(inner) for key, inner in value.items()}
+    return value
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [FLAT, ENVELOPED, PLAIN, CLOUD | {"data": FLAT["data"]}],
+    ids=["flat", "enveloped", "plain", "structured"],
+)
+def test_stray_blanks_around_key_names_change_nothing(shape: dict[str, object]) -> None:
+    """Published samples have blanks in key names: they are read as if they had none."""
+    assert read(_blanks(shape)) == read(shape)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "org"),
+    [
+        ({"eventName": "150698_customerAdded", "orgId": None}, "customerAdded", 150698),
+        ({"eventName": "150698_customerAdded", "orgId": 9}, "customerAdded", 9),
+        ({"eventName": "150698_", "orgId": None}, "150698_", None),
+        ({"eventName": "_customerAdded", "orgId": None}, "_customerAdded", None),
+        ({"eventName": "customer_Added", "orgId": None}, "customer_Added", None),
+        ({"eventName": " customerAdded ", "orgId": "1800"}, "customerAdded", 1800),
+        ({"eventName": "9" * 40 + "_customerAdded", "orgId": None}, "customerAdded", None),
+        ({"eventName": "٣_customerAdded", "orgId": None}, "customerAdded", None),
+        ({"eventName": None, "orgId": 0}, UNNAMED, None),
+        ({"eventName": ["a"], "orgId": -5}, UNNAMED, None),
+        ({"eventName": "  ", "orgId": True}, UNNAMED, None),
+        ({"eventName": "x", "orgId": 2**63}, "x", None),
+        ({"eventName": "x", "orgId": 2**63 - 1}, "x", 2**63 - 1),
+        ({"eventName": "x", "orgId": 1800.0}, "x", None),
+    ],
+)
+def test_names_may_be_prefixed_by_the_organisation(
+    changes: dict[str, object], name: str, org: int | None
+) -> None:
+    """`<org>_<name>` is split; an organisation that the event names itself is believed before the prefix."""
+    activity = read(event(**changes))
+
+    assert (activity.event_name, activity.org_id) == (name, org)
+
+
+def test_an_event_type_alone_names_an_enveloped_event() -> None:
+    """Without an inner eventName, the envelope's eventType is the name and may hold the organisation."""
+    attributes = {k: v for k, v in ENVELOPED["attributes"].items() if k not in ("eventName", "orgId")}
+    activity = read(ENVELOPED | {"attributes": attributes})
+
+    assert (activity.event_name, activity.org_id) == ("transactionAdded", 150698)
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "identity"),
+    [
+        (event(eventId="own"), BINARY, "own"),
+        (event(eventId=None), BINARY, "ce-2"),
+        (event(eventId="   "), (("ce_id", b" ce-3 "),), "ce-3"),
+        (event(eventId=77), (), "77"),
+        (event(eventId=None), (), "customer-activity-3-42"),
+        (event(eventId=None), (("ce_id", b"  "),), "customer-activity-3-42"),
+        (event(eventId=None), (("ce_id", b"\xff\xfe"),), "customer-activity-3-42"),
+        (event(eventId=None), (("ce_id", None),), "customer-activity-3-42"),
+        (event(eventId=None), (("ce_id", b"first"), ("ce_id", b"last")), "last"),
+        (CLOUD | {"data": event(eventId="own")}, (), "own"),
+        (CLOUD | {"data": event(eventId=None)}, (("ce_id", b"header"),), "ce-1"),
+        (CLOUD | {"id": None, "data": event(eventId=None)}, (), "customer-activity-3-42"),
+        (CLOUD | {"data": ENVELOPED}, (), "5b1e-enveloped"),
+        (event(eventId="x" * 512), (), "x" * 512),
+    ],
+    ids=[
+        "own-before-ce",
+        "ce-header",
+        "blank-own",
+        "number",
+        "position",
+        "blank-ce",
+        "ce-not-utf8",
+        "ce-null",
+        "repeated-header",
+        "structured-own",
+        "structured-id",
+        "structured-none",
+        "structured-around-envelope",
+        "longest",
+    ],
+)
+def test_identity_is_the_events_own_then_cloudevents_then_the_position(
+    value: object, headers: Headers, identity: str
+) -> None:
+    """EventId, else the CloudEvents id, else topic-partition-offset: the same on every reading."""
+    assert read(value, headers).event_id == identity
+
+
+@pytest.mark.parametrize(
+    ("customer", "names"),
+    [
+        ({"customerId": "482579328"}, [("customerId", "482579328", None)]),
+        ({"customerId": " 7 ", "source": " ecommerce "}, [("customerId", "7", "ECOMMERCE")]),
+        ({"customerId": 0, "mobile": 919845012345}, [("mobile", "919845012345", None)]),
+        ({"customerId": -1, "externalId": 0}, [("externalId", "0", None)]),
+        ({"customerId": 2**63, "email": "a@b"}, [("email", "a@b", None)]),
+        ({"customerId": "9" * 5000, "email": "a@b"}, [("email", "a@b", None)]),
+        ({"customerId": 1.5, "email": "a@b"}, [("email", "a@b", None)]),
+        ({"customerId": True, "mobile": False, "email": None}, []),
+        ({"customerId": "٣"}, []),
+        ({"customerId": {"a": 1}, "mobile": ["1"]}, []),
+        ({"mobile": "  ", "email": ""}, []),
+        ({"mobile": 2**63, "email": "a@b"}, [("email", "a@b", None)]),
+        ({"externalId": "x" * 513, "mobile": "1"}, [("mobile", "1", None)]),
+        ({"externalId": "x" * 512}, [("externalId", "x" * 512, None)]),
+        ({"email": "e", "mobile": "m", "externalId": "x"}, [("externalId", "x", None), ("mobile", "m", None)]),
+        ({"source": 5, "mobile": "1"}, [("mobile", "1", "5")]),
+    ],
+    ids=lambda case: json.dumps(case)[:40] if isinstance(case, dict) else "",
+)
+def test_names_are_read_tolerantly_and_strongest_first(
+    customer: dict[str, object], names: list[tuple[str, str, str | None]]
+) -> None:
+    """Numbers serve as text, what is no usable name is passed over, and the order is the contract's."""
+    assert list(read(event(customer=customer)).customer.names[: max(len(names), 2)])[: len(names)] == names
+    assert bool(read(event(customer=customer)).customer.names) == bool(names)
+
+
+def test_each_source_object_lends_its_name() -> None:
+    """The source of a name is the upper-cased key of the object it stands in; strength goes before sources."""
+    identifiers = {"instore": {"email": "e@x"}, "noise": 3, "ecommerce": {"externalId": 5, "email": "f@x"}}
+
+    names = read({"data": {"customerIdentifiers": identifiers}}).customer.names
+
+    assert names == (
+        ("externalId", "5", "ECOMMERCE"),
+        ("email", "e@x", "INSTORE"),
+        ("email", "f@x", "ECOMMERCE"),
+    )
+
+
+def test_foreign_customer_details_do_not_hide_the_identifiers() -> None:
+    """A notification's data may hold more than is read: `customerIdentifiers` is what names the customer."""
+    data = FLAT["data"] | {"customer": {"firstName": "Ann"}}
+
+    assert read(FLAT | {"data": data}) == read(FLAT)
+
+
+@pytest.mark.parametrize(
+    ("given_time", "expected"),
+    [
+        ("2026-01-31T10:00:00Z", datetime(2026, 1, 31, 10, tzinfo=UTC)),
+        (" 2026-01-31T10:00Z ", datetime(2026, 1, 31, 10, tzinfo=UTC)),
+        ("2026-01-31T15:30:00.250+05:30", datetime(2026, 1, 31, 10, 0, 0, 250000, UTC)),
+        ("2026-01-31T10:00:00", datetime(2026, 1, 31, 10, tzinfo=UTC)),
+        (1769853600000, datetime(2026, 1, 31, 10, tzinfo=UTC)),
+        (1769853600000.0, datetime(2026, 1, 31, 10, tzinfo=UTC)),
+        ("yesterday", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59-14:00", None),
+        (10**30, None),
+        (-1, None),
+        (0, None),
+        (True, None),
+        ([], None),
+    ],
+)
+def test_times_are_rfc_3339_or_epoch_milliseconds(given_time: object, expected: datetime | None) -> None:
+    """A time that cannot be read is as if absent, never a reason to refuse the event."""
+    assert read(event(occurredAt=given_time)).occurred_at == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (b"", "value: empty"),
+        (b" \n", "value: empty"),
+        (b"\xff\xfe\x00", "value: not JSON"),
+        (b'{"eventId": "\xff"}', "value: not JSON"),
+        (b'{"eventId": "\\ud800"}', "value: not JSON"),
+        (b'{"eventId": "a"', "value: not JSON"),
+        (b'{"a": NaN}', "value: not JSON"),
+        (b'{"a": Infinity}', "value: not JSON"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "value: not JSON"),
+        (b'{"a": ' * 5000 + b"1" + b"}" * 5000, "value: not JSON"),
+        (b"[{}]", "value: not a JSON object"),
+        (b'"eventId"', "value: not a JSON object"),
+        (b"null", "value: not a JSON object"),
+        (json.dumps({"eventId": "x" * 513}).encode(), "eventId: longer than 512 characters"),
+        (json.dumps({"eventName": "x" * 513}).encode(), "eventName: longer than 512 characters"),
+    ],
+    ids=lambda case: case[:24].decode("latin1") if isinstance(case, bytes) else "",
+)
+def test_what_is_no_event_is_named_by_field_and_fault(value: bytes, message: str) -> None:
+    """Malformed values are told by field and fault; what they hold is not repeated."""
+    assert read_activity(record(value)) == Malformed(message)
+
+
+def test_only_a_null_value_is_a_tombstone() -> None:
+    """A null value means that nothing happened."""
+    assert read_activity(record(None)) == Tombstone()
+
+
+def test_a_giant_exponent_is_not_an_identifier() -> None:
+    """Numbers beyond any id, as 1e400, neither raise nor name a customer."""
+    value = b'{"eventName": "x", "createdAt": 1e400, "orgId": 1e400, "customer": {"mobile": 1e400}}'
+
+    activity = read(value)
+
+    assert (activity.org_id, activity.occurred_at, activity.customer.names) == (None, None, ())
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["919845012345", "ann@example.com", "AB-77"],
+)
+def test_names_stay_out_of_every_repr(value: str) -> None:
+    """Records and events can be printed without showing who they are about."""
+    source = record(PLAIN, key=value.encode(), headers=(("who", value.encode()),))
+
+    assert value not in repr(source) + repr(read_activity(source))
+
+
+def test_a_position_reads_as_topic_partition_offset() -> None:
+    """The position's text is part of the contract: it identifies events that have no id."""
+    assert str(Position("customer-activity", 0, 12)) == "customer-activity-0-12"
+
+
+@pytest.mark.parametrize("timestamp_ms", [-1, -(2**63), 2**63 - 1, 1_700_000_000_000_000])
+def test_any_timestamp_of_a_record_is_a_time(timestamp_ms: int) -> None:
+    """Producers may stamp what they like (none, microseconds): the record's time is clamped, never an error."""
+    assert record(b"", timestamp_ms=timestamp_ms).timestamp.tzinfo is UTC
+
+
+NAMES = st.sampled_from(
+    [
+        *("eventId", "eventName", "eventType", "orgId", "createdAt", "occurredAt", "timeStamp", "attributes"),
+        *("data", "customer", "customerIdentifiers", "customerId", "instore", "mobile", "email", "externalId"),
+        *("source", "specversion", "id", "type", "time", " data ", "mobile\t", "1_x"),
+    ]
+)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from([10**400, "9" * 30, "150698_customerAdded", "2026-01-31T10:00:00Z", "\x1c1", "\u00a0"])
+)
+JSON_OBJECTS = st.dictionaries(
+    NAMES,
+    st.recursive(
+        SCALARS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=6),
+        max_leaves=20,
+    ),
+    max_size=10,
+)
+HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from(["ce_id", "ce_specversion", "ce_type", "ce_time", "other"]),
+        st.none() | st.binary(max_size=20) | st.sampled_from([b"1.0", b"a.b", b"2026-01-31T10:00:00Z"]),
+    ),
+    max_size=5,
+).map(tuple)
+VALUES = st.none() | st.binary(max_size=60) | JSON_OBJECTS.map(lambda body: json.dumps(body).encode())
+RECORDS = st.builds(
+    Record,
+    st.just(Position("customer-activity", 3, 42)),
+    st.integers(-(2**63), 2**63 - 1),
+    st.none() | st.binary(max_size=10),
+    VALUES,
+    HEADERS,
+)
+
+
+@given(RECORDS)
+@settings(max_examples=600, deadline=None)
+def test_any_bytes_are_read_without_raising(source: Record) -> None:
+    """Whatever lies on the topic ends as an event, a tombstone or a malformed value, within bounds."""
+    reading = read_activity(source)
+
+    if isinstance(reading, Activity):
+        assert 0 < len(reading.event_id) <= 512
+        assert len(reading.event_name) <= 512
+        assert reading.org_id is None or 0 < reading.org_id < 2**63
+        assert reading.occurred_at is None or reading.occurred_at.tzinfo is UTC
+        assert all(0 < len(value) <= 512 for _, value, _ in reading.customer.names)
+    else:
+        assert isinstance(reading, Malformed | Tombstone)
+    assert read_activity(source) == reading

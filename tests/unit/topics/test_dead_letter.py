@@ -1,0 +1,60 @@
+from datetime import UTC, datetime
+
+from topics.dead_letter import VALUE_OMITTED, DeadLetterReason, Failure, dead_letter_headers
+from topics.record import Headers, Position
+
+FAILURE = Failure(
+    reason=DeadLetterReason.MALFORMED_EVENT,
+    message="value: not JSON – at all",
+    position=Position("customer-activity", 3, 42),
+    timestamp_ms=1769853600123,
+    group="enrolment-worker",
+    attempts=5,
+    first_failed_at=datetime(2026, 1, 31, 10, tzinfo=UTC),
+    last_failed_at=datetime(2026, 1, 31, 10, 0, 1, 5000, UTC),
+)
+OURS: Headers = (
+    ("enrolment.error.reason", b"malformed_event"),
+    ("enrolment.error.message", "value: not JSON – at all".encode()),
+    ("enrolment.error.topic", b"customer-activity"),
+    ("enrolment.error.partition", b"3"),
+    ("enrolment.error.offset", b"42"),
+    ("enrolment.error.timestamp", b"1769853600123"),
+    ("enrolment.error.group", b"enrolment-worker"),
+    ("enrolment.error.attempts", b"5"),
+    ("enrolment.error.first_failed_at", b"2026-01-31T10:00:00Z"),
+    ("enrolment.error.last_failed_at", b"2026-01-31T10:00:01.005000Z"),
+)
+
+
+def test_headers_say_why_and_where_from_under_the_contracted_names() -> None:
+    """All ten headers are there, as UTF-8 text, naming the original record."""
+    assert dead_letter_headers((), FAILURE) == OURS
+
+
+def test_foreign_headers_are_kept_byte_for_byte_and_earlier_ones_of_ours_replaced() -> None:
+    """Order, repeats, nulls and bytes that are no text survive; a hop's headers replace the earlier hop's."""
+    foreign: Headers = (
+        ("traceparent", b"00-1-2-01"),
+        ("x", b"\xff\x00"),
+        ("x", b""),
+        ("x", None),
+        ("enrolment.errors", b"not ours"),
+    )
+
+    headers = dead_letter_headers((*foreign, *OURS, (VALUE_OMITTED, b"true")), FAILURE)
+
+    assert headers == foreign + OURS
+
+
+def test_reasons_are_the_contracts() -> None:
+    """Operators and redrive select by these words."""
+    assert {reason.value for reason in DeadLetterReason} == {
+        "malformed_event",
+        "no_identifier",
+        "other_organisation",
+        "retries_exhausted",
+        "in_doubt",
+        "handler_fault",
+    }
+    assert VALUE_OMITTED == "enrolment.error.value_omitted"
