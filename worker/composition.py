@@ -1,67 +1,117 @@
 """The composition root: where settings become a worker."""
 
 import asyncio
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 from pydantic import SecretStr
 
 from topics.record import Record
+from worker.attempts import World
 from worker.capillary.client import CapillaryClient
 from worker.capillary.config import ApiVersion, Basic, CapillaryConfig, OAuth
+from worker.checkpoints import Probe, nothing
 from worker.domain.plan import Policy
 from worker.enrolment import Enrolments
 from worker.intake import Rules, lane_of
+from worker.no_ledger import NoLedger
+from worker.ports import Lease
+from worker.reconciliation import Readings
 from worker.retrying import Retrying, RetryPolicy
 from worker.settings import Settings
-from worker.stream.app import build_app, consume, is_ready, lags
+from worker.stream.app import WorkerApp, build_app, consume, is_ready, lags, pulse, rebalance_seconds
 from worker.stream.http_port import HttpPort, Probes
+from worker.stream.ledger import FaustLedger, ledger_table
 from worker.stream.process import Closing, new_event_loop, serve
 from worker.stream.publisher import KafkaPublisher
 from worker.stream.startup import prepare_topics
+from worker.stream.watchdog import Watch, Watchdog
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import processing
 
 
-def run_worker(settings: Settings) -> int:
+def run_worker(settings: Settings, probe: Probe = nothing) -> int:
     """Run the worker until it is told to stop; return the process's exit status.
 
-    Raises KafkaFailed, with one line for the operator, where Kafka or its topics are not as needed.
+    `probe` is told of each checkpoint; only tests pass one. Raises KafkaFailed, with one line for the
+    operator, where Kafka or its topics are not as needed.
     """
     loop = new_event_loop()
-    loop.run_until_complete(prepare_topics(settings))
+    partitions = loop.run_until_complete(prepare_topics(settings))
     metrics = Metrics(frozenset(settings.trigger_events))
     app = build_app(settings)
     client = CapillaryClient(capillary_config(settings), observer=metrics)
-    publisher = KafkaPublisher(
-        app, settings.outcome_topic, settings.topic_names.dead_letters, settings.group_id
-    )
     retry_policy = RetryPolicy(
         settings.retry_max_attempts, settings.retry_initial_seconds, settings.retry_max_seconds
     )
+    retrying = Retrying(retry_policy, metrics, asyncio.sleep)
+    ledger = _ledger(app, settings, partitions)
+    world = World(
+        api=client,
+        ledger=ledger,
+        readings=Readings(
+            client,
+            retrying,
+            settle_seconds=settings.reconcile_settle_seconds,
+            timer=time.monotonic,
+            sleep=asyncio.sleep,
+        ),
+        retrying=retrying,
+        clock=utc_now,
+        timer=time.monotonic,
+        sleep=asyncio.sleep,
+        probe=probe,
+    )
+    names = settings.topic_names
     enrolments = Enrolments(
         rules(settings),
+        world,
         group_id=settings.group_id,
-        api=client,
-        publisher=publisher,
+        publisher=KafkaPublisher(app, names.outcomes, names.dead_letters, settings.group_id),
         tracker=metrics,
-        retrying=Retrying(retry_policy, metrics, asyncio.sleep),
     )
 
-    async def handle(record: Record) -> None:
+    async def handle(record: Record, lease: Lease) -> None:
         with processing(record, settings.group_id), metrics.duration.time():
-            await enrolments.handle(record)
+            await enrolments.handle(record, lease)
 
     consume(app, settings, handle, lane_of)
-    metrics.in_flight.set_function(lambda: app.lanes.in_flight)
+    watch = Watch(patience(settings), silence(settings), time.monotonic)
+    probes = Probes(
+        live=lambda: watch.live,
+        ready=lambda: is_ready(app),
+        exposition=lambda: exposition(app, settings, metrics, ledger),
+    )
+    return serve(
+        app,
+        loop,
+        HttpPort(settings.http_host, settings.http_port, probes),
+        Closing(client.aclose),
+        Watchdog(watch, lambda: pulse(app, settings.activity_topic, metrics.waits)),
+    )
 
-    def exposition() -> bytes:
-        for partition, lag in lags(app, settings.activity_topic).items():
-            metrics.lag.labels(settings.activity_topic, str(partition)).set(lag)
-        return metrics.exposition()
 
-    probes = Probes(live=lambda: not app.should_stop, ready=lambda: is_ready(app), exposition=exposition)
-    return serve(app, loop, HttpPort(settings.http_host, settings.http_port, probes), Closing(client.aclose))
+def exposition(app: WorkerApp, settings: Settings, metrics: Metrics, ledger: FaustLedger | NoLedger) -> bytes:
+    """Return the metrics as they are now."""
+    metrics.in_flight.set(app.lanes.in_flight)
+    metrics.ledger_entries.set(ledger.entries())
+    for partition, lag in lags(app, settings.activity_topic).items():
+        metrics.lag.labels(settings.activity_topic, str(partition)).set(lag)
+    return metrics.exposition()
+
+
+def patience(settings: Settings) -> float:
+    """Return after how many seconds without progress a worker with work is stuck.
+
+    An event makes progress at the latest when a request times out or an attempt in doubt has had its time.
+    """
+    return 60.0 + 2 * (settings.api_timeout_seconds + settings.reconcile_settle_seconds)
+
+
+def silence(settings: Settings) -> float:
+    """Return after how many seconds without an answer of the coordinator a worker is stuck."""
+    return 60.0 + settings.kafka_session_timeout_seconds + rebalance_seconds(settings)
 
 
 def rules(settings: Settings) -> Rules:
@@ -78,7 +128,15 @@ def rules(settings: Settings) -> Rules:
         max_event_age=timedelta(hours=settings.max_event_age_hours) if settings.max_event_age_hours else None,
         pii_key=_secret(settings.pii_key).encode() or None,
         dry_run=settings.dry_run,
+        limit_cool_down=timedelta(seconds=settings.limit_cooldown_seconds),
+        settle_seconds=settings.reconcile_settle_seconds,
+        max_attempts=settings.retry_max_attempts,
     )
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
 
 
 def capillary_config(settings: Settings) -> CapillaryConfig:
@@ -100,6 +158,12 @@ def capillary_config(settings: Settings) -> CapillaryConfig:
         max_connections=settings.max_in_flight,
         user_agent=f"enrolment-worker/{version('enrolment-worker')}",
     )
+
+
+def _ledger(app: WorkerApp, settings: Settings, partitions: int) -> FaustLedger | NoLedger:
+    if settings.dry_run:
+        return NoLedger()
+    return FaustLedger(ledger_table(app, partitions, timedelta(days=settings.ledger_retention_days)))
 
 
 def _secret(value: SecretStr | None) -> str:

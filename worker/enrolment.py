@@ -1,182 +1,156 @@
 """The story of an event: admit it, find the customer's promotions, enrol, tell what came of it."""
 
-from collections.abc import AsyncIterator
-from dataclasses import replace
-from datetime import UTC, datetime
+import asyncio
+from weakref import WeakValueDictionary
 
 from topics.dead_letter import DeadLetterReason, Failure
+from topics.outcome import Outcome
 from topics.record import Record
+from worker.attempts import Settling, World
+from worker.checkpoints import Checkpoint
 from worker.domain.answers import CustomerNotFound, Doubtful, Found, Misconfigured, Refused, Throttled, Unsent
-from worker.domain.plan import Already, Enrol, Foreign, Step, UsedUp, exhausted_limit, plan
-from worker.domain.promotions import CustomerPromotions, Identifier, IdentifierName
 from worker.domain.settlement import (
-    LimitExhausted,
-    LimitUnexplained,
     NothingAvailable,
     PassedOver,
     PutAside,
     Rejected,
     Settlement,
-    Subject,
     UnknownCustomer,
     Unsettled,
-    WouldEnrol,
-    settle_issue,
-    settle_unasked,
 )
 from worker.intake import Admitted, PassOver, PutAway, Rules, TooOld, admit
 from worker.outcomes import Origin, tell, tell_dead_letter
-from worker.ports import Clock, PromotionsApi, Publisher, PublishFailed, Tracker
-from worker.retrying import Retrying
+from worker.planning import plan_event
+from worker.plans import EventPlan, Foregone, Request
+from worker.ports import Abandoned, Lease, Publisher, PublishFailed, Tracker, ensure_held
 
 
 class Enrolments:
     """Handles one record at a time per key, many keys at once. Its caller commits once `handle` returns."""
 
-    def __init__(  # noqa: PLR0913 - what the use case needs of the world, wired in one place
-        self,
-        rules: Rules,
-        *,
-        group_id: str,
-        api: PromotionsApi,
-        publisher: Publisher,
-        tracker: Tracker,
-        retrying: Retrying,
-        clock: Clock = lambda: datetime.now(UTC),
+    def __init__(
+        self, rules: Rules, world: World, *, group_id: str, publisher: Publisher, tracker: Tracker
     ) -> None:
         self._rules = rules
+        self._world = world
         self._group_id = group_id
-        self._api = api
         self._publisher = publisher
         self._tracker = tracker
-        self._retrying = retrying
-        self._clock = clock
+        self._customers: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
-    async def handle(self, record: Record) -> None:
+    async def handle(self, record: Record, lease: Lease) -> None:
         """Take a record of the activity topic to its end.
 
-        Returns when all that the record led to is acknowledged by Kafka; waits for the API meanwhile.
-        Raises PublishFailed where Kafka did not acknowledge: the record must come again.
+        Returns when all that the record led to is acknowledged by Kafka; waits for the API meanwhile. Raises
+        PublishFailed where Kafka did not acknowledge and Abandoned where the partition is no longer ours: the
+        record must come again.
         """
         origin = Origin.of_record(record)
         try:
-            admission = admit(record, self._rules, self._clock())
+            admission = admit(record, self._rules, self._world.clock())
             origin = admission.origin
             match admission:
                 case PassOver():
                     self._tracker.activity(admission.event_name, admission.why)
                 case PutAway():
-                    await self._put_away(record, admission)
+                    await self._put_away(record, admission, lease)
                 case TooOld():
+                    await self._settle(origin, NothingAvailable(PassedOver.EVENT_TOO_OLD), lease)
                     self._tracker.activity(admission.event_name, "too_old")
-                    await self._tell(origin, NothingAvailable(PassedOver.EVENT_TOO_OLD))
                 case Admitted():
-                    await self._enrol(record, admission)
+                    await self._enrol(record, admission, lease)
                     self._tracker.activity(admission.event_name, "handled")
-        except PublishFailed:
+        except (PublishFailed, Abandoned):
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours in one event must not stop its partition
             self._tracker.fault(record, error)
-            await self._put_away(
-                record, PutAway(origin, DeadLetterReason.HANDLER_FAULT, f"worker: {type(error).__name__}")
-            )
+            fault = PutAway(origin, DeadLetterReason.HANDLER_FAULT, f"worker: {type(error).__name__}")
+            await self._put_away(record, fault, lease)
 
-    async def _enrol(self, record: Record, event: Admitted) -> None:
-        unsettled: list[PutAside] = []
-        async for origin, settlement in self._settlements(event):
-            if isinstance(settlement, PutAside):
-                unsettled.append(settlement)
-                event = replace(event, origin=origin)
-            else:
-                await self._tell(origin, settlement)
-        if unsettled:
-            first = unsettled[0]
-            await self._put_aside(record, DeadLetterReason(first.reason), first.message, first.attempts)
-        for settlement in unsettled:
-            await self._tell(event.origin, settlement)
-
-    async def _settlements(self, event: Admitted) -> AsyncIterator[tuple[Origin, Settlement]]:
-        """Yield what becomes of the event, or of each of its promotions, as soon as it is settled."""
-        answer, attempts = await self._retrying.lookup(
-            lambda resend: self._api.lookup(event.identifier, resend_count=resend)
+    async def _enrol(self, record: Record, event: Admitted, lease: Lease) -> None:
+        """Go on from the event's plan where there is one, else make one out of a lookup."""
+        known = self._world.ledger.plan_of(event.origin.activity.event_id)
+        if known is not None:
+            async with self._customer(known.customer_id):
+                await self._carry_out(record, known, lease, is_written=True)
+            return
+        answer, attempts = await self._world.retrying.lookup(
+            lambda resend: self._world.api.lookup(event.identifier, resend_count=resend)
         )
         match answer:
             case Found(customer):
-                origin = replace(event.origin, customer_id=customer.customer_id)
-                async for settlement in self._promotions(event, customer):
-                    yield origin, settlement
+                async with self._customer(customer.customer_id):
+                    plan = plan_event(event, customer, self._world.ledger, self._rules, self._world.clock())
+                    await self._carry_out(record, plan, lease, is_written=False)
             case CustomerNotFound(errors):
-                yield event.origin, UnknownCustomer(errors, attempts)
+                await self._settle(event.origin, UnknownCustomer(errors, attempts), lease)
             case Refused(errors):
-                yield event.origin, Rejected(errors, attempts)
+                await self._settle(event.origin, Rejected(errors, attempts), lease)
             case Unsent() | Doubtful() | Throttled() | Misconfigured():
-                yield (
-                    event.origin,
-                    PutAside(Unsettled.RETRIES_EXHAUSTED, "lookup: no usable answer", attempts),
-                )
+                lost = PutAside(Unsettled.RETRIES_EXHAUSTED, "lookup: no usable answer", attempts)
+                await self._set_aside(record, event.origin, [lost], lease)
 
-    async def _promotions(self, event: Admitted, customer: CustomerPromotions) -> AsyncIterator[Settlement]:
-        """Enrol into one promotion after another, in the lookup's order."""
-        steps = plan(
-            customer,
-            self._rules.policy,
-            event_id=event.origin.activity.event_id,
-            event_org=event.origin.org_id,
-            now=self._clock(),
+    async def _carry_out(self, record: Record, plan: EventPlan, lease: Lease, *, is_written: bool) -> None:
+        """Settle one promotion after another, in the lookup's order; tell each as soon as it is settled."""
+
+        async def tell_for(origin: Origin, outcome: Outcome) -> None:
+            await self._tell(origin, outcome, lease)
+
+        settling = Settling(
+            self._world, self._rules, plan, is_written=is_written, lease=lease, tell_outcome=tell_for
         )
-        if not steps:
-            yield NothingAvailable()
-        source = event.identifier.source
-        known = Identifier(IdentifierName.CUSTOMER_ID, str(customer.customer_id), source)
-        for step in steps:
-            yield await self._settle(step, known)
+        if not plan.steps:
+            await self._settle(plan.origin, NothingAvailable(), lease)
+        unsettled: list[PutAside] = []
+        for step in plan.steps:
+            match step:
+                case Foregone(outcome):
+                    await self._tell(plan.origin, outcome, lease)
+                case Request():
+                    done = await settling.settle(step)
+                    if isinstance(done, PutAside):
+                        unsettled.append(done)
+                    else:
+                        await self._tell(plan.origin, done, lease)
+        if unsettled:
+            await self._set_aside(record, plan.origin, unsettled, lease)
 
-    async def _settle(self, step: Step, customer: Identifier) -> Settlement:
-        match step:
-            case Already() | UsedUp() | Foreign():
-                return settle_unasked(step)
-            case Enrol() if self._rules.dry_run:
-                return WouldEnrol(Subject.of(step.promotion, step.org_id), step.key)
-            case Enrol():
-                return await self._issue(step, customer)
+    def _customer(self, customer_id: int) -> asyncio.Lock:
+        """Return the lock of a customer, whom records of different keys may name."""
+        return self._customers.setdefault(customer_id, asyncio.Lock())
 
-    async def _issue(self, step: Enrol, customer: Identifier) -> Settlement:
-        program_id, promotion_id = step.promotion.program_id, step.promotion.promotion_id
-        answer, attempts = await self._retrying.issue(
-            lambda resend: self._api.issue(customer, program_id, promotion_id, step.key, resend_count=resend)
-        )
-        settled = settle_issue(step, answer, attempts)
-        if isinstance(settled, LimitUnexplained):
-            return await self._explain(settled, step, customer)
-        return settled
+    async def _settle(self, origin: Origin, settlement: Settlement, lease: Lease) -> None:
+        await self._tell(origin, tell(origin, settlement, self._world.clock()), lease)
 
-    async def _explain(self, limit: LimitUnexplained, step: Enrol, customer: Identifier) -> LimitExhausted:
-        """Read the customer's promotions once more, those that are no longer open to enrol into included."""
-        answer, _ = await self._retrying.lookup(
-            lambda resend: self._api.lookup(customer, available_to_enrol=False, resend_count=resend)
-        )
-        seen = None
-        if isinstance(answer, Found):
-            seen = answer.customer.find(step.promotion.program_id, step.promotion.promotion_id)
-        return limit.explained(*exhausted_limit(seen))
-
-    async def _tell(self, origin: Origin, settlement: Settlement) -> None:
-        outcome = tell(origin, settlement, self._clock())
+    async def _tell(self, origin: Origin, outcome: Outcome, lease: Lease) -> None:
+        ensure_held(lease)
         await self._publisher.publish(origin.key, outcome)
         self._tracker.outcome(outcome)
+        self._world.probe(Checkpoint.TOLD)
 
-    async def _put_away(self, record: Record, fault: PutAway) -> None:
-        await self._put_aside(record, fault.reason, fault.message, 1)
-        outcome = tell_dead_letter(fault.origin, fault.reason, 1, self._clock())
-        await self._publisher.publish(fault.origin.key, outcome)
-        self._tracker.outcome(outcome)
+    async def _set_aside(
+        self, record: Record, origin: Origin, unsettled: list[PutAside], lease: Lease
+    ) -> None:
+        """Write one dead letter for the event, then an outcome for each promotion that is not settled."""
+        first = unsettled[0]
+        await self._dead_letter(record, DeadLetterReason(first.reason), first.message, first.attempts, lease)
+        for settlement in unsettled:
+            await self._settle(origin, settlement, lease)
+
+    async def _put_away(self, record: Record, fault: PutAway, lease: Lease) -> None:
+        await self._dead_letter(record, fault.reason, fault.message, 1, lease)
+        outcome = tell_dead_letter(fault.origin, fault.reason, 1, self._world.clock())
+        await self._tell(fault.origin, outcome, lease)
         self._tracker.activity(fault.origin.activity.event_name or "", "dead_lettered")
 
-    async def _put_aside(self, record: Record, reason: DeadLetterReason, message: str, attempts: int) -> None:
-        """Write the dead letter before its outcome: whoever reads the outcome finds the record."""
+    async def _dead_letter(
+        self, record: Record, reason: DeadLetterReason, message: str, attempts: int, lease: Lease
+    ) -> None:
+        """Write the dead letter, before its outcome: whoever reads the outcome finds the record."""
         if self._rules.dry_run:
             return
-        now = self._clock()
+        ensure_held(lease)
+        now = self._world.clock()
         failure = Failure(
             reason=reason,
             message=message,

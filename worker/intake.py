@@ -31,6 +31,12 @@ class Rules:
     max_event_age: timedelta | None = None
     pii_key: bytes | None = None
     dry_run: bool = False
+    limit_cool_down: timedelta = timedelta(hours=1)
+    """How long a settled 8890 is trusted without asking again."""
+    settle_seconds: float = 5.0
+    """How long the API may take to apply a request and show it."""
+    max_attempts: int = 5
+    """How often one handling of an event sends the same request, when answers are lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ def admit(record: Record, rules: Rules, now: datetime) -> Admission:
 def _admit_activity(record: Record, activity: Activity, rules: Rules, now: datetime) -> Admission:
     identifier = strongest_identifier(activity)
     origin = _with_customer(Origin.of_activity(record, activity), identifier, rules.pii_key)
+    # What names neither an event nor a customer is no event to pass over.
     is_event = activity.event_name != UNNAMED or identifier is not None
     if is_event and EVERY_EVENT not in rules.triggers and activity.event_name not in rules.triggers:
         return PassOver(origin, activity.event_name, "passed_over")
@@ -115,7 +122,9 @@ def _with_customer(origin: Origin, identifier: Identifier | None, pii_key: bytes
         return origin
     if identifier.name is IdentifierName.CUSTOMER_ID:
         return replace(origin, customer_id=int(identifier.value))
-    return origin if pii_key is None else replace(origin, customer_ref=customer_reference(identifier, pii_key))
+    return (
+        origin if pii_key is None else replace(origin, customer_ref=customer_reference(identifier, pii_key))
+    )
 
 
 def strongest_identifier(activity: Activity) -> Identifier | None:

@@ -77,6 +77,8 @@ def tell(origin: Origin, settlement: Settlement, now: datetime) -> Outcome:
             name, subject = OutcomeName.ENROLLED, settlement.subject
             more = _asked(settlement) | {
                 "issual_id": settlement.issual_id,
+                "enrollment_id": settlement.enrolment_id,
+                "reconciled": settlement.reconciled or None,
                 "warnings": _notices(settlement.warnings),
             }
         case AlreadyEnrolled():
@@ -86,6 +88,7 @@ def tell(origin: Origin, settlement: Settlement, now: datetime) -> Outcome:
             name, subject = OutcomeName.LIMIT_EXHAUSTED, settlement.subject
             more = _asked(settlement) | {
                 "reason": settlement.reason.value,
+                "cached": settlement.cached or None,
                 "restriction": _restriction(settlement.restriction),
                 "warnings": _notices(settlement.warnings),
             }

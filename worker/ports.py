@@ -8,7 +8,10 @@ from topics.dead_letter import Failure
 from topics.outcome import Outcome
 from topics.record import Record
 from worker.domain.answers import Fault, IssueAnswer, LookupAnswer
+from worker.domain.ledger import Standing
 from worker.domain.promotions import Identifier
+from worker.domain.settlement import Subject
+from worker.plans import EventPlan, LedgerEntry
 
 Clock = Callable[[], datetime]
 """The time now, aware, in UTC."""
@@ -39,9 +42,55 @@ class PromotionsApi(Protocol):
         idempotency_key: str,
         *,
         resend_count: int = 0,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> IssueAnswer:
-        """Enrol the customer into the promotion, once. `idempotency_key` comes unquoted."""
+        """Enrol the customer into the promotion, once. `idempotency_key` comes unquoted.
+
+        `may_send` is asked at the last moment, with a connection in hand; on False nothing is sent.
+        """
         ...
+
+
+class Ledger(Protocol):
+    """What is known across restarts, for the partition of the record that is being handled."""
+
+    def plan_of(self, event_id: str) -> EventPlan | None:
+        """Return the event's plan, None where it never got to its first request."""
+        ...
+
+    def result_of(self, event_id: str, subject: Subject) -> Outcome | None:
+        """Return the outcome of the event's promotion, None while it has no result."""
+        ...
+
+    def standing(self, customer_id: int, subject: Subject) -> Standing:
+        """Return what is known of the customer in the promotion."""
+        ...
+
+    async def write(self, *entries: LedgerEntry) -> None:
+        """Write the entries in this order; returns once Kafka has acknowledged all of them."""
+        ...
+
+
+class Lease(Protocol):
+    """What a delivery still allows: the partition may be another member's by now."""
+
+    def held(self) -> bool:
+        """Whether the partition is ours, as far as we heard from the group."""
+        ...
+
+    def may_post(self) -> bool:
+        """Whether it certainly is, for as long as a request takes."""
+        ...
+
+
+class Abandoned(Exception):  # noqa: N818 - reads as what happened
+    """The partition is no longer ours: the event is its new owner's, and nothing more is done for it here."""
+
+
+def ensure_held(lease: Lease) -> None:
+    """Raise Abandoned where the partition is no longer ours."""
+    if not lease.held():
+        raise Abandoned
 
 
 class Publisher(Protocol):

@@ -4,12 +4,57 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.lab import Lab
+from tests.support.desk import Desk
+from tests.support.lab import CREDENTIALS, Lab, running_lab
 from worker.demo.broker import Broker
+from worker.demo.simulator import RunningSimulator, World
 
 
 @pytest.fixture(scope="session")
 def lab(kafka: Broker) -> Iterator[Lab]:
     """Give the lab on the broker of the whole run."""
-    with Lab(kafka.bootstrap_servers) as lab:
+    with running_lab(kafka.bootstrap_servers) as lab:
         yield lab
+
+
+@pytest.fixture(scope="session")
+def world_api(lab: Lab) -> Iterator[RunningSimulator]:
+    """Give a simulated API with an empty world that tests fill, each with customers of its own."""
+    with lab.simulator(World(), connected_org_ids=(200,)) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="session")
+def desk(lab: Lab, world_api: RunningSimulator) -> Iterator[Desk]:
+    """Give a worker with nothing set that need not be; its log shows as much as it can."""
+    with lab.stage(world_api.api_url) as stage:
+        worker = stage.worker(LOG_LEVEL="DEBUG", RETRY_MAX_ATTEMPTS="2", **CREDENTIALS)
+        worker.wait_ready()
+        yield Desk(stage, world_api, worker)
+
+
+@pytest.fixture(scope="session")
+def strict_desk(lab: Lab, world_api: RunningSimulator) -> Iterator[Desk]:
+    """Give a worker of organisation 100 that hashes identifiers, minds the age of events, and uses v2.1."""
+    with lab.stage(world_api.api_url) as stage:
+        worker = stage.worker(
+            API_CLIENT_KEY="simulator-key",
+            API_CLIENT_SECRET="simulator-secret",  # noqa: S106 - guards nothing
+            API_VERSION="v2.1",
+            API_DATA_SCOPE="ALL",
+            API_DATA_SCOPE_ORGS="100,200",
+            ORG_ID="100",
+            PII_KEY="pepper",
+            MAX_EVENT_AGE_HOURS="24",
+        )
+        worker.wait_ready()
+        yield Desk(stage, world_api, worker)
+
+
+@pytest.fixture(scope="session")
+def dry_desk(lab: Lab, world_api: RunningSimulator) -> Iterator[Desk]:
+    """Give a worker that never enrols."""
+    with lab.stage(world_api.api_url) as stage:
+        worker = stage.worker(DRY_RUN="true", **CREDENTIALS)
+        worker.wait_ready()
+        yield Desk(stage, world_api, worker)

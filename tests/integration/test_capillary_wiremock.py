@@ -7,9 +7,10 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import aiohttp
 import pytest
@@ -60,7 +61,7 @@ def wiremock_url() -> Iterator[str]:
         yield _started(household, java, jar)
 
 
-def _skip(reason: str) -> None:
+def _skip(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
@@ -100,12 +101,12 @@ class WireMock:
     url: str
     admin: aiohttp.ClientSession
 
-    async def answers(self, request: dict[str, object], response: dict[str, object]) -> None:
+    async def answers(self, request: Mapping[str, object], response: Mapping[str, object]) -> None:
         mapping = {"request": request, "response": response}
         async with self.admin.post(f"{self.url}/__admin/mappings", json=mapping) as answer:
             answer.raise_for_status()
 
-    async def received(self, request: dict[str, object]) -> int:
+    async def received(self, request: Mapping[str, object]) -> int:
         async with self.admin.post(f"{self.url}/__admin/requests/count", json=request) as answer:
             counted = await answer.json()
         return int(counted["count"])
@@ -198,8 +199,8 @@ async def test_throttling(wiremock: WireMock) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400])
-async def test_samples_of_issue(wiremock: WireMock, status: int) -> None:
-    """The page's samples are understood, compressed as WireMock compresses them, under any status."""
+async def test_sample_of_an_exhausted_limit(wiremock: WireMock, status: int) -> None:
+    """The page's sample of an 8890 is understood under any status."""
     limit = json.loads((SAMPLES / "issue_limit.json").read_text())
     answer = await _issue(wiremock, _json(limit, status))
     assert isinstance(answer, NotIssued)
@@ -228,7 +229,7 @@ async def test_what_wiremock_accepts_as_an_issue(wiremock: WireMock) -> None:
 
 
 async def test_a_sample_of_lookup(wiremock: WireMock) -> None:
-    """A compressed sample of the lookup's page is read through WireMock."""
+    """The page's sample is read through WireMock, which compresses it."""
     sample = json.loads((SAMPLES / "lookup_enrolled.json").read_text())
     await wiremock.answers(LOOKUP, _json(sample))
     async with _client(wiremock.url) as client:

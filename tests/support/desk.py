@@ -1,12 +1,13 @@
 """A stage with one worker and one simulator, where a test puts an event in and gets its outcomes back."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
 
 from tests.brokers import unique
-from tests.support.events import event, outcome_id
+from tests.support.events import outcome_id
 from tests.support.feeds import OutcomeRecord
 from tests.support.lab import Stage
 from tests.support.waiting import wait_until
@@ -38,7 +39,6 @@ class Desk:
     stage: Stage
     simulator: RunningSimulator
     worker: WorkerProcess
-    worker_settings: dict[str, str] = field(default_factory=dict)
 
     def customer(self, **more: Any) -> Customer:  # noqa: ANN401 - see Customer
         """Put a new customer, synthetic unless told otherwise, into the simulated world."""
@@ -50,7 +50,7 @@ class Desk:
     def promotion(self, customer: Customer, **more: Any) -> Promotion:  # noqa: ANN401 - see Promotion
         """Put a new promotion into the simulated world, which only this customer has."""
         number = 60_000 + next(_NUMBERS)
-        ours = {"promotion_id": number, "name": f"Offer {number}"} | more
+        ours: dict[str, Any] = {"promotion_id": number, "name": f"Offer {number}"} | more
         promotion = Promotion(customer_ids=frozenset({customer.customer_id}), **ours)
         self.stage.lab.loop.call(lambda: self.simulator.world.put_promotion(promotion))
         return promotion
@@ -72,27 +72,21 @@ class Desk:
         log = self.stage.lab.loop.call(lambda: self.simulator.requests.of_customer(who))
         return [record.endpoint.value for record in log]
 
-    def tell(
-        self, value: bytes, *, key: bytes | None = b"key", headers: Headers = (), meanwhile: Any = None
-    ) -> Told:
-        """Produce an activity record; return it with all of its outcomes.
+    def tell(self, value: bytes | None, *, key: bytes | None = b"key", headers: Headers = ()) -> Told:
+        """Produce an activity record; return it with all of its outcomes."""
+        return self.collect(self.stage.feed.send(value, key, headers))
 
-        A malformed record of the same key follows: by the order of keys its outcome is the end of the wait.
+    def collect(self, record: Record) -> Told:
+        """Return all outcomes of a record of the feed.
+
+        An empty record of the same key follows: by the order of keys its outcome ends the wait.
         """
-        del meanwhile
-        record = self.stage.feed.send(value, key, headers)
         last = unique("last")
-        self.stage.feed.send(b"", key, (("ce_id", last.encode()),))
+        self.stage.feed.send(b"", record.key, (("ce_id", last.encode()),))
         self.wait_for(last)
-        at = record.position
-        return Told(
-            record,
-            [
-                outcome
-                for outcome in self.stage.outcomes.read()
-                if outcome.value["activity"]["offset"] == at.offset
-            ],
-        )
+        offset = record.position.offset
+        outcomes = self.stage.outcomes.read()
+        return Told(record, [each for each in outcomes if each.value["activity"]["offset"] == offset])
 
     def wait_for(self, event_id: str) -> OutcomeRecord:
         """Block until the event has an outcome."""
@@ -100,7 +94,7 @@ class Desk:
         return wait_until(of, f"{event_id} has an outcome", evidence=self.stage.tails)[0]
 
 
-def told_as(  # noqa: PLR0913 - the parts of an outcome, by name
+def told_as(
     told: Told,
     outcome: str,
     severity: str,
@@ -111,8 +105,6 @@ def told_as(  # noqa: PLR0913 - the parts of an outcome, by name
     **fields: Any,  # noqa: ANN401 - fields of the JSON object
 ) -> dict[str, Any]:
     """Return the value that the contract gives the outcome of a plain event; `occurredAt` is the told one."""
-    import json  # noqa: PLC0415
-
     at = told.record.position
     given = json.loads(told.record.value or b"")
     about = {} if promotion is None else _promotion_fields(promotion)
@@ -143,6 +135,3 @@ def _promotion_fields(promotion: Promotion) -> dict[str, Any]:
         "promotionId": promotion.promotion_id,
         "promotionName": promotion.name,
     }
-
-
-__all__ = ["Desk", "Told", "event", "told_as"]

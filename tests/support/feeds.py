@@ -7,12 +7,13 @@ from functools import cached_property
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.support.loop_thread import LoopThread
 from topics.record import Headers, Position, Record
 
 _LARGEST_BYTES: Final = 8 * 1024 * 1024
-_POLL_MS: Final = 200
+_POLL_MS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ class TopicReader:
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 max_partition_fetch_bytes=_LARGEST_BYTES,
+                # The question for a topic's end waits behind a fetch that waits for records.
+                fetch_max_wait_ms=_POLL_MS,
             )
             await self._consumer.start()
             self._consumer.assign(self._partitions)
@@ -127,7 +130,7 @@ class OutcomeRecord:
         """The headers by name; a repeated name is an error."""
         names = [name for name, _ in self.record.headers]
         assert len(set(names)) == len(names), f"repeated headers: {names}"
-        return {name: value.decode() for name, value in self.record.headers}
+        return {name: (value or b"").decode() for name, value in self.record.headers}
 
     @property
     def name(self) -> str:
@@ -184,6 +187,17 @@ class DeadLetterReader:
         return [each for each in self.read() if _origin(each) == at]
 
 
+async def committed_offsets(bootstrap_servers: str, group: str) -> dict[tuple[str, int], int]:
+    """Return the offset that a group has committed for each topic and partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        found = await admin.list_consumer_group_offsets(group)
+    finally:
+        await admin.close()
+    return {(at.topic, at.partition): kept.offset for at, kept in found.items()}
+
+
 def _origin(letter: DeadLetter) -> tuple[str, str, str]:
     return letter.error["topic"], letter.error["partition"], letter.error["offset"]
 
@@ -193,7 +207,7 @@ def _as_dead_letter(record: Record) -> DeadLetter:
     ours = [(name.removeprefix(prefix), value) for name, value in record.headers if name.startswith(prefix)]
     assert len(dict(ours)) == len(ours), f"repeated headers: {ours}"
     foreign = tuple((name, value) for name, value in record.headers if not name.startswith(prefix))
-    return DeadLetter(record, foreign, {name: value.decode() for name, value in ours})
+    return DeadLetter(record, foreign, {name: (value or b"").decode() for name, value in ours})
 
 
 def _as_fed(message: Message, at: Any) -> Record:  # noqa: ANN401 - aiokafka ships no types

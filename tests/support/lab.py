@@ -1,14 +1,12 @@
 """Where end-to-end tests happen: a broker, simulators, and stages with topics and workers of their own."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from types import TracebackType
-from typing import Any, Final, Self
-
-from aiokafka.admin import AIOKafkaAdminClient
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
 
 from tests.brokers import create_topic, delete_topics, unique
-from tests.support.feeds import ActivityFeed, DeadLetterReader, OutcomeReader, TopicReader
+from tests.support.feeds import ActivityFeed, DeadLetterReader, OutcomeReader, TopicReader, committed_offsets
 from tests.support.loop_thread import LoopThread
 from tests.support.waiting import wait_until
 from tests.support.worker_process import WorkerProcess
@@ -20,25 +18,20 @@ CREDENTIALS: Final = {"API_USERNAME": "simulator", "API_PASSWORD": "secret"}
 """Settings with which a simulator lets a worker in."""
 
 
+@contextmanager
+def running_lab(bootstrap_servers: str) -> Iterator["Lab"]:
+    """Give a lab on that broker; nothing of it is left behind."""
+    with Household() as household, LoopThread() as loop:
+        yield Lab(bootstrap_servers, household, loop)
+
+
+@dataclass(frozen=True, slots=True)
 class Lab:
-    """Owns what stages share: the thread of clients and simulators, and the processes. A context manager."""
+    """What stages share: the broker, the owner of processes, the thread of clients and simulators."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        self.bootstrap_servers: Final = bootstrap_servers
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        self.household = self._stack.enter_context(Household())
-        self.loop = self._stack.enter_context(LoopThread())
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
-        self.loop.run(self._admin.start())
-        self._stack.callback(lambda: self.loop.run(self._admin.close()))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
+    bootstrap_servers: str
+    household: Household
+    loop: LoopThread
 
     @contextmanager
     def simulator(self, world: World, **options: Any) -> Iterator[RunningSimulator]:  # noqa: ANN401 - see SimulatorOptions
@@ -61,8 +54,8 @@ class Lab:
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the committed offset of each partition of the topic that has one."""
-        found = self.loop.run(self._admin.list_consumer_group_offsets(group))
-        return {at.partition: kept.offset for at, kept in found.items() if at.topic == topic}
+        found = self.loop.run(committed_offsets(self.bootstrap_servers, group))
+        return {partition: offset for (name, partition), offset in found.items() if name == topic}
 
 
 class Stage:
@@ -82,7 +75,7 @@ class Stage:
         self.feed: Final = ActivityFeed(lab.loop, servers, self.names.activity)
         self.outcomes: Final = OutcomeReader(readers[0])
         self.dead_letters: Final = DeadLetterReader(readers[1])
-        self._clients = (self.feed, *readers)
+        self._clients: Final[tuple[ActivityFeed | TopicReader, ...]] = (self.feed, *readers)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -92,16 +85,18 @@ class Stage:
             "GROUP_ID": self.names.group_id,
             "ACTIVITY_TOPIC": self.names.activity,
             "OUTCOME_TOPIC": self.names.outcomes,
+            "TOPIC_PARTITIONS": str(self.partitions),
             "KAFKA_SESSION_TIMEOUT_SECONDS": "6",
             "API_TIMEOUT_SECONDS": "5",
             "API_BASE_URL": self._api_url,
             "RETRY_INITIAL_SECONDS": "0.02",
+            "RECONCILE_SETTLE_SECONDS": "0.2",
             "STATE_DIR": str(self.lab.household.folder / self.names.group_id),
         }
 
-    def worker(self, settings: Mapping[str, str] = CREDENTIALS, **more: str) -> WorkerProcess:
-        """Start a worker; it may not be ready yet. `settings` and `more` add to the stage's, or change it."""
-        worker = WorkerProcess(self.lab.household, self.settings | dict(settings) | more)
+    def worker(self, **settings: str) -> WorkerProcess:
+        """Start a worker with these settings beside the stage's; it may not be ready yet."""
+        worker = WorkerProcess(self.lab.household, self.settings | settings)
         self._workers.append(worker)
         worker.start()
         return worker
@@ -110,7 +105,7 @@ class Stage:
         """Return the group's committed offset of each activity partition that has one."""
         return self.lab.committed(self.names.group_id, self.names.activity)
 
-    def wait_for_outcomes(self, event_ids: Iterable[str], seconds: float = 60.0) -> None:
+    def wait_for_outcomes(self, event_ids: Iterable[str], seconds: float = 40.0) -> None:
         """Block until each of the events has an outcome."""
         wanted = set(event_ids)
         wait_until(

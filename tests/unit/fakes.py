@@ -1,10 +1,8 @@
 """Hand-written stand-ins for what worker.ports describes, and makers of the values that tests speak of."""
 
-import asyncio
 import json
-import selectors
 from collections import deque
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -12,6 +10,7 @@ from topics.dead_letter import Failure
 from topics.outcome import Outcome
 from topics.record import Headers, Position, Record
 from worker.domain.answers import Fault, Found, IssueAnswer, LookupAnswer
+from worker.domain.ledger import UNKNOWN, Standing
 from worker.domain.promotions import (
     ENROL_AND_ISSUE,
     CustomerPromotions,
@@ -20,10 +19,13 @@ from worker.domain.promotions import (
     Restriction,
     TimelineEntry,
 )
+from worker.domain.settlement import Subject
+from worker.plans import EventPlan, LedgerEntry, PlanEntry, ResultEntry, StandingEntry
 
 T = TypeVar("T")
 
 NOW = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
+AT = Position("customer-activity", 3, 42)
 CUSTOMER = 482579328
 PROGRAM = 469
 Entry = tuple[object, ...]
@@ -34,7 +36,7 @@ def record(
     *,
     key: bytes | None = b"customer",
     headers: Headers = (),
-    at: Position = Position("customer-activity", 3, 42),
+    at: Position = AT,
     timestamp_ms: int = 1_769_853_600_000,
 ) -> Record:
     """Return an activity record; a value that is not bytes (or null) is written as JSON."""
@@ -114,8 +116,10 @@ class FakeApi:
         idempotency_key: str,
         *,
         resend_count: int = 0,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> IssueAnswer:
         """Give the promotion's next scripted answer."""
+        assert may_send(), "about to send what may not be sent"
         asked = (identifier.name.value, identifier.value, identifier.source)
         self._journal.append(
             ("issue", *asked, program_id, promotion_id, idempotency_key, resend_count),
@@ -133,7 +137,9 @@ def _next(answers: deque[T]) -> T:
 class FakePublisher:
     """Keeps what was published, and refuses the `refuse_at`-th record (counted from 0) and all after it."""
 
-    def __init__(self, journal: list[Entry], refuse_at: int | None = None, refusal: Exception | None = None):
+    def __init__(
+        self, journal: list[Entry], refuse_at: int | None = None, refusal: Exception | None = None
+    ) -> None:
         self._journal = journal
         self._refuse_at = refuse_at
         self._refusal = refusal
@@ -199,44 +205,57 @@ class FakeSleep:
         """Keep the delay."""
         self.delays.append(seconds)
 
+    def elapsed(self) -> float:
+        """Return the time that would have passed, in seconds."""
+        return sum(self.delays)
 
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time passes at once when there is nothing to do but to wait for it."""
+
+class FakeLedger:
+    """Keeps in memory what is written."""
 
     def __init__(self) -> None:
-        self._skipped = 0.0
-        super().__init__(_SkippingSelector(self))
+        self.plans: dict[str, EventPlan] = {}
+        self.results: dict[tuple[str, Subject], Outcome] = {}
+        self.standings: dict[tuple[int, Subject], Standing] = {}
 
-    def time(self) -> float:
-        """Return the seconds that were skipped."""
-        return self._skipped
+    def plan_of(self, event_id: str) -> EventPlan | None:
+        """Return the plan that was written."""
+        return self.plans.get(event_id)
 
-    def skip(self, seconds: float) -> None:
-        """Let time pass."""
-        self._skipped += seconds
+    def result_of(self, event_id: str, subject: Subject) -> Outcome | None:
+        """Return the result that was written."""
+        return self.results.get((event_id, subject))
 
+    def standing(self, customer_id: int, subject: Subject) -> Standing:
+        """Return the standing that was written last."""
+        return self.standings.get((customer_id, subject), UNKNOWN)
 
-class _SkippingSelector(selectors.SelectSelector):
-    def __init__(self, loop: VirtualTimeLoop) -> None:
-        super().__init__()
-        self._loop = loop
+    def entries(self) -> int:
+        """Return how many there are."""
+        return len(self.plans) + len(self.results) + len(self.standings)
 
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise RuntimeError("deadlock: nothing is left that could happen")
-        self._loop.skip(timeout)
-        return super().select(0)
-
-
-def run_in_virtual_time(main: Coroutine[Any, Any, T]) -> T:
-    """Run to the end, in no time."""
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(main)
-
-
-async def settle() -> None:
-    """Let everything run that can."""
-    for _ in range(20):
-        await asyncio.sleep(0)
+    async def write(self, *entries: LedgerEntry) -> None:
+        """Keep the entries."""
+        for entry in entries:
+            match entry:
+                case PlanEntry():
+                    self.plans[entry.event_id] = entry.plan
+                case ResultEntry():
+                    self.results[entry.event_id, entry.subject] = entry.outcome
+                case StandingEntry():
+                    self.standings[entry.customer_id, entry.subject] = entry.standing
 
 
+class FakeLease:
+    """A partition that is ours until the test says otherwise."""
+
+    def __init__(self) -> None:
+        self.is_held = True
+
+    def held(self) -> bool:
+        """Return what the test says."""
+        return self.is_held
+
+    def may_post(self) -> bool:
+        """Return what the test says."""
+        return self.is_held

@@ -1,5 +1,6 @@
 """The Capillary API as the use case sees it."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -15,7 +16,7 @@ from worker.capillary.exchange import Exchange, Target
 from worker.capillary.observer import Endpoint, NoObserver, RequestObserver
 from worker.capillary.paging import read_all
 from worker.capillary.redaction import redactor
-from worker.capillary.transport import Transport
+from worker.capillary.transport import Transport, always
 from worker.capillary.verdict import PageAnswer, TokenAnswer, judge_issue, judge_page, judge_token
 from worker.domain.answers import IssueAnswer, LookupAnswer, Notice, Refused
 from worker.domain.promotions import Identifier
@@ -99,6 +100,7 @@ class CapillaryClient:
         idempotency_key: str,
         *,
         resend_count: int = 0,
+        may_send: Callable[[], bool] = always,
     ) -> IssueAnswer:
         """Enrol the customer, once; see `PromotionsApi`."""
         if not is_sendable(identifier):
@@ -114,6 +116,7 @@ class CapillaryClient:
                 reply, self._clock(), redact, program_id=program_id, promotion_id=promotion_id
             ),
             resend_count,
+            may_send,
         )
 
     def _authenticator(self, credentials: Basic | OAuth) -> Authenticator:

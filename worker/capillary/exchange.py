@@ -13,7 +13,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
 from worker.capillary.auth import Authenticator, Header
 from worker.capillary.observer import Endpoint, RequestObserver
-from worker.capillary.transport import Transport
+from worker.capillary.transport import Transport, always
 from worker.capillary.verdict import Answer, Reply, result_of
 from worker.domain.answers import Doubtful, Fault, Misconfigured, Refused, Throttled, Unsent
 from worker.telemetry import names
@@ -46,6 +46,7 @@ class Exchange:
         build: Build,
         judge: Callable[[Reply], A],
         resend_count: int,
+        may_send: Callable[[], bool] = always,
     ) -> A | Fault:
         """Send with credentials. A 401 did nothing: repeat it once where the credentials can be renewed."""
         replies: list[int] = []
@@ -57,13 +58,13 @@ class Exchange:
         header = await auth.header()
         if not isinstance(header, tuple):
             return header
-        answer = await self.once(target, build, noting, resend_count, header)
+        answer = await self.once(target, build, noting, resend_count, header, may_send)
         if replies != [HTTPStatus.UNAUTHORIZED] or not auth.rejected(header):
             return answer
         header = await auth.header()
         if not isinstance(header, tuple):
             return header
-        return await self.once(target, build, judge, resend_count + 1, header)
+        return await self.once(target, build, judge, resend_count + 1, header, may_send)
 
     async def once(
         self,
@@ -72,10 +73,10 @@ class Exchange:
         judge: Callable[[Reply], A],
         resend_count: int = 0,
         credentials: Header | None = None,
+        may_send: Callable[[], bool] = always,
     ) -> A | Unsent | Doubtful:
         """Send it once. The span holds no query, the propagated context no baggage: it leaves the house."""
         started = self._timer()
-        result = "cancelled"
         span = self._tracer.start_span(target.method, kind=SpanKind.CLIENT, attributes=target.attributes)
         try:
             if resend_count and span.is_recording():
@@ -83,19 +84,20 @@ class Exchange:
             headers = _trace_context(span)
             if credentials:
                 headers.append(credentials)
-            reply = await self._transport.send(build(headers))
+            reply = await self._transport.send(build(headers), may_send)
             answer = judge(reply) if isinstance(reply, Reply) else reply
             result = result_of(answer)
             if span.is_recording():
                 _describe(span, reply, answer, result)
-            return answer
+        except BaseException as error:
+            # Cancelled, or a fault of ours; the exception itself may hold the URL.
+            span.set_attribute(names.ERROR_TYPE, type(error).__name__)
+            span.set_status(StatusCode.ERROR)
+            raise
         finally:
-            if result == "cancelled" and span.is_recording():
-                span.set_attribute(names.ERROR_TYPE, result)
-                span.set_status(StatusCode.ERROR)
             span.end()
-            if result != "cancelled":
-                self._observer.request_finished(target.endpoint, result, self._timer() - started)
+        self._observer.request_finished(target.endpoint, result, self._timer() - started)
+        return answer
 
 
 class Target:

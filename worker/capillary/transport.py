@@ -7,6 +7,7 @@ and so the identifier. It costs a quarter of the CPU of a request.
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, cast
 
@@ -17,7 +18,7 @@ from httpx_aiohttp import AiohttpTransport
 from worker.capillary.config import CapillaryConfig
 from worker.capillary.failures import FAILURES, translate
 from worker.capillary.verdict import Reply
-from worker.domain.answers import Doubtful, Unsent
+from worker.domain.answers import Doubtful, FaultKind, Unsent
 
 if TYPE_CHECKING:
     from aiohttp.client import ClientTimeout
@@ -31,13 +32,20 @@ BODY_LIMIT = 8 * 1024 * 1024
 _CONNECT_SECONDS = 5.0
 
 
+def always() -> bool:
+    """Let a request go."""
+    return True
+
+
 class _Attempt:
-    """Whether one request got its connection."""
+    """Whether one request got its connection, and who has the last word on sending it."""
 
-    __slots__ = ("connected",)
+    __slots__ = ("connected", "may_send", "withheld")
 
-    def __init__(self) -> None:
+    def __init__(self, may_send: Callable[[], bool]) -> None:
         self.connected = False
+        self.may_send = may_send
+        self.withheld = False
 
 
 _ATTEMPT: ContextVar[_Attempt] = ContextVar("_ATTEMPT")
@@ -53,7 +61,12 @@ class _Connector(aiohttp.TCPConnector):
         timeout: "ClientTimeout",  # noqa: ASYNC109 - aiohttp's name
     ) -> "Connection":
         connection = await super().connect(req, traces, timeout)
-        _ATTEMPT.get().connected = True
+        attempt = _ATTEMPT.get()
+        if not attempt.may_send():
+            connection.release()
+            attempt.withheld = True
+            raise aiohttp.ClientConnectionError
+        attempt.connected = True
         return connection
 
 
@@ -72,9 +85,14 @@ class Transport:
         write has no counterpart there. All of them lie within the time-out of the whole request.
         """
 
-    async def send(self, request: httpx.Request) -> Reply | Unsent | Doubtful:
-        """Send it once and read the answer, in at most `timeout_seconds`; follows no redirect."""
-        attempt = _Attempt()
+    async def send(
+        self, request: httpx.Request, may_send: Callable[[], bool] = always
+    ) -> Reply | Unsent | Doubtful:
+        """Send it once and read the answer, in at most `timeout_seconds`; follows no redirect.
+
+        `may_send` is asked with a connection in hand; on False nothing is sent.
+        """
+        attempt = _Attempt(may_send)
         marker = _ATTEMPT.set(attempt)
         try:
             async with asyncio.timeout(self._seconds):
@@ -84,6 +102,8 @@ class Transport:
                 finally:
                     await response.aclose()
         except FAILURES as error:
+            if attempt.withheld:
+                return Unsent(FaultKind.WITHHELD, "not sent: no longer allowed to")
             return translate(error, connected=attempt.connected)
         finally:
             _ATTEMPT.reset(marker)

@@ -70,6 +70,7 @@ Result = Literal[
     "malformed",
     "in_progress",
     "too_early",
+    "withheld",
 ]
 
 

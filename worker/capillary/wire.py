@@ -56,6 +56,7 @@ Lenient = Annotated[T | None, WrapValidator(_none_if_unusable)]
 Several = Annotated[list[OnErrorOmit[T]], BeforeValidator(_listed)]
 Long = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Id = Annotated[int, Field(ge=0, lt=2**63)]
+Amount = Annotated[Decimal, Field(ge=-(2**63), lt=2**63)]
 Time = Annotated[datetime, AfterValidator(_aware)]
 
 
@@ -86,8 +87,8 @@ class WireSideEffect(_Wire):
 class _WireRestriction(_Wire):
     kpi: Lenient[str] = None
     limit_on: Lenient[str] = None
-    max_limit: Lenient[Decimal] = None
-    current_customer_usage: Lenient[Decimal] = None
+    max_limit: Lenient[Amount] = None
+    current_customer_usage: Lenient[Amount] = None
 
     def to_domain(self) -> Restriction:
         return Restriction(
@@ -186,8 +187,8 @@ _SIDE_EFFECTS: TypeAdapter[list[WireSideEffect]] = TypeAdapter(Several[WireSideE
 def parse_object(body: bytes) -> Json | None:
     """Return the body's JSON object, None where it is anything else; raw control characters are accepted."""
     try:
-        parsed = json.loads(body, strict=False, parse_float=Decimal)
-    except (ValueError, RecursionError, ArithmeticError):
+        parsed = json.loads(body, strict=False)
+    except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
 

@@ -28,8 +28,9 @@ def command() -> None:
 def list_topics(*, as_json: bool) -> None:
     """Show each topic: whether it exists, with how many partitions, and what differs."""
     settings = settings_or_exit(KafkaSettings)
-    from worker.commands.topic_report import as_object, inspect, lines  # noqa: PLC0415 - brings Faust, 0.5 s
+    from worker.commands.topic_report import as_object, lines  # noqa: PLC0415 - brings Faust, 0.5 s
     from worker.stream.admin import KafkaFailed, TopicAdmin  # noqa: PLC0415 - see above
+    from worker.stream.inventory import inspect  # noqa: PLC0415 - see above
 
     try:
         reports = asyncio.run(inspect(settings, TopicAdmin(settings)))
@@ -49,8 +50,9 @@ def create_topics() -> None:
     Where the activity topic exists, retry topics and the ledger get its number of partitions.
     """
     settings = settings_or_exit(KafkaSettings)
-    from worker.commands.topic_report import create_missing, size  # noqa: PLC0415 - brings Faust, 0.5 s
+    from worker.commands.topic_report import size  # noqa: PLC0415 - brings Faust, 0.5 s
     from worker.stream.admin import KafkaFailed, TopicAdmin  # noqa: PLC0415 - see above
+    from worker.stream.inventory import create_missing  # noqa: PLC0415 - see above
 
     try:
         reports, refusals = asyncio.run(create_missing(settings, TopicAdmin(settings)))

@@ -88,7 +88,7 @@ def _silent(_line: str) -> None:
 
 
 @contextmanager
-def running_broker(  # noqa: PLR0913 - independent options, by keyword only
+def running_broker(
     *,
     allow_light: bool = False,
     own: bool = False,

@@ -1,22 +1,27 @@
 """The demo's own view of Kafka: it produces the activity and reads what the worker wrote."""
 
+import asyncio
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from aiokafka.structs import ConsumerRecord
+from aiokafka.structs import ConsumerRecord, RecordMetadata
 
-from topics.record import Position, Record
+from topics.record import Headers, Position, Record
 
-__all__ = ["KafkaError", "KafkaIO"]
+__all__ = ["KafkaError", "KafkaIO", "delete_topics"]
 
 _REQUEST_MS = 10_000
 _POLL_MS = 200
+_PAUSE_SECONDS = 0.02
+_CLOSE_SECONDS = 1.0
+"""A broker that has died must not hold up the end."""
 
 
 class KafkaIO:
@@ -33,13 +38,20 @@ class KafkaIO:
             **common, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=_POLL_MS
         )
         self._admin = AIOKafkaAdminClient(**common)
-        self._ends: dict[TopicPartition, int] = {}
         self._sent: Counter[tuple[str, int]] = Counter()
         # Whoever uses this is told by exceptions; aiokafka's log lines would run through the live view.
         logging.getLogger("aiokafka").addHandler(logging.NullHandler())
         logging.getLogger("aiokafka").propagate = False
 
     async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def _start(self) -> None:
         await self._producer.start()
         await self._consumer.start()
         await self._admin.start()
@@ -49,30 +61,26 @@ class KafkaIO:
             for partition in description["partitions"]
         ]
         self._consumer.assign(partitions)
-        return self
+
+    async def _stop(self) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for stop in (self._admin.close, self._consumer.stop, self._producer.stop):
+                stack.push_async_callback(_quietly, stop)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if kind is None:
-                await self._producer.stop()
-        finally:
-            await self._consumer.stop()
-            await self._admin.close()
+        await self._stop()
 
     async def send(
-        self, topic: str, key: bytes, value: bytes | None, headers: Iterable[tuple[str, bytes]]
-    ) -> Position:
-        """Produce a record; returns where it lies once Kafka has acknowledged it."""
-        sent = await self._producer.send_and_wait(topic, value, key, headers=list(headers))
-        place = (sent.topic, sent.partition)
-        self._sent[place] = max(self._sent[place], sent.offset + 1)
-        return Position(sent.topic, sent.partition, sent.offset)
+        self, topic: str, key: bytes, value: bytes | None, headers: Headers
+    ) -> Awaitable[Position]:
+        """Queue a record behind those sent before; what is returned waits until Kafka has acknowledged it."""
+        return self._acknowledged(await self._producer.send(topic, value, key, headers=list(headers)))
 
     async def read(self) -> list[Record]:
-        """Return what has come since the last call, waiting at most 0.2 seconds for it."""
-        batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
+        """Return what has come since the last call, at once."""
+        batches = await self._consumer.getmany()
         return [_record(record) for batch in batches.values() for record in batch]
 
     async def read_to_end(self) -> list[Record]:
@@ -81,6 +89,7 @@ class KafkaIO:
         found: list[Record] = []
         while any([await self._consumer.position(tp) < end for tp, end in ends.items()]):
             found += await self.read()
+            await asyncio.sleep(_PAUSE_SECONDS)
         return found
 
     async def lag(self, group_id: str) -> int:
@@ -89,9 +98,27 @@ class KafkaIO:
         done = {(tp.topic, tp.partition): found.offset for tp, found in committed.items()}
         return sum(max(0, end - max(0, done.get(place, 0))) for place, end in self._sent.items())
 
-    async def delete(self, topics: Iterable[str]) -> None:
-        """Delete topics."""
-        await self._admin.delete_topics(list(topics))
+    async def _acknowledged(self, sending: Awaitable[RecordMetadata]) -> Position:
+        sent = await sending
+        place = (sent.topic, sent.partition)
+        self._sent[place] = max(self._sent[place], sent.offset + 1)
+        return Position(sent.topic, sent.partition, sent.offset)
+
+
+async def delete_topics(bootstrap_servers: str, topics: Iterable[str]) -> None:
+    """Delete topics; missing ones are passed over. Raises `KafkaError`."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=_REQUEST_MS)
+    try:
+        await admin.start()
+        await admin.delete_topics(list(topics))
+    finally:
+        await admin.close()
+
+
+async def _quietly(stop: Callable[[], Awaitable[object]]) -> None:
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await stop()
 
 
 def _record(record: ConsumerRecord) -> Record:

@@ -28,6 +28,8 @@ class FaultKind(StrEnum):
     MALFORMED = "malformed"
     IN_PROGRESS = "in_progress"
     TOO_EARLY = "too_early"
+    WITHHELD = "withheld"
+    """By ourselves, at the last moment: the partition may be another member's."""
 
 
 @dataclass(frozen=True, slots=True)

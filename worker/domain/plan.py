@@ -1,10 +1,11 @@
 """Which promotions an event leads to an enrolment into, and why the others not."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from worker.domain.identity import Reenrol, idempotency_key, organisation
+from worker.domain.limits import LimitReason, exhausted_limit
 from worker.domain.promotions import (
     ENROL_AND_ISSUE,
     CustomerPromotions,
@@ -12,17 +13,6 @@ from worker.domain.promotions import (
     Restriction,
     TimelineEntry,
 )
-
-
-class LimitReason(StrEnum):
-    """Which limit stands behind a promotion that cannot be issued any more."""
-
-    CUSTOMER_LIMIT = "CUSTOMER_LIMIT"
-    PROMOTION_LIMIT = "PROMOTION_LIMIT"
-    CONFIGURATION_OR_LIMIT = "CONFIGURATION_OR_LIMIT"
-
-
-_LIMIT_REASONS = {"CUSTOMER": LimitReason.CUSTOMER_LIMIT, "PROMOTION": LimitReason.PROMOTION_LIMIT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +66,36 @@ Step = Enrol | Already | UsedUp | Foreign
 
 
 def plan(
-    customer: CustomerPromotions, policy: Policy, *, event_id: str, event_org: int | None, now: datetime
+    customer: CustomerPromotions,
+    policy: Policy,
+    *,
+    event_id: str,
+    event_org: int | None,
+    now: datetime,
+    settled_limits: Callable[[Promotion, int], int] = lambda _promotion, _org_id: 0,
 ) -> tuple[Step, ...]:
-    """Return a step for each promotion that is ours to act on, in the lookup's order."""
+    """Return a step for each promotion that is ours to act on, in the lookup's order.
+
+    `settled_limits` tells how many 8890s the customer has behind them in a promotion of an organisation.
+    """
+
+    def key(promotion: Promotion, org_id: int) -> str:
+        return idempotency_key(
+            org_id=org_id,
+            customer_id=customer.customer_id,
+            program_id=promotion.program_id,
+            promotion_id=promotion.promotion_id,
+            reenrol=policy.reenrol,
+            event_id=event_id,
+            timeline_entries=len(promotion.timeline or ()),
+            settled_limits=settled_limits(promotion, org_id),
+        )
+
     return tuple(
-        _step(promotion, customer.customer_id, policy, (event_id, event_org), now)
+        _step(promotion, policy, organisation(promotion.org_id, policy.org_id, event_org), key, now)
         for promotion in customer.promotions
         if _eligible(promotion, policy, now)
     )
-
-
-def exhausted_limit(promotion: Promotion | None) -> tuple[LimitReason, Restriction | None]:
-    """Tell which limit stopped an enrolment, by what a reading of the promotion shows.
-
-    The first issual restriction of the customer or the promotion that is used up names it. Without one,
-    or without the promotion, the API's own words hold (page "Enrol a Customer"): configuration or limit.
-    """
-    for restriction in promotion.issual_restrictions if promotion else ():
-        reason = _LIMIT_REASONS.get(restriction.limit_on.upper())
-        if reason is not None and restriction.used_up:
-            return reason, restriction
-    return LimitReason.CONFIGURATION_OR_LIMIT, None
 
 
 def _eligible(promotion: Promotion, policy: Policy, now: datetime) -> bool:
@@ -112,10 +111,8 @@ def _eligible(promotion: Promotion, policy: Policy, now: datetime) -> bool:
 
 
 def _step(
-    promotion: Promotion, customer_id: int, policy: Policy, event: tuple[str, int | None], now: datetime
+    promotion: Promotion, policy: Policy, org_id: int, key: Callable[[Promotion, int], str], now: datetime
 ) -> Step:
-    event_id, event_org = event
-    org_id = organisation(promotion.org_id, policy.org_id, event_org)
     if promotion.org_id is not None and policy.org_id is not None and promotion.org_id != policy.org_id:
         return Foreign(promotion, org_id)
     standing = _standing_enrolment(promotion, policy.reenrol, now)
@@ -124,16 +121,7 @@ def _step(
     reason, restriction = exhausted_limit(promotion)
     if restriction is not None:
         return UsedUp(promotion, org_id, reason, restriction)
-    key = idempotency_key(
-        org_id=org_id,
-        customer_id=customer_id,
-        program_id=promotion.program_id,
-        promotion_id=promotion.promotion_id,
-        reenrol=policy.reenrol,
-        event_id=event_id,
-        timeline_entries=len(promotion.timeline or ()),
-    )
-    return Enrol(promotion, org_id, key)
+    return Enrol(promotion, org_id, key(promotion, org_id))
 
 
 def _standing_enrolment(promotion: Promotion, reenrol: Reenrol, now: datetime) -> TimelineEntry | None:

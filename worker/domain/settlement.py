@@ -15,7 +15,9 @@ from worker.domain.answers import (
     Throttled,
     Unsent,
 )
-from worker.domain.plan import Already, Enrol, Foreign, LimitReason, UsedUp
+from worker.domain.ledger import CoolingDown, NotAgain, OwnEnrolment
+from worker.domain.limits import LimitReason
+from worker.domain.plan import Already, Foreign, UsedUp
 from worker.domain.promotions import Promotion, Restriction
 
 LIMIT_WARNING: Final = 8890
@@ -67,6 +69,9 @@ class Enrolled:
     attempts: int
     issual_id: int | None
     warnings: tuple[Notice, ...]
+    reconciled: bool = False
+    """It was not the answer that told, but a later reading, which may also know the enrolment's id."""
+    enrolment_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ class AlreadyEnrolled:
 
 @dataclass(frozen=True, slots=True)
 class LimitExhausted:
-    """8890 (then with key, attempts and warnings), or a restriction that was seen to be used up."""
+    """8890 (then with key, attempts and warnings), or a cached one, or a restriction that is used up."""
 
     subject: Subject
     reason: LimitReason
@@ -87,6 +92,7 @@ class LimitExhausted:
     key: str | None = None
     attempts: int | None = None
     warnings: tuple[Notice, ...] = ()
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,39 +178,57 @@ def settle_unasked(step: Already | UsedUp | Foreign) -> Settlement:
             return Rejected((), subject=subject, reason=RejectionReason.OTHER_ORGANISATION)
 
 
+def settle_by_ledger(advice: OwnEnrolment | NotAgain | CoolingDown, subject: Subject) -> Settlement:
+    """Settle a promotion by what the ledger knows, without a request."""
+    match advice:
+        case OwnEnrolment(enrolment):
+            return Enrolled(
+                subject,
+                enrolment.key,
+                enrolment.attempts,
+                issual_id=None,
+                warnings=(),
+                reconciled=True,
+                enrolment_id=enrolment.enrolment_id,
+            )
+        case NotAgain(enrolment):
+            return AlreadyEnrolled(subject, enrolment.enrolment_id)
+        case CoolingDown(limit):
+            return LimitExhausted(subject, limit.reason, limit.restriction, cached=True)
+
+
 def settle_issue(  # noqa: PLR0911 - one for each kind of answer
-    step: Enrol,
+    subject: Subject,
+    key: str,
     answer: Issued | NotIssued | CustomerNotFound | Refused | Unsent | Doubtful | Throttled | Misconfigured,
     attempts: int,
 ) -> Settlement | LimitUnexplained:
     """Settle a promotion by the last answer to its request.
 
     A warning other than 8890 without a side effect is not documented: nothing was issued, so it is final
-    and rejected, with the warning kept. A doubtful answer is never followed by a second request from here.
+    and rejected, with the warning kept. A doubtful answer is for the ledger to settle; here it stays in
+    doubt.
     """
-    subject = Subject.of(step.promotion, step.org_id)
     match answer:
         case Issued():
-            return Enrolled(subject, step.key, attempts, answer.issual_id, answer.warnings)
+            return Enrolled(subject, key, attempts, answer.issual_id, answer.warnings)
         case NotIssued() if any(warning.code == LIMIT_WARNING for warning in answer.warnings):
             return LimitUnexplained(
                 LimitExhausted(
-                    subject, LimitReason.CONFIGURATION_OR_LIMIT, None, step.key, attempts, answer.warnings
+                    subject, LimitReason.CONFIGURATION_OR_LIMIT, None, key, attempts, answer.warnings
                 )
             )
         case NotIssued():
-            return Rejected(
-                (), attempts, subject, step.key, RejectionReason.NOT_ISSUED, warnings=answer.warnings
-            )
+            return Rejected((), attempts, subject, key, RejectionReason.NOT_ISSUED, warnings=answer.warnings)
         case CustomerNotFound():
-            return UnknownCustomer(answer.errors, attempts, subject, step.key)
+            return UnknownCustomer(answer.errors, attempts, subject, key)
         case Refused():
-            return Rejected(answer.errors, attempts, subject, step.key)
+            return Rejected(answer.errors, attempts, subject, key)
         case Doubtful():
-            return PutAside(Unsettled.IN_DOUBT, f"issue: {answer.kind}", attempts, subject, step.key)
+            return PutAside(Unsettled.IN_DOUBT, f"issue: {answer.kind}", attempts, subject, key)
         case Unsent():
-            return PutAside(Unsettled.RETRIES_EXHAUSTED, f"issue: {answer.kind}", attempts, subject, step.key)
+            return PutAside(Unsettled.RETRIES_EXHAUSTED, f"issue: {answer.kind}", attempts, subject, key)
         case Throttled():
-            return PutAside(Unsettled.RETRIES_EXHAUSTED, "issue: throttled", attempts, subject, step.key)
+            return PutAside(Unsettled.RETRIES_EXHAUSTED, "issue: throttled", attempts, subject, key)
         case Misconfigured():
-            return PutAside(Unsettled.RETRIES_EXHAUSTED, "issue: misconfigured", attempts, subject, step.key)
+            return PutAside(Unsettled.RETRIES_EXHAUSTED, "issue: misconfigured", attempts, subject, key)

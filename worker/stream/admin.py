@@ -15,8 +15,7 @@ from topics.names import TopicSpec
 from worker.settings import ConnectionSettings
 from worker.stream.security import aiokafka_options
 
-_REQUEST_MS: Final = 10_000
-_WHOLE_SECONDS: Final = 20.0
+_PATIENCE_SECONDS: Final = 20.0
 
 
 class KafkaFailed(Exception):  # noqa: N818 - reads as the sentence that it is
@@ -33,9 +32,11 @@ class ExistingTopic:
 
 
 class TopicAdmin:
-    """The topics of one cluster. Every call waits for Kafka, at most 20 seconds, and raises KafkaFailed."""
+    """The topics of one cluster. Calls wait for Kafka, at most `patience` seconds, and raise KafkaFailed."""
 
-    def __init__(self, settings: ConnectionSettings) -> None:
+    def __init__(self, settings: ConnectionSettings, patience: float = _PATIENCE_SECONDS) -> None:
+        self._patience = patience
+        self._request_ms = round(patience * 500)
         self._options = aiokafka_options(settings)
         self._servers = ", ".join(settings.kafka_bootstrap_servers)
 
@@ -62,7 +63,7 @@ class TopicAdmin:
             for spec in specs
         ]
         async with self._client() as client:
-            answer = await client.create_topics(wanted, timeout_ms=_REQUEST_MS)
+            answer = await client.create_topics(wanted, timeout_ms=self._request_ms)
         fine = (NoError.errno, TopicAlreadyExistsError.errno)
         return {
             name: None if code in fine else message or for_code(code).__name__
@@ -72,13 +73,13 @@ class TopicAdmin:
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[AIOKafkaAdminClient]:
         with _reasons() as reasons:
-            client = AIOKafkaAdminClient(request_timeout_ms=_REQUEST_MS, **self._options)
+            client = AIOKafkaAdminClient(request_timeout_ms=self._request_ms, **self._options)
             try:
-                async with asyncio.timeout(_WHOLE_SECONDS):
+                async with asyncio.timeout(self._patience):
                     await client.start()
                     yield client
             except (KafkaError, OSError) as error:
-                reason = reasons[-1] if reasons else str(error) or f"no answer in {_WHOLE_SECONDS:g} seconds"
+                reason = reasons[-1] if reasons else _reason(error)
                 raise KafkaFailed(f"Kafka at {self._servers} gave no answer: {reason}") from None
             finally:
                 await client.close()
@@ -95,6 +96,14 @@ async def _configs(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, d
     }
 
 
+def _reason(error: Exception) -> str:
+    return _line(str(error)) or ("time-out" if isinstance(error, TimeoutError) else type(error).__name__)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
 class _Reasons(logging.Handler):
     def __init__(self, into: list[str]) -> None:
         super().__init__(logging.WARNING)
@@ -102,8 +111,7 @@ class _Reasons(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         cause = record.args[-1] if isinstance(record.args, tuple) and record.args else None
-        reason = str(cause) if isinstance(cause, Exception) else record.getMessage()
-        self._into.append(" ".join(reason.split()))
+        self._into.append(_reason(cause) if isinstance(cause, Exception) else _line(record.getMessage()))
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from typing import Any, Final, cast
 import faust
 import structlog
 from faust.events import Event
-from faust.streams import Stream
+from faust.streams import Stream, current_event
+from faust.tables.manager import TableManager
 from faust.types import StreamT
 
 from topics.record import Position, Record
@@ -15,8 +16,11 @@ from worker.settings import Settings
 from worker.stream import consumer
 from worker.stream.consumer import Consumer
 from worker.stream.lanes import Bounds, Lanes
+from worker.stream.ledger import LedgerTable
+from worker.stream.membership import Lease, Membership
 from worker.stream.publisher import LARGEST_REQUEST_BYTES
 from worker.stream.security import faust_credentials
+from worker.stream.watchdog import Pulse
 
 _WEEK_SECONDS: Final = 7 * 86_400.0
 _FINISH_GRACE_SECONDS: Final = 10.0
@@ -24,33 +28,36 @@ _FINISH_GRACE_SECONDS: Final = 10.0
 
 log = structlog.get_logger(__name__)
 
-Handler = Callable[[Record], Awaitable[None]]
+Handler = Callable[[Record, Lease], Awaitable[None]]
 
 
 class WorkerApp(faust.App):
     """Faust's application with the lanes that its consumer commits by."""
 
     lanes: Lanes
+    membership: Membership
     drain_seconds: float
 
 
 def build_app(settings: Settings) -> WorkerApp:
     """Build the application; nothing connects before it is started."""
     consumer.install()
+    valid_seconds = settings.kafka_session_timeout_seconds - settings.api_timeout_seconds
     app = WorkerApp(
         settings.group_id,
         broker=[f"{consumer.SCHEME}://{server}" for server in settings.kafka_bootstrap_servers],
         broker_credentials=faust_credentials(settings),
         datadir=settings.state_dir,
-        store="memory://",
+        store=f"{settings.ledger_store}://",
+        Table=LedgerTable,
         consumer_auto_offset_reset=settings.auto_offset_reset,
         broker_session_timeout=settings.kafka_session_timeout_seconds,
-        broker_heartbeat_interval=min(3.0, settings.kafka_session_timeout_seconds / 4),
+        broker_heartbeat_interval=min(3.0, valid_seconds / 3, settings.kafka_session_timeout_seconds / 4),
         broker_request_timeout=max(90.0, settings.kafka_session_timeout_seconds + 10),
         # An event may wait out an outage of days; liveness is judged by progress, not by polls.
         broker_max_poll_interval=_WEEK_SECONDS,
         broker_max_poll_records=1000,
-        broker_rebalance_timeout=settings.drain_seconds + _FINISH_GRACE_SECONDS + 25.0,
+        broker_rebalance_timeout=rebalance_seconds(settings),
         broker_commit_interval=1.0,
         stream_wait_empty=True,
         producer_linger=0.005,
@@ -66,7 +73,13 @@ def build_app(settings: Settings) -> WorkerApp:
         worker_redirect_stdouts=False,
     )
     app.drain_seconds = settings.drain_seconds
+    app.membership = Membership(valid_seconds)
     return app
+
+
+def rebalance_seconds(settings: Settings) -> float:
+    """Return how long the group waits for this member: the drain, and some to unwind and to join."""
+    return settings.drain_seconds + _FINISH_GRACE_SECONDS + 25.0
 
 
 def consume(app: WorkerApp, settings: Settings, handle: Handler, lane_of: Callable[[Record], bytes]) -> None:
@@ -76,7 +89,13 @@ def consume(app: WorkerApp, settings: Settings, handle: Handler, lane_of: Callab
         log.error("giving up: an event could not be brought to its end", error=repr(error))
         await app.crash(error)
 
-    app.lanes = Lanes(handle, lane_of, Bounds(in_flight=settings.max_in_flight), crash)
+    async def handle_delivery(record: Record) -> None:
+        event = current_event()
+        if event is None or event.message.generation_id is None:
+            raise RuntimeError("a record is handled outside of its delivery")
+        await handle(record, Lease(app.membership, event.message.generation_id))
+
+    app.lanes = Lanes(handle_delivery, lane_of, Bounds(in_flight=settings.max_in_flight), crash)
     raw: dict[str, Any] = {
         "key_type": bytes,
         "value_type": bytes,
@@ -85,11 +104,16 @@ def consume(app: WorkerApp, settings: Settings, handle: Handler, lane_of: Callab
     }
     source = app.topic(settings.activity_topic, allow_empty=True, **raw)
 
+    @app.on_partitions_assigned.connect
+    async def assigned(*arguments: Any, **_: Any) -> None:  # noqa: ANN401 - a signal's receiver
+        ours = sorted(tp.partition for tp in arguments[-1] if tp.topic == settings.activity_topic)
+        log.info("partitions assigned", topic=settings.activity_topic, partitions=ours)
+
     @app.agent(source, name="activity")
     async def activity(stream: StreamT[Any]) -> None:
         async for event in cast("Stream[bytes]", stream).noack().events():
             if _current(app, event):
-                await app.lanes.submit(_record(event), copy_context())
+                await app.lanes.submit(_record(event), copy_context(), keep=event)
 
 
 def _current(app: WorkerApp, event: Event) -> bool:
@@ -111,6 +135,18 @@ def _record(event: Event) -> Record:
 def is_ready(app: WorkerApp) -> bool:
     """Whether partitions are assigned and the tables, if any, are rebuilt."""
     return bool(app.started and not app.should_stop and not app.rebalancing and app.tables.actives_ready)
+
+
+def pulse(app: WorkerApp, topic: str, waits: int) -> Pulse:
+    """Return what the watchdog judges by."""
+    recovery = cast("TableManager", app.tables).recovery
+    return Pulse(
+        finished=app.lanes.finished,
+        waits=waits,
+        recovered=sum(offset or 0 for offset in recovery.active_offsets.values()),
+        has_work=app.lanes.on_hand > 0 or any(lags(app, topic).values()) or recovery.in_recovery,
+        silent_seconds=app.membership.silent_seconds(),
+    )
 
 
 def lags(app: WorkerApp, topic: str) -> dict[int, int]:

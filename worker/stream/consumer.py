@@ -7,12 +7,14 @@ overridden here; the version is pinned, and tests/integration/test_stream.py fai
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+
+from worker.stream.membership import now
 
 if TYPE_CHECKING:
     from worker.stream.app import WorkerApp
@@ -26,6 +28,9 @@ class Consumer(driver.Consumer):
     """Commits watermarks; drains the lanes when partitions are revoked and when the worker stops."""
 
     app: "WorkerApp"
+
+    def _new_consumer_thread(self) -> "ConsumerThread":
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def _filter_tps_with_pending_acks(self, topics: Iterable[Any] | None = None) -> Iterator[TP]:
         """Name the partitions that there is something to commit for."""
@@ -64,11 +69,61 @@ class Consumer(driver.Consumer):
         self.app.lanes.forget()
 
 
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread of aiokafka's consumer; tells the membership of each answer of the group's coordinator."""
+
+    async def on_start(self) -> None:
+        """Start the consumer and listen in on its heartbeats and joins."""
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - aiokafka offers no listener for these
+        membership = cast("Consumer", self.consumer).app.membership
+        beat, rejoin = coordinator._do_heartbeat, coordinator._do_rejoin_group  # noqa: SLF001
+        complete, reset = coordinator._on_join_complete, coordinator.reset_generation  # noqa: SLF001
+        joining_since = now()
+
+        async def do_heartbeat() -> bool:
+            sent_at = now()
+            known: bool = await beat()
+            if known:
+                membership.heard(sent_at, coordinator.generation)
+            return known
+
+        async def do_rejoin_group(subscription: object) -> bool:
+            nonlocal joining_since
+            membership.lost()
+            joining_since = now()
+            joined: bool = await rejoin(subscription)
+            return joined
+
+        async def on_join_complete(generation: int, *details: object) -> None:
+            # Records are delivered before this returns.
+            membership.heard(joining_since, generation)
+            await complete(generation, *details)
+
+        def reset_generation() -> None:
+            membership.lost()
+            reset()
+
+        coordinator._do_heartbeat = do_heartbeat  # noqa: SLF001
+        coordinator._do_rejoin_group = do_rejoin_group  # noqa: SLF001
+        coordinator._on_join_complete = on_join_complete  # noqa: SLF001
+        coordinator.reset_generation = reset_generation
+
+
 class Producer(driver.Producer):
     """Sends with acks=all and without repeats of its own retries."""
 
+    async def on_start(self) -> None:
+        """Start the producer."""
+        await super().on_start()
+        # With more ledger writes than this to send Faust holds up the stream; the lanes bound them.
+        self.buffer.max_messages = 1_000_000
+
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"enable_idempotence": True, "acks": "all"}
+
+    async def flush(self) -> None:
+        """Return at once: who sends a record awaits it, and a commit need not wait for the others."""
 
 
 class Transport(driver.Transport):

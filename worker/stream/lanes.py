@@ -7,8 +7,13 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Final
 
+import structlog
+
 from topics.record import Record
+from worker.ports import Abandoned
 from worker.stream.order_book import Entry, OrderBook
+
+log = structlog.get_logger(__name__)
 
 Partition = tuple[str, int]
 """Topic and partition number."""
@@ -34,6 +39,7 @@ class Bounds:
 class _Work:
     record: Record = field(repr=False)
     context: Context
+    kept: object
     entry: Entry
     book: OrderBook
 
@@ -41,7 +47,8 @@ class _Work:
 class Lanes:
     """Takes deliveries in partition order and hands them to the handler, lane by lane.
 
-    An event is finished when its handler returns. A handler that raises closes all lanes for good and is
+    An event is finished when its handler returns. One that raises Abandoned closes the lanes until `forget`;
+    one that raises anything else closes all lanes for good and is
     reported to `on_crash`: the process is expected to end, and the event to come again.
     """
 
@@ -66,6 +73,7 @@ class Lanes:
         self._crashed = False
         self._on_hand = 0
         self._in_flight = 0
+        self._finished = 0
 
     @property
     def in_flight(self) -> int:
@@ -73,12 +81,24 @@ class Lanes:
         return self._in_flight
 
     @property
+    def on_hand(self) -> int:
+        """How many events were delivered and are not finished."""
+        return self._on_hand
+
+    @property
+    def finished(self) -> int:
+        """How many events were finished since the start."""
+        return self._finished
+
+    @property
     def watermarks(self) -> Mapping[Partition, int]:
         """What may be committed, for each partition with anything finished under this assignment."""
         return {tp: book.watermark for tp, book in self._books.items() if book.watermark is not None}
 
-    async def submit(self, record: Record, context: Context) -> bool:
+    async def submit(self, record: Record, context: Context, keep: object = None) -> bool:
         """Queue a delivery behind those of its key; wait while the bounds are reached (back-pressure).
+
+        `keep` is held until the delivery is done with: Faust's event, to which a context only refers weakly.
 
         Returns False once a drain began: the record is not taken and will be delivered again.
         """
@@ -90,7 +110,7 @@ class Lanes:
         if not self._open or self._epoch != epoch:
             return False
         book = self._books.setdefault(partition, OrderBook())
-        work = _Work(record, context, book.deliver(record.position.offset), book)
+        work = _Work(record, context, keep, book.deliver(record.position.offset), book)
         self._on_hand += 1
         key = self._lane_of(record)
         lane = self._lanes.get(key)
@@ -148,6 +168,10 @@ class Lanes:
                 lane.popleft()
                 self._on_hand -= 1
                 self._changed.set()
+        except Abandoned:
+            # The partition is lost, and soon revoked: nothing more is begun under this assignment.
+            log.warning("partition lost while an event was in work; closed until the next assignment")
+            self._close()
         except Exception as error:  # noqa: BLE001 - told to the owner, who ends the process
             self._crashed = True
             self._close()
@@ -166,6 +190,7 @@ class Lanes:
         finally:
             self._in_flight -= 1
         work.book.finish(work.entry)
+        self._finished += 1
 
     async def _call(self, record: Record) -> None:
         await self._handle(record)

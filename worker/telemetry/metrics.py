@@ -37,6 +37,8 @@ class Metrics:
 
     def __init__(self, named_events: frozenset[str] = frozenset()) -> None:
         self._events = _KNOWN_EVENTS | named_events
+        self.waits = 0
+        """How often a call was found to be worth repeating."""
         self.registry = registry = CollectorRegistry()
         self._outcomes = Counter(
             "enrolment_outcomes", "Outcomes acknowledged by Kafka.", ("outcome", "reason"), registry=registry
@@ -70,6 +72,9 @@ class Metrics:
         self._retries = Counter(
             "enrolment_retries", "Calls repeated in place, by fault.", ("reason",), registry=registry
         )
+        self.ledger_entries = Gauge(
+            "enrolment_ledger_entries", "Entries of the ledger held here, about.", registry=registry
+        )
         self._dead_letters = Counter(
             "enrolment_dead_letters", "Records put aside.", ("reason",), registry=registry
         )
@@ -92,6 +97,7 @@ class Metrics:
     def waiting(self, endpoint: str, fault: Fault, attempt: int, seconds: float) -> None:
         """Count a repetition; log it at attempts 1, 2, 4, 8, so that an outage does not flood the log."""
         reason = _reason(fault)
+        self.waits += 1
         self._retries.labels(reason).inc()
         if attempt & (attempt - 1) == 0:
             log.warning(

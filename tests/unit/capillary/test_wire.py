@@ -120,7 +120,17 @@ def test_dates(text: str | None, expected: datetime | None) -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("10", 10), (10, 10), ("4990.000", 4990), ("-1", -1), (" 3 ", 3), ("", None), ("NaN", None), ([], None)],
+    [
+        ("10", 10),
+        (10, 10),
+        ("4990.000", 4990),
+        ("-1", -1),
+        (" 3 ", 3),
+        ("", None),
+        ("NaN", None),
+        ("1e99", None),
+        ([], None),
+    ],
 )
 def test_limits(value: object, expected: int | None) -> None:
     """Limits and usages come as texts or numbers; what cannot be read is as if not told."""
@@ -168,6 +178,16 @@ def test_unreadable_dates_in_a_timeline() -> None:
     """The id alone is evidence enough."""
     timeline = [{"enrollmentId": "9", "enrollmentDate": "?", "enrollmentExpiryDate": ""}]
     assert _promotion_of(customerPromotionTimelines=timeline).timeline == (TimelineEntry(9, None, None),)
+
+
+@pytest.mark.timeout(5)
+def test_numbers_that_would_take_a_minute() -> None:
+    """A short number with a huge exponent is refused at once."""
+    for number in (b"1E-30000000", b"1E+30000000"):
+        body = parse_object(b'{"customerId": %b, "promotions": []}' % number)
+        assert body is not None
+        page = read_page(body)
+        assert page is None or page.customer_id == 0
 
 
 @pytest.mark.parametrize(("value", "expected"), [(False, False), ("false", False), (None, True), ("?", True)])

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Iterable
 
 from topics.names import TopicSpec
-from worker.commands.topic_report import Difference, as_object, create_missing, inspect, lines
+from worker.commands.topic_report import as_object, lines
 from worker.settings import KafkaSettings, load_settings
 from worker.stream.admin import ExistingTopic
+from worker.stream.inventory import Difference, create_missing, inspect
 
 SETTINGS = load_settings({"ENROLMENT_KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"}, KafkaSettings)
 LEDGER = "enrolment-worker-ledger-changelog"

@@ -1,3 +1,5 @@
+"""The headers of retry and dead-letter records."""
+
 from datetime import UTC, datetime
 
 from topics.dead_letter import VALUE_OMITTED, DeadLetterReason, Failure, dead_letter_headers
@@ -5,7 +7,7 @@ from topics.record import Headers, Position
 
 FAILURE = Failure(
     reason=DeadLetterReason.MALFORMED_EVENT,
-    message="value: not JSON – at all",
+    message="value: nicht für uns",
     position=Position("customer-activity", 3, 42),
     timestamp_ms=1769853600123,
     group="enrolment-worker",
@@ -15,7 +17,7 @@ FAILURE = Failure(
 )
 OURS: Headers = (
     ("enrolment.error.reason", b"malformed_event"),
-    ("enrolment.error.message", "value: not JSON – at all".encode()),
+    ("enrolment.error.message", "value: nicht für uns".encode()),
     ("enrolment.error.topic", b"customer-activity"),
     ("enrolment.error.partition", b"3"),
     ("enrolment.error.offset", b"42"),

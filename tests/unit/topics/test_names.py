@@ -1,3 +1,5 @@
+"""Topics, their names and their settings."""
+
 from datetime import timedelta
 
 import pytest
@@ -19,7 +21,7 @@ def test_names_are_derived_as_the_contract_says() -> None:
 
 
 def test_the_catalogue_lists_every_topic_once_with_its_settings() -> None:
-    """Retry and dead-letter topics take the activity topic's largest record plus 64 KiB; the ledger compacts."""
+    """Retry and dead-letter topics take the largest activity record plus 64 KiB; the ledger compacts."""
     specs = {spec.name: spec for spec in catalogue(NAMES, 8, 1, timedelta(days=400))}
 
     assert list(specs) == [
@@ -43,7 +45,7 @@ def test_the_catalogue_lists_every_topic_once_with_its_settings() -> None:
 
 @pytest.mark.parametrize(("replicas", "in_sync"), [(1, "1"), (2, "1"), (3, "2"), (5, "2")])
 def test_acknowledged_means_two_replicas_where_there_are_three(replicas: int, in_sync: str) -> None:
-    """With acks=all, two of three replicas hold what was acknowledged; fewer replicas must not block writes."""
+    """Two of three replicas hold what was acknowledged; where there are fewer, one must do."""
     specs = catalogue(NAMES, 1, replicas, timedelta(days=1))
 
     assert {spec.replication_factor for spec in specs} == {replicas}

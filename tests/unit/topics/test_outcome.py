@@ -1,3 +1,5 @@
+"""The outcome record as downstream teams read it: bytes and headers."""
+
 import json
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -19,6 +21,7 @@ AT = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
 
 
 def outcome(name: OutcomeName, **more: object) -> Outcome:
+    """Return an outcome with the fields that every one has, and more."""
     fields = {"outcome_id": "o-1", "outcome": name, "severity": SEVERITY[name], "activity": ACTIVITY}
     return Outcome.model_validate(fields | {"occurred_at": AT} | more)
 

@@ -105,7 +105,7 @@ class World:
         held = self._of.get((customer_id, promotion.promotion_id), _NO_ENROLMENTS)
         return self._used_up(promotion, len(held))
 
-    def issue(  # noqa: PLR0913 - the facts of one enrolment, all by name
+    def issue(
         self,
         customer_id: int,
         promotion: Promotion,

@@ -1,0 +1,157 @@
+"""Any bytes on the activity topic end as a dead letter, byte for byte, and harm no neighbour."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.brokers import create_topic
+from tests.support.events import event
+from tests.support.feeds import Message
+from tests.support.lab import CREDENTIALS, Lab, Stage
+from tests.support.waiting import wait_until
+from tests.support.worker_process import WorkerProcess
+from topics.record import Headers, Record
+from worker.demo.simulator import Promotion, World
+
+_DLT_LARGEST = 400_000
+_FOREIGN: Headers = (
+    ("plain", b"text"),
+    ("twice", b"first"),
+    ("twice", b"second"),
+    ("binary", bytes(range(256))),
+    ("empty", b""),
+    ("null", None),
+    ("enrolment.error.reason", b"of an earlier life"),
+)
+_MALFORMED = {
+    "random bytes": os.urandom(64).replace(b"{", b"#"),
+    "empty": b"",
+    "blanks": b" \n",
+    "cut off": b'{"eventName": "transactionAdded", "customer": {"customerId": 1',
+    "a list": b"[]",
+    "a number": b"17",
+    "not UTF-8": b'{"eventName": "transactionAdded", "customer": {"email": "\xff\xfe"}}',
+    "300 KB": b"x" * 300_000,
+    "deep lists": b"[" * 100_000 + b"]" * 100_000,
+    "deep objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "too long an id": event("i" * 10_000, {"customerId": 1}),
+}
+_NO_IDENTIFIER = {
+    "nobody": event("nobody", {}),
+    "of other types": event("types", {"customerId": -1, "mobile": [], "email": {}, "externalId": None}),
+    "blank": event("blank", {"mobile": "  ", "customerId": ""}),
+    "too long": event("long", {"externalId": "9" * 10_000}),
+    "a customer that is a list": b'{"eventName": "transactionAdded", "customer": [1]}',
+}
+_OVERSIZE = b"x" * 600_000
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Everything was fed, each bad record between two good ones of its own key, and has been worked off."""
+
+    stage: Stage
+    worker: WorkerProcess
+    bad: dict[str, Record]
+    good: list[str]
+    started: datetime
+
+
+@pytest.fixture(scope="module")
+def scene(lab: Lab) -> Iterator[_Scene]:
+    """Feed everything, then wait for the last of it."""
+    bad = {**_MALFORMED, **_NO_IDENTIFIER, "oversize": _OVERSIZE, "tombstone": None}
+    world = World.with_customers(2 * len(bad) + 1, Promotion(promotion_id=1))
+    with lab.simulator(world) as simulator, lab.stage(simulator.api_url) as stage:
+        largest = {"max.message.bytes": str(_DLT_LARGEST)}
+        lab.loop.run(create_topic(lab.bootstrap_servers, stage.names.dead_letters, 1, largest))
+        worker = stage.worker(**CREDENTIALS)
+        worker.wait_ready()
+        good, messages, started = [], [], datetime.now(UTC)
+        for number, value in enumerate(bad.values()):
+            key = None if number == 1 else b"key \xff%d" % number
+            before, after = f"good-{2 * number}", f"good-{2 * number + 1}"
+            messages.append(Message(event(before, {"customerId": 2 * number + 1}), key))
+            messages.append(Message(value, key, _FOREIGN))
+            messages.append(Message(event(after, {"customerId": 2 * number + 2}), key))
+            good += [before, after]
+        records = stage.feed.send_all(messages)
+        stage.wait_for_outcomes(good)
+        # A tombstone leaves nothing to wait for but the commit behind it.
+        wait_until(lambda: stage.committed() == {0: len(records)}, "all is committed", evidence=worker.tail)
+        yield _Scene(stage, worker, dict(zip(bad, records[1::3], strict=True)), good, started)
+
+
+@pytest.mark.parametrize("kind", [*_MALFORMED, *_NO_IDENTIFIER])
+def test_bad_record(scene: _Scene, kind: str) -> None:
+    """A bad record must come out as it went in, with what is known of the fault beside it."""
+    record = scene.bad[kind]
+    (letter,) = scene.stage.dead_letters.of(record)
+    assert (letter.record.key, letter.record.value) == (record.key, record.value)
+    assert letter.foreign == _FOREIGN[:-1]
+    message, first, last = (
+        letter.error.pop(name) for name in ("message", "first_failed_at", "last_failed_at")
+    )
+    assert letter.error == {
+        "reason": "no_identifier" if kind in _NO_IDENTIFIER else "malformed_event",
+        "topic": record.position.topic,
+        "partition": "0",
+        "offset": str(record.position.offset),
+        "timestamp": str(record.timestamp_ms),
+        "group": scene.stage.names.group_id,
+        "attempts": "1",
+    }
+    assert message.partition(":")[0] in {"value", "eventId", "customer"}
+    assert scene.started <= datetime.fromisoformat(first) == datetime.fromisoformat(last)
+
+
+@pytest.mark.parametrize("kind", [*_MALFORMED, *_NO_IDENTIFIER, "oversize"])
+def test_outcome_of_a_bad_record(scene: _Scene, kind: str) -> None:
+    """Whoever follows outcomes must learn of the dead letter, by the record's place if it has no identity."""
+    record = scene.bad[kind]
+    told = [
+        one
+        for one in scene.stage.outcomes.read()
+        if one.value["activity"]["offset"] == record.position.offset
+    ]
+    (outcome,) = told
+    assert (outcome.name, outcome.value["severity"]) == ("DEAD_LETTERED", "error")
+    assert outcome.value["reason"] == scene.stage.dead_letters.of(record)[0].error["reason"]
+    named = json.loads(record.value or b"{}").get("eventId") if kind in list(_NO_IDENTIFIER)[:4] else None
+    assert outcome.event_id == (named or str(record.position))
+
+
+def test_neighbours_are_unharmed(scene: _Scene) -> None:
+    """Every good event between the bad ones must have led to its enrolment, once."""
+    names = {event_id: [one.name for one in scene.stage.outcomes.of(event_id)] for event_id in scene.good}
+    assert names == {event_id: ["ENROLLED"] for event_id in scene.good}
+
+
+def test_oversize_record(scene: _Scene) -> None:
+    """A value that the dead-letter topic cannot take must be left out, and a header say so; its key stays."""
+    record = scene.bad["oversize"]
+    (letter,) = scene.stage.dead_letters.of(record)
+    assert (letter.record.key, letter.record.value) == (record.key, b"")
+    assert letter.foreign == _FOREIGN[:-1]
+    assert letter.error["value_omitted"]
+    omitted = [each for each in scene.stage.dead_letters.read() if "value_omitted" in each.error]
+    assert len(omitted) == 1
+
+
+def test_tombstone(scene: _Scene) -> None:
+    """A null value must be passed over: counted, and nothing else."""
+    record = scene.bad["tombstone"]
+    offsets = [one.value["activity"]["offset"] for one in scene.stage.outcomes.read()]
+    assert record.position.offset not in offsets
+    assert scene.stage.dead_letters.of(record) == []
+    assert scene.worker.metric("enrolment_activity_total", result="tombstone") == 1
+
+
+def test_dead_letters_are_counted(scene: _Scene) -> None:
+    """The metric must agree with the topic."""
+    for reason, count in (("malformed_event", len(_MALFORMED) + 1), ("no_identifier", len(_NO_IDENTIFIER))):
+        assert scene.worker.metric("enrolment_dead_letters_total", reason=reason) == count

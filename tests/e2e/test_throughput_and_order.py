@@ -1,0 +1,50 @@
+"""How fast one partition is, and that speed costs no order."""
+
+import time
+
+from tests.support.events import enrolment_key, event
+from tests.support.feeds import Message
+from tests.support.lab import CREDENTIALS, Lab
+from worker.demo.simulator import Promotion, World
+
+_EVENTS = 2_000
+_CUSTOMERS = 400
+_SECONDS = 20.0
+
+
+def test_one_partition_is_fast_and_keeps_the_order_per_key(lab: Lab) -> None:
+    """2,000 events at 100 ms a request must be done in 20 s, each customer's one by one in their order.
+
+    Every event enrols (REENROL=every-event), so that its idempotency key tells the simulator's log which
+    event a request belongs to.
+    """
+    world = World.with_customers(_CUSTOMERS, Promotion(promotion_id=1, limit_per_customer=None))
+    with lab.simulator(world, latency="100ms") as simulator, lab.stage(simulator.api_url) as stage:
+        worker = stage.worker(REENROL="every-event", MAX_IN_FLIGHT="256", **CREDENTIALS)
+        worker.wait_ready()
+        order = [(f"event-{number}", number % _CUSTOMERS + 1) for number in range(_EVENTS)]
+        messages = [Message(event(name, {"customerId": who}), b"%d" % who) for name, who in order]
+        started = time.monotonic()
+        stage.feed.send_all(messages)
+        stage.wait_for_outcomes(name for name, _ in order)
+        took = time.monotonic() - started
+        books = simulator.requests
+        asked = lab.loop.call(lambda: list(books.log))
+        issues = [
+            (record.customer_id, record.idempotency_key)
+            for record in asked
+            if record.endpoint.value == "issue"
+        ]
+        print(  # noqa: T201 - the figure that this test is for
+            f"\n{_EVENTS} events, {len(asked)} requests of 100 ms, one partition: {took:.1f} s, "
+            f"{_EVENTS / took:.0f} events/s, at most {books.most_at_once} requests at once"
+        )
+        assert sorted(one.name for one in stage.outcomes.read()) == ["ENROLLED"] * _EVENTS
+        assert books.overlap_count == 0, f"two requests at once for one customer: {books.overlaps[0]}"
+        for who in range(1, _CUSTOMERS + 1):
+            ours = [name for name, customer in order if customer == who]
+            keys = [enrolment_key(0, who, 469, 1, name) for name in ours]
+            assert [key for customer, key in issues if customer == who] == keys
+            endpoints = [record.endpoint.value for record in asked if record.customer_id == who]
+            assert endpoints == ["lookup", "issue"] * len(ours)
+        assert took < _SECONDS

@@ -1,0 +1,119 @@
+"""What each answer of the API makes of a promotion."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.fakes import NOW, PROGRAM, promotion
+from worker.domain.answers import (
+    CustomerNotFound,
+    Doubtful,
+    FaultKind,
+    IssueAnswer,
+    Issued,
+    Misconfigured,
+    Notice,
+    NotIssued,
+    Refused,
+    Throttled,
+    Unsent,
+)
+from worker.domain.limits import LimitReason
+from worker.domain.plan import Already, Foreign, UsedUp
+from worker.domain.promotions import Restriction, TimelineEntry
+from worker.domain.settlement import (
+    AlreadyEnrolled,
+    Enrolled,
+    LimitExhausted,
+    LimitUnexplained,
+    PutAside,
+    Rejected,
+    RejectionReason,
+    Subject,
+    UnknownCustomer,
+    Unsettled,
+    settle_issue,
+    settle_unasked,
+)
+
+PROMOTION = promotion()
+SUBJECT = Subject(57099, PROGRAM, "Promotion 57099", 1800)
+LIMIT = Notice(8890, "promotion not issued")
+OTHER = Notice(4711, "something new")
+ERRORS = (Notice(8874, "promotion id passed is invalid"),)
+RESTRICTION = Restriction("K", "CUSTOMER", None, None)
+
+
+def aside(reason: Unsettled, message: str) -> PutAside:
+    """Return what leaves our promotion unsettled."""
+    return PutAside(reason, message, 3, SUBJECT, "the-key")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Issued(3, ()), Enrolled(SUBJECT, "the-key", 3, 3, ())),
+        (Issued(None, (OTHER, LIMIT)), Enrolled(SUBJECT, "the-key", 3, None, (OTHER, LIMIT))),
+        (
+            NotIssued((OTHER, LIMIT)),
+            LimitUnexplained(
+                LimitExhausted(
+                    SUBJECT, LimitReason.CONFIGURATION_OR_LIMIT, None, "the-key", 3, (OTHER, LIMIT)
+                )
+            ),
+        ),
+        (
+            NotIssued((OTHER,)),
+            Rejected((), 3, SUBJECT, "the-key", RejectionReason.NOT_ISSUED, (OTHER,)),
+        ),
+        (CustomerNotFound(ERRORS), UnknownCustomer(ERRORS, 3, SUBJECT, "the-key")),
+        (Refused(ERRORS), Rejected(ERRORS, 3, SUBJECT, "the-key")),
+        *(
+            (Doubtful(kind, "detail"), aside(Unsettled.IN_DOUBT, f"issue: {kind.value}"))
+            for kind in FaultKind
+        ),
+        (
+            Unsent(FaultKind.NOT_CONNECTED, "detail"),
+            aside(Unsettled.RETRIES_EXHAUSTED, "issue: not_connected"),
+        ),
+        (Throttled(1.0), aside(Unsettled.RETRIES_EXHAUSTED, "issue: throttled")),
+        (Misconfigured("detail"), aside(Unsettled.RETRIES_EXHAUSTED, "issue: misconfigured")),
+    ],
+    ids=lambda case: type(case).__name__,
+)
+def test_each_answer_to_an_issue_settles_its_promotion(answer: IssueAnswer, expected: Any) -> None:  # noqa: ANN401 - any settlement
+    """Every answer has one settlement; only a doubtful one leaves the promotion in doubt."""
+    assert settle_issue(SUBJECT, "the-key", answer, 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (Already(PROMOTION, 1800, TimelineEntry(12, NOW, None)), AlreadyEnrolled(SUBJECT, 12)),
+        (
+            UsedUp(PROMOTION, 1800, LimitReason.PROMOTION_LIMIT, RESTRICTION),
+            LimitExhausted(SUBJECT, LimitReason.PROMOTION_LIMIT, RESTRICTION),
+        ),
+        (
+            Foreign(PROMOTION, 1800),
+            Rejected((), subject=SUBJECT, reason=RejectionReason.OTHER_ORGANISATION),
+        ),
+    ],
+    ids=lambda case: type(case).__name__,
+)
+def test_what_needs_no_request_is_settled_without_attempts(
+    step: Already | UsedUp | Foreign,
+    expected: Any,  # noqa: ANN401 - any settlement
+) -> None:
+    """No request: no key and no attempts are told."""
+    assert settle_unasked(step) == expected
+
+
+def test_an_explained_limit_keeps_what_the_api_answered() -> None:
+    """The second reading adds reason and restriction; key, attempts and warnings stay."""
+    unexplained = settle_issue(SUBJECT, "the-key", NotIssued((LIMIT,)), 2)
+
+    assert isinstance(unexplained, LimitUnexplained)
+    assert unexplained.explained(LimitReason.CUSTOMER_LIMIT, RESTRICTION) == LimitExhausted(
+        SUBJECT, LimitReason.CUSTOMER_LIMIT, RESTRICTION, "the-key", 2, (LIMIT,)
+    )

@@ -1,0 +1,197 @@
+"""Names, labels and their bounds; what the log says and what it must not."""
+
+import re
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.unit.fakes import NOW, record
+from topics.dead_letter import DeadLetterReason, Failure
+from topics.outcome import SEVERITY, ActivityReference, Outcome, OutcomeName
+from topics.record import Position
+from worker.domain.answers import Doubtful, Fault, FaultKind, Misconfigured, Throttled, Unsent
+from worker.telemetry.metrics import Metrics
+
+CONTRACT = {
+    "enrolment_outcomes_total": {"outcome", "reason"},
+    "enrolment_activity_total": {"event_name", "result"},
+    "enrolment_in_flight": set(),
+    "enrolment_activity_duration_seconds": set(),
+    "enrolment_api_requests_total": {"endpoint", "result"},
+    "enrolment_api_request_duration_seconds": {"endpoint"},
+    "enrolment_api_outage": set(),
+    "enrolment_consumer_lag": {"topic", "partition"},
+    "enrolment_retries_total": {"reason"},
+    "enrolment_dead_letters_total": {"reason"},
+    "enrolment_ledger_entries": set(),
+}
+"""Section 7 of the contract: names and labels."""
+NOT_BUILT = {"enrolment_api_outage", "enrolment_ledger_entries"}
+"""They come with outage detection and with the ledger."""
+
+
+def outcome(name: OutcomeName, reason: str | None) -> Outcome:
+    """Return an outcome to count."""
+    at = ActivityReference(event_id="evt-1", topic="customer-activity", partition=3, offset=42)
+    return Outcome(
+        outcome_id="o", outcome=name, severity=SEVERITY[name], reason=reason, activity=at, occurred_at=NOW
+    )
+
+
+def failure(reason: DeadLetterReason) -> Failure:
+    """Return a failure to count."""
+    position = Position("customer-activity", 3, 42)
+    return Failure(reason, "value: empty", position, 0, "g", 1, NOW, NOW)
+
+
+def samples(metrics: Metrics) -> list[str]:
+    """Return the lines with figures, without the client library's own `_created`."""
+    lines = metrics.exposition().decode().splitlines()
+    return [line for line in lines if not line.startswith("#") and "_created" not in line]
+
+
+def test_names_and_labels_are_exactly_the_contracts() -> None:
+    """Dashboards build on these names: each is there with its labels, and no other."""
+    metrics = Metrics()
+    metrics.activity("transactionAdded", "handled")
+    metrics.outcome(outcome(OutcomeName.ENROLLED, None))
+    metrics.waiting("issue", Throttled(None), 1, 0.2)
+    with capture_logs():
+        metrics.dead_letter(failure(DeadLetterReason.IN_DOUBT))
+    metrics.request_finished("issue", "issued", 0.1)
+    metrics.duration.observe(0.3)
+    metrics.in_flight.set(2)
+    metrics.lag.labels("customer-activity", "3").set(7)
+
+    seen: dict[str, set[str]] = {}
+    for line in samples(metrics):
+        sample = re.fullmatch(r"(\w+?)(?:_bucket|_sum|_count)?(?:\{(.*)\})? \S+", line, re.ASCII)
+        assert sample is not None
+        name, labels = sample.groups()
+        seen.setdefault(name, set()).update(set(re.findall(r'(\w+)="', labels or "")) - {"le"})
+    assert seen.items() <= CONTRACT.items()
+    assert CONTRACT.keys() - seen.keys() <= NOT_BUILT
+
+
+@pytest.mark.parametrize(
+    ("named", "name", "label"),
+    [
+        (frozenset(), "transactionAdded", "transactionAdded"),
+        (frozenset(), "partnerProgramLinked", "partnerProgramLinked"),
+        (frozenset(), "anything at all", "other"),
+        (frozenset(), "", "other"),
+        (frozenset({"stampEarned"}), "stampEarned", "stampEarned"),
+        (frozenset({"*"}), "anything at all", "other"),
+    ],
+)
+def test_event_names_from_outside_do_not_become_series(named: frozenset[str], name: str, label: str) -> None:
+    """Documented names and the operator's triggers are labels; whatever else upstream invents is `other`."""
+    metrics = Metrics(named)
+
+    metrics.activity(name, "handled")
+
+    assert f'enrolment_activity_total{{event_name="{label}",result="handled"}} 1.0' in samples(metrics)
+
+
+def test_a_thousand_invented_event_names_are_one_series() -> None:
+    """Memory does not grow with poison input."""
+    metrics = Metrics()
+
+    for number in range(1000):
+        metrics.activity(f"invented{number}", "passed_over")
+
+    assert [line for line in samples(metrics) if line.startswith("enrolment_activity_total")] == [
+        'enrolment_activity_total{event_name="other",result="passed_over"} 1000.0'
+    ]
+
+
+def test_outcomes_are_counted_by_name_and_reason() -> None:
+    """No reason is an empty label, so that sums over reasons are complete."""
+    metrics = Metrics()
+
+    metrics.outcome(outcome(OutcomeName.ENROLLED, None))
+    metrics.outcome(outcome(OutcomeName.LIMIT_EXHAUSTED, "CUSTOMER_LIMIT"))
+    metrics.outcome(outcome(OutcomeName.LIMIT_EXHAUSTED, "CUSTOMER_LIMIT"))
+
+    assert [line for line in samples(metrics) if line.startswith("enrolment_outcomes")] == [
+        'enrolment_outcomes_total{outcome="ENROLLED",reason=""} 1.0',
+        'enrolment_outcomes_total{outcome="LIMIT_EXHAUSTED",reason="CUSTOMER_LIMIT"} 2.0',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        *((Unsent(kind, "x"), kind.value) for kind in FaultKind),
+        *((Doubtful(kind, "x"), kind.value) for kind in FaultKind),
+        (Throttled(3.0), "throttled"),
+        (Misconfigured("HTTP 401"), "misconfigured"),
+    ],
+    ids=str,
+)
+def test_repetitions_are_counted_by_the_kind_of_fault(fault: Fault, reason: str) -> None:
+    """The label is one of a closed set, never the fault's detail."""
+    metrics = Metrics()
+
+    with capture_logs():
+        metrics.waiting("lookup", fault, 3, 0.2)
+
+    assert f'enrolment_retries_total{{reason="{reason}"}} 1.0' in samples(metrics)
+
+
+def test_an_outage_does_not_flood_the_log() -> None:
+    """Of 1,000 repetitions ten are logged, and all are counted."""
+    metrics = Metrics()
+
+    with capture_logs() as lines:
+        for attempt in range(1, 1001):
+            metrics.waiting("lookup", Misconfigured("HTTP 401"), attempt, 0.2)
+
+    assert [line["attempt"] for line in lines] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+    assert 'enrolment_retries_total{reason="misconfigured"} 1000.0' in samples(metrics)
+
+
+@pytest.mark.parametrize("reason", list(DeadLetterReason))
+def test_dead_letters_are_counted_and_logged_with_their_place(reason: DeadLetterReason) -> None:
+    """The operator finds the record by topic, partition and offset."""
+    metrics = Metrics()
+
+    with capture_logs() as lines:
+        metrics.dead_letter(failure(reason))
+
+    assert f'enrolment_dead_letters_total{{reason="{reason.value}"}} 1.0' in samples(metrics)
+    assert lines == [
+        {
+            "event": "dead letter",
+            "log_level": "warning",
+            "reason": reason.value,
+            "why": "value: empty",
+            "of": "customer-activity-3-42",
+        }
+    ]
+
+
+def test_a_fault_is_logged_by_its_place_and_never_by_its_text() -> None:
+    """An exception's text may hold what the record held; type, file and line do not."""
+    metrics = Metrics()
+
+    with capture_logs() as lines:
+        try:
+            raise ValueError("919845012345")
+        except ValueError as error:
+            metrics.fault(record(b"919845012345"), error)
+        metrics.fault(record(b""), KeyError("919845012345"))
+
+    assert "919845012345" not in repr(lines)
+    assert (lines[0]["error"], lines[0]["of"]) == ("ValueError", "customer-activity-3-42")
+    assert re.search(r"test_metrics\.py:\d+$", lines[0]["where"])
+    assert lines[1]["where"] == "?"
+
+
+def test_registries_are_separate() -> None:
+    """Two workers in one process (tests) do not share figures or collide."""
+    first, second = Metrics(), Metrics()
+
+    first.activity("transactionAdded", "handled")
+
+    assert "transactionAdded" not in second.exposition().decode()

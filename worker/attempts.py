@@ -1,0 +1,239 @@
+"""One request of a plan, brought to its result: never sent while the fate of an earlier one is unknown.
+
+Before a request leaves, the attempt is in the ledger. While an attempt has no result, nothing more is sent:
+first it is found out what became of it, by what the customer's promotions show beyond what was noted.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from topics.outcome import Outcome, OutcomeName
+from worker.checkpoints import Checkpoint, Probe
+from worker.domain import ledger as states
+from worker.domain.answers import Doubtful, IssueAnswer
+from worker.domain.evidence import Applied, Finding, NoEvidence, NotShown
+from worker.domain.ledger import Ask, Attempt, CoolingDown, Limit, NotAgain, OwnEnrolment, Settle, Standing
+from worker.domain.promotions import Identifier, IdentifierName
+from worker.domain.settlement import (
+    Enrolled,
+    LimitUnexplained,
+    PutAside,
+    Settlement,
+    Subject,
+    Unsettled,
+    settle_by_ledger,
+    settle_issue,
+)
+from worker.intake import Rules
+from worker.outcomes import Origin, tell
+from worker.plans import EventPlan, LedgerEntry, PlanEntry, Request, ResultEntry, StandingEntry
+from worker.ports import Clock, Lease, Ledger, PromotionsApi, Sleep, ensure_held
+from worker.reconciliation import Readings, Unread
+from worker.retrying import Retrying
+
+_FRESHNESS_POLL_SECONDS: Final = 0.2
+
+Tell = Callable[[Origin, Outcome], Awaitable[None]]
+"""Writes an outcome of an event; returns once Kafka has acknowledged it."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What settling needs of the world. `timer` counts seconds and only grows."""
+
+    api: PromotionsApi
+    ledger: Ledger
+    readings: Readings
+    retrying: Retrying
+    clock: Clock
+    timer: Callable[[], float]
+    sleep: Sleep
+    probe: Probe
+
+
+class Settling:
+    """Settles the requests of one event, one after another.
+
+    Its caller keeps others in this process from working on the customer meanwhile. Each call raises
+    Abandoned where the partition is no longer ours, PublishFailed where Kafka did not acknowledge.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        rules: Rules,
+        plan: EventPlan,
+        *,
+        is_written: bool,
+        lease: Lease,
+        tell_outcome: Tell,
+    ) -> None:
+        self._world = world
+        self._rules = rules
+        self._plan = plan
+        self._unwritten: tuple[LedgerEntry, ...] = () if is_written else (PlanEntry(plan.event_id, plan),)
+        self._lease = lease
+        self._tell_outcome = tell_outcome
+        self._customer = Identifier(IdentifierName.CUSTOMER_ID, str(plan.customer_id), plan.source)
+
+    async def settle(self, request: Request) -> Outcome | PutAside:
+        """Return the outcome, in the ledger and not yet told, or why the request cannot be settled now.
+
+        Waits for the API, for Kafka, and as long as an attempt in doubt may take to show.
+        """
+        known = self._world.ledger.result_of(self._plan.event_id, request.subject)
+        if known is not None:
+            return known
+        done: Outcome | PutAside | None = None
+        since = self._world.timer()
+        tries = 0
+        while True:
+            standing = self._standing(request.subject)
+            advice = states.advise(
+                standing,
+                event_id=self._plan.event_id,
+                key=request.key,
+                reenrol=self._rules.policy.reenrol,
+                cool_down=self._rules.limit_cool_down,
+                now=self._world.clock(),
+            )
+            match advice:
+                case OwnEnrolment() | NotAgain() | CoolingDown():
+                    settlement = settle_by_ledger(advice, request.subject)
+                    return await self._record(request.subject, settlement, standing)
+                case Settle(attempt):
+                    finding = await self._find_out(request.subject, attempt, since)
+                    if attempt.event_id != self._plan.event_id:
+                        done = await self._settle_anothers(request, attempt, finding)
+                    elif isinstance(finding, NotShown) and tries < self._rules.max_attempts:
+                        done = await self._ask(request, attempt.number + 1)
+                        tries += 1
+                    else:
+                        done = await self._settle_own(request, attempt, finding)
+                case Ask():
+                    done = await self._ask(request, 1)
+                    tries += 1
+                case _:
+                    assert_never(advice)
+            if done is not None:
+                return done
+            since = self._world.timer()
+
+    async def _ask(self, request: Request, number: int) -> Outcome | PutAside | None:
+        """Send the request, with the attempt in the ledger before; None where the answer is doubtful."""
+        world = self._world
+        attempt = Attempt(self._plan.event_id, request.key, number, request.noted)
+        opened = states.begin(self._standing(request.subject), attempt)
+        await self._write(self._standing_entry(request.subject, opened))
+        world.probe(Checkpoint.PLANNED)
+        answer, sends = await world.retrying.issue(lambda resend: self._send(request, resend))
+        world.probe(Checkpoint.ANSWERED)
+        if isinstance(answer, Doubtful):
+            return None
+        settled = settle_issue(request.subject, request.key, answer, number + sends - 1)
+        if isinstance(settled, LimitUnexplained):
+            explained = settled.explained(*await world.readings.explain(self._customer, request.subject))
+            limit = Limit(world.clock(), explained.reason, explained.restriction)
+            return await self._record(request.subject, explained, states.limited(opened, limit))
+        after = states.enrolled(opened) if isinstance(settled, Enrolled) else states.released(opened)
+        return await self._record(request.subject, settled, after)
+
+    async def _send(self, request: Request, resend: int) -> IssueAnswer:
+        while not self._lease.may_post():
+            ensure_held(self._lease)
+            await self._world.sleep(_FRESHNESS_POLL_SECONDS)
+        return await self._world.api.issue(
+            self._customer,
+            request.subject.program_id,
+            request.subject.promotion_id,
+            request.key,
+            resend_count=resend,
+            may_send=self._lease.may_post,
+        )
+
+    async def _find_out(self, subject: Subject, attempt: Attempt, since: float) -> Finding | Unread:
+        """Look into an attempt, unless its event has a result and only the standing was not written."""
+        known = self._world.ledger.result_of(attempt.event_id, subject)
+        if known is not None:
+            return Applied(known.enrollment_id) if known.outcome is OutcomeName.ENROLLED else NotShown()
+        return await self._world.readings.find_out(self._customer, subject, attempt.noted, since, self._lease)
+
+    async def _settle_own(
+        self, request: Request, attempt: Attempt, finding: Finding | Unread
+    ) -> Outcome | PutAside:
+        standing = self._standing(request.subject)
+        if isinstance(finding, Applied):
+            settlement = _reconciled(request.subject, attempt, finding)
+            return await self._record(
+                request.subject, settlement, states.enrolled(standing, finding.enrolment_id)
+            )
+        if isinstance(finding, NotShown):
+            await self._write(self._standing_entry(request.subject, states.released(standing)))
+        return _put_aside(request, attempt, finding)
+
+    async def _settle_anothers(
+        self, request: Request, attempt: Attempt, finding: Finding | Unread
+    ) -> PutAside | None:
+        """Settle another event's attempt that stood in the way; tell its outcome where it succeeded."""
+        subject = request.subject
+        standing = self._standing(subject)
+        if isinstance(finding, NotShown):
+            await self._write(self._standing_entry(subject, states.released(standing)))
+            return None
+        if not isinstance(finding, Applied):
+            return _put_aside(request, attempt, finding)
+        after = self._standing_entry(subject, states.enrolled(standing, finding.enrolment_id))
+        other = self._world.ledger.plan_of(attempt.event_id)
+        if other is None or self._world.ledger.result_of(attempt.event_id, subject) is not None:
+            await self._write(after)
+            return None
+        outcome = tell(other.origin, _reconciled(subject, attempt, finding), self._world.clock())
+        await self._write(ResultEntry(other.event_id, subject, outcome), after)
+        await self._tell_outcome(other.origin, outcome)
+        return None
+
+    async def _record(self, subject: Subject, settlement: Settlement, after: Standing) -> Outcome | PutAside:
+        """Write the result, with every field of its outcome, before the outcome is told."""
+        if isinstance(settlement, PutAside):
+            await self._write(self._standing_entry(subject, after))
+            return settlement
+        outcome = tell(self._plan.origin, settlement, self._world.clock())
+        await self._write(
+            ResultEntry(self._plan.event_id, subject, outcome), self._standing_entry(subject, after)
+        )
+        self._world.probe(Checkpoint.RECORDED)
+        return outcome
+
+    def _standing(self, subject: Subject) -> Standing:
+        return self._world.ledger.standing(self._plan.customer_id, subject)
+
+    def _standing_entry(self, subject: Subject, standing: Standing) -> StandingEntry:
+        return StandingEntry(self._plan.customer_id, subject, standing)
+
+    async def _write(self, *entries: LedgerEntry) -> None:
+        """Write in one batch, the plan first if it is not in the ledger yet."""
+        ensure_held(self._lease)
+        await self._world.ledger.write(*self._unwritten, *entries)
+        self._unwritten = ()
+
+
+def _reconciled(subject: Subject, attempt: Attempt, found: Applied) -> Enrolled:
+    return Enrolled(
+        subject,
+        attempt.key,
+        attempt.number,
+        issual_id=None,
+        warnings=(),
+        reconciled=True,
+        enrolment_id=found.enrolment_id,
+    )
+
+
+def _put_aside(request: Request, attempt: Attempt, finding: Finding | Unread) -> PutAside:
+    reason, message = Unsettled.RETRIES_EXHAUSTED, "issue: no usable answer"
+    if isinstance(finding, NoEvidence):
+        reason, message = Unsettled.IN_DOUBT, "issue: no evidence of its effect either way"
+    elif isinstance(finding, Unread):
+        message = "reconciliation: no usable answer"
+    return PutAside(reason, message, attempt.number, request.subject, request.key)

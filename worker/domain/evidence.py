@@ -1,0 +1,72 @@
+"""Whether an enrolment happened, judged by readings of the customer's promotions, never by clocks.
+
+The API documents no idempotency, and an answer can be lost after the server applied the request. What a
+reading showed before an attempt is noted; what a later one shows beyond it is evidence.
+"""
+
+from dataclasses import dataclass
+
+from worker.domain.promotions import Promotion
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a reading showed of a customer's enrolments into one promotion; None where it told nothing."""
+
+    enrolment_ids: tuple[int, ...] | None = None
+    issuals: int | None = None
+    """How often the promotion was issued to this customer, by its own restriction's usage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """There is an enrolment that was not there before; its id where the reading has a timeline."""
+
+    enrolment_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotShown:
+    """There is none yet: final only once the time is over that the server may take to apply and show it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoEvidence:
+    """The reading cannot tell: no timeline, no issual count, or no such promotion in it."""
+
+
+Finding = Applied | NotShown | NoEvidence
+
+
+def evidence_of(promotion: Promotion) -> Evidence:
+    """Return what a reading shows. A count over all customers (limitOn PROMOTION) is no evidence."""
+    ids = None if promotion.timeline is None else tuple(entry.enrolment_id for entry in promotion.timeline)
+    issuals = next(
+        (
+            int(restriction.usage)
+            for restriction in promotion.issual_restrictions
+            if restriction.usage is not None
+            and restriction.limit_on.upper() == "CUSTOMER"
+            and "ISSUALS" in restriction.kpi.upper()
+        ),
+        None,
+    )
+    return Evidence(ids, issuals)
+
+
+def compare(noted: Evidence, seen: Promotion | None) -> Finding:
+    """Compare a later reading with what was noted before the attempt.
+
+    The timeline decides where the later reading has one, and a timeline that appeared with entries counts
+    as new. Only without one does a risen issual count.
+    """
+    if seen is None:
+        return NoEvidence()
+    now = evidence_of(seen)
+    if now.enrolment_ids is not None and (noted.enrolment_ids is not None or now.enrolment_ids):
+        known = noted.enrolment_ids or ()
+        new = [enrolment_id for enrolment_id in now.enrolment_ids if enrolment_id not in known]
+        return Applied(new[-1]) if new else NotShown()
+    if now.issuals is not None and noted.issuals is not None:
+        return Applied(None) if now.issuals > noted.issuals else NotShown()
+    return NoEvidence()

@@ -1,0 +1,156 @@
+"""What the ledger knows, and what follows from it: the states of an enrolment and their transitions.
+
+Two kinds of entries. The plan of an event, under the event's identity: what was decided before its first
+request, frozen, and per promotion the result once there is one. And the standing of a customer in a
+promotion: enrolled, limit exhausted, or an attempt whose result is not known yet.
+
+A standing moves so; every other move is a fault of the caller:
+
+    any without an attempt  --begin-->     the attempt is open
+    attempt open            --begin-->     the same event's next try, under the same key
+    attempt open            --enrolled-->  enrolled under its key
+    attempt open            --limited-->   one more settled 8890
+    attempt open            --released-->  nothing came of it
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from worker.domain.evidence import Evidence
+from worker.domain.identity import Reenrol
+from worker.domain.limits import LimitReason
+from worker.domain.promotions import Restriction
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A request that was about to leave, or left; number counts from 1 within its event."""
+
+    event_id: str
+    key: str
+    number: int
+    noted: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """The latest enrolment of ours: under which key, by which event, after how many attempts."""
+
+    key: str
+    event_id: str
+    attempts: int
+    enrolment_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The latest settled 8890 and how it was explained."""
+
+    since: datetime
+    reason: LimitReason
+    restriction: Restriction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of one customer in one promotion."""
+
+    enrolment: Enrolment | None = None
+    limit: Limit | None = None
+    settled_limits: int = 0
+    attempt: Attempt | None = None
+
+
+UNKNOWN = Standing()
+"""Nothing is known: no entry."""
+
+
+def begin(standing: Standing, attempt: Attempt) -> Standing:
+    """Open an attempt. Raises ValueError over another one that is not settled."""
+    open_attempt = standing.attempt
+    if open_attempt is not None and (open_attempt.event_id, open_attempt.key) != (
+        attempt.event_id,
+        attempt.key,
+    ):
+        raise ValueError("another attempt is not settled")
+    return replace(standing, attempt=attempt)
+
+
+def enrolled(standing: Standing, enrolment_id: int | None = None) -> Standing:
+    """Settle the open attempt: the enrolment was applied. A limit from before it no longer tells anything."""
+    attempt = _open(standing)
+    enrolment = Enrolment(attempt.key, attempt.event_id, attempt.number, enrolment_id)
+    return replace(standing, enrolment=enrolment, limit=None, attempt=None)
+
+
+def limited(standing: Standing, limit: Limit) -> Standing:
+    """Settle the open attempt: 8890. The next one, after the cool-down, goes under a key of its own."""
+    _open(standing)
+    return replace(standing, limit=limit, settled_limits=standing.settled_limits + 1, attempt=None)
+
+
+def released(standing: Standing) -> Standing:
+    """Settle the open attempt: nothing came of it."""
+    _open(standing)
+    return replace(standing, attempt=None)
+
+
+def _open(standing: Standing) -> Attempt:
+    if standing.attempt is None:
+        raise ValueError("no attempt is open")
+    return standing.attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """First find out what became of this attempt, the event's own or another's."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEnrolment:
+    """The event's own attempt was found to have succeeded, while another event looked into it."""
+
+    enrolment: Enrolment
+
+
+@dataclass(frozen=True, slots=True)
+class NotAgain:
+    """There is an enrolment that the policy does not repeat."""
+
+    enrolment: Enrolment
+
+
+@dataclass(frozen=True, slots=True)
+class CoolingDown:
+    """An 8890 is recent enough to be trusted without asking."""
+
+    limit: Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Nothing stands against a request."""
+
+
+Advice = Settle | OwnEnrolment | NotAgain | CoolingDown | Ask
+
+
+def advise(
+    standing: Standing, *, event_id: str, key: str, reenrol: Reenrol, cool_down: timedelta, now: datetime
+) -> Advice:
+    """Say what the ledger knows for or against a request under this key, by this event, now.
+
+    At most one enrolment per key: an enrolment under the same key is never repeated, whatever the policy.
+    """
+    if standing.attempt is not None:
+        return Settle(standing.attempt)
+    if standing.enrolment is not None:
+        if (standing.enrolment.key, standing.enrolment.event_id) == (key, event_id):
+            return OwnEnrolment(standing.enrolment)
+        if reenrol is Reenrol.ONCE or standing.enrolment.key == key:
+            return NotAgain(standing.enrolment)
+    if standing.limit is not None and now - standing.limit.since < cool_down:
+        return CoolingDown(standing.limit)
+    return Ask()

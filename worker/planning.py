@@ -1,0 +1,57 @@
+"""From a lookup to the plan of an event, with what the ledger knows already."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import assert_never
+
+from worker.domain.evidence import evidence_of
+from worker.domain.ledger import Ask, CoolingDown, NotAgain, OwnEnrolment, Settle, advise
+from worker.domain.plan import Enrol, Step, plan
+from worker.domain.promotions import CustomerPromotions, Promotion
+from worker.domain.settlement import Subject, WouldEnrol, settle_by_ledger, settle_unasked
+from worker.intake import Admitted, Rules
+from worker.outcomes import tell
+from worker.plans import EventPlan, Foregone, Planned, Request
+from worker.ports import Ledger
+
+
+def plan_event(
+    event: Admitted, customer: CustomerPromotions, ledger: Ledger, rules: Rules, now: datetime
+) -> EventPlan:
+    """Decide for each promotion whether to ask for it, and under which key; settle the others at once."""
+    origin = replace(event.origin, customer_id=customer.customer_id)
+    event_id = origin.activity.event_id
+
+    def settled_limits(promotion: Promotion, org_id: int) -> int:
+        return ledger.standing(customer.customer_id, Subject.of(promotion, org_id)).settled_limits
+
+    def planned(step: Step) -> Planned:
+        if not isinstance(step, Enrol):
+            return Foregone(tell(origin, settle_unasked(step), now))
+        subject = Subject.of(step.promotion, step.org_id)
+        advice = advise(
+            ledger.standing(customer.customer_id, subject),
+            event_id=event_id,
+            key=step.key,
+            reenrol=rules.policy.reenrol,
+            cool_down=rules.limit_cool_down,
+            now=now,
+        )
+        match advice:
+            case NotAgain() | CoolingDown():
+                return Foregone(tell(origin, settle_by_ledger(advice, subject), now))
+            case Ask() | Settle() | OwnEnrolment() if rules.dry_run:
+                return Foregone(tell(origin, WouldEnrol(subject, step.key), now))
+            case Ask() | Settle() | OwnEnrolment():
+                return Request(subject, step.key, evidence_of(step.promotion))
+        assert_never(advice)
+
+    steps = plan(
+        customer,
+        rules.policy,
+        event_id=event_id,
+        event_org=origin.org_id,
+        now=now,
+        settled_limits=settled_limits,
+    )
+    return EventPlan(origin, customer.customer_id, tuple(map(planned, steps)), event.identifier.source)

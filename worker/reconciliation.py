@@ -1,0 +1,71 @@
+"""Finding out what became of a request, by reading the customer's promotions again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from worker.domain.answers import Found, LookupAnswer
+from worker.domain.evidence import Applied, Evidence, Finding, compare
+from worker.domain.limits import LimitReason, exhausted_limit
+from worker.domain.promotions import Identifier, Restriction
+from worker.domain.settlement import Subject
+from worker.ports import Lease, PromotionsApi, Sleep, ensure_held
+from worker.retrying import Retrying
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """The customer's promotions could not be read."""
+
+
+class Readings:
+    """Reads a customer's promotions without the status filter: a success may have made one vanish from it."""
+
+    def __init__(
+        self,
+        api: PromotionsApi,
+        retrying: Retrying,
+        *,
+        settle_seconds: float,
+        timer: Callable[[], float],
+        sleep: Sleep,
+    ) -> None:
+        self._api = api
+        self._retrying = retrying
+        self._settle_seconds = settle_seconds
+        self._timer = timer
+        self._sleep = sleep
+
+    async def find_out(
+        self, customer: Identifier, subject: Subject, noted: Evidence, since: float, lease: Lease
+    ) -> Finding | Unread:
+        """Say whether an attempt, over or found at `since` on the timer, was applied.
+
+        Evidence for it counts whenever it is read. Its absence counts only in a reading that began
+        RECONCILE_SETTLE_SECONDS or more after `since`: waits as long. Raises Abandoned where the partition is
+        lost meanwhile.
+        """
+        final_from = since + self._settle_seconds
+        while True:
+            final = self._timer() >= final_from
+            answer = await self._read(customer)
+            finding: Finding | Unread = Unread()
+            if isinstance(answer, Found):
+                finding = compare(noted, answer.customer.find(subject.program_id, subject.promotion_id))
+            if final or isinstance(finding, Applied):
+                return finding
+            await self._sleep(max(0.0, final_from - self._timer()))
+            ensure_held(lease)
+
+    async def explain(self, customer: Identifier, subject: Subject) -> tuple[LimitReason, Restriction | None]:
+        """Say which limit stands behind an 8890."""
+        answer = await self._read(customer)
+        seen = None
+        if isinstance(answer, Found):
+            seen = answer.customer.find(subject.program_id, subject.promotion_id)
+        return exhausted_limit(seen)
+
+    async def _read(self, customer: Identifier) -> LookupAnswer:
+        answer, _ = await self._retrying.lookup(
+            lambda resend: self._api.lookup(customer, available_to_enrol=False, resend_count=resend)
+        )
+        return answer

@@ -1,0 +1,120 @@
+"""The ledger as a Faust table: local reads, writes that return once Kafka has acknowledged them."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final, cast
+
+from aiokafka.errors import KafkaError
+from faust import App
+from faust.stores.rocksdb import Store as RocksDBStore
+from faust.tables.table import Table
+from faust.types import FutureMessage
+
+from topics.outcome import Outcome
+from worker import ledger_format
+from worker.domain.ledger import UNKNOWN, Standing
+from worker.domain.settlement import Subject
+from worker.plans import EventPlan, LedgerEntry
+from worker.ports import PublishFailed
+
+NAME: Final = "ledger"
+RECOVERY_BATCH: Final = 10_000
+"""Entries written to the store at once while it is rebuilt."""
+
+_MIB: Final = 1024 * 1024
+STORE_OPTIONS: Final = {
+    # A partition's share of memory; Faust's defaults reserve gigabytes for each.
+    "write_buffer_size": 8 * _MIB,
+    "max_write_buffer_number": 2,
+    "target_file_size_base": 32 * _MIB,
+    "block_cache_size": 16 * _MIB,
+    "bloom_filter_size": 10,
+}
+
+
+class LedgerTable(Table[bytes, bytes]):
+    """A table that trusts its local copy only as far as it followed every write to the changelog."""
+
+    def _on_changelog_sent(self, fut: FutureMessage) -> None:
+        """Remember the acknowledged offset as held locally, unless others were written before it.
+
+        A gap means that another process wrote to the partition, one that took over while we were frozen:
+        the offset stays behind, and the next recovery reads what we lack. So does a late acknowledgement
+        for a partition that is no longer ours, whose database must not be opened again.
+        """
+        sent = fut.result()
+        tp = sent.topic_partition
+        if tp not in self.app.consumer.assignment():
+            return
+        held = self.data.persisted_offset(tp)
+        if held is None or sent.offset == held + 1:
+            self.data.set_persisted_offset(tp, sent.offset)
+
+
+def ledger_table(app: App, partitions: int, retention: timedelta) -> LedgerTable:
+    """Declare the table; its changelog topic must exist, with as many partitions as the activity topic."""
+    rocksdb = app.conf.store.scheme == "rocksdb"
+    table = app.Table(
+        NAME,
+        key_type=bytes,
+        value_type=bytes,
+        partitions=partitions,
+        # Older entries are dropped when the store compacts, as Kafka drops them by retention.
+        options={**STORE_OPTIONS, "ttl": int(retention.total_seconds())} if rocksdb else {},
+        recovery_buffer_size=RECOVERY_BATCH,
+    )
+    return cast("LedgerTable", table)
+
+
+class FaustLedger:
+    """The entries of the partition whose event is being handled. Implements `worker.ports.Ledger`.
+
+    Works in the context of a delivery only: the partition is that of Faust's current event.
+    """
+
+    def __init__(self, table: LedgerTable) -> None:
+        self._table = table
+
+    def plan_of(self, event_id: str) -> EventPlan | None:
+        """Return the event's plan, None where it never got to its first request."""
+        value = self._read(ledger_format.plan_key(event_id))
+        return None if value is None else ledger_format.read_plan(value)
+
+    def result_of(self, event_id: str, subject: Subject) -> Outcome | None:
+        """Return the outcome of the event's promotion, None while it has no result."""
+        value = self._read(ledger_format.result_key(event_id, subject))
+        return None if value is None else ledger_format.read_result(value)
+
+    def standing(self, customer_id: int, subject: Subject) -> Standing:
+        """Return what is known of the customer in the promotion."""
+        value = self._read(ledger_format.standing_key(customer_id, subject))
+        return UNKNOWN if value is None else ledger_format.read_standing(value)
+
+    async def write(self, *entries: LedgerEntry) -> None:
+        """Write the entries, in this order, in one batch; raises PublishFailed where Kafka refuses one."""
+        await _acknowledged([self._send(*ledger_format.write(entry)) for entry in entries])
+
+    def entries(self) -> int:
+        """Return about how many entries this process holds; does not count them one by one."""
+        store = self._table.data
+        if isinstance(store, RocksDBStore):
+            sizes = (db.property_int_value("rocksdb.estimate-num-keys") for db in store._dbs.values())  # noqa: SLF001 - it counts exactly, by reading all
+            return sum(size or 0 for size in sizes)
+        return len(store)
+
+    def _send(self, key: bytes, value: bytes) -> FutureMessage:
+        sent = self._table.send_changelog(self._table.partition_for_key(key), key, value)
+        self._table.data[key] = value
+        return sent
+
+    def _read(self, key: bytes) -> bytes | None:
+        return cast("bytes | None", self._table.data.get(key))
+
+
+async def _acknowledged(sent: Iterable[FutureMessage]) -> None:
+    for future in sent:
+        try:
+            await asyncio.shield(future)
+        except KafkaError as error:
+            raise PublishFailed(f"ledger: {type(error).__name__}") from error

@@ -1,0 +1,66 @@
+"""Whether this process may still act for its partitions: the group's generation, and how fresh it is.
+
+A process that was frozen (SIGSTOP, a paused virtual machine) past its session time-out wakes up in the middle
+of a handler, with another member long at work on the same customers. So the time of the last heartbeat that
+the group answered is kept, and nothing irrevocable is done on an old one.
+"""
+
+import time
+from typing import Final
+
+UNHEARD: Final = float("-inf")
+
+
+def now() -> float:
+    """Return seconds that also pass while the machine is suspended, where the system can tell."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
+class Membership:
+    """Our place in the consumer group. Written by the consumer's thread, read by the event loop's."""
+
+    def __init__(self, valid_seconds: float) -> None:
+        self._valid_seconds = valid_seconds
+        self._heard_at = UNHEARD
+        self._last_heard_at = now()
+        self._generation = -1
+
+    def heard(self, sent_at: float, generation: int) -> None:
+        """Note an answer of the coordinator to a request that left at `sent_at`."""
+        self._heard_at = max(self._heard_at, sent_at)
+        self._last_heard_at = now()
+        self._generation = generation
+
+    def lost(self) -> None:
+        """Note that the coordinator does not know us any more."""
+        self._heard_at = UNHEARD
+        self._generation = -1
+
+    def silent_seconds(self) -> float:
+        """How long ago the coordinator last answered, or this process began to listen for it."""
+        return now() - self._last_heard_at
+
+    def holds(self, generation: int) -> bool:
+        """Whether the group, as last heard, is still in the generation in which a record was delivered."""
+        return self._generation == generation
+
+    def is_fresh(self) -> bool:
+        """Whether the group cannot have given us up yet, with the time that a request takes to spare."""
+        return now() - self._heard_at < self._valid_seconds
+
+
+class Lease:
+    """What a delivery allows. Implements `worker.ports.Lease`."""
+
+    def __init__(self, membership: Membership, generation: int) -> None:
+        self._membership = membership
+        self._generation = generation
+
+    def held(self) -> bool:
+        """Whether the delivery's partition is still ours, as far as we heard."""
+        return self._membership.holds(self._generation)
+
+    def may_post(self) -> bool:
+        """Whether it certainly is ours for as long as a request takes."""
+        return self.held() and self._membership.is_fresh()
