@@ -168,13 +168,15 @@ class Lanes:
                 lane.popleft()
                 self._on_hand -= 1
                 self._changed.set()
-        except Abandoned:
-            # The partition is lost, and soon revoked: nothing more is begun under this assignment.
-            log.warning("partition lost while an event was in work; closed until the next assignment")
-            self._close()
         except Exception as error:  # noqa: BLE001 - told to the owner, who ends the process
-            self._crashed = True
+            if self._epoch != epoch:
+                log.warning("an event that was given up ended in a fault", fault=type(error).__name__)
+                return
             self._close()
+            if isinstance(error, Abandoned):
+                log.warning("partition lost while an event was in work; closed until the next assignment")
+                return
+            self._crashed = True
             await self._on_crash(error)
         finally:
             if self._lanes.get(key) is lane:
