@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
+import structlog
 from pydantic import SecretStr
 
 from topics.record import Record
@@ -30,6 +31,8 @@ from worker.stream.watchdog import Watch, Watchdog
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import processing
 
+log = structlog.get_logger(__name__)
+
 
 def run_worker(settings: Settings, probe: Probe = nothing) -> int:
     """Run the worker until it is told to stop; return the process's exit status.
@@ -39,6 +42,14 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
     """
     loop = new_event_loop()
     partitions = loop.run_until_complete(prepare_topics(settings))
+    log.info(
+        "starting",
+        version=version("enrolment-worker"),
+        group=settings.group_id,
+        topic=settings.activity_topic,
+        partitions=partitions,
+        dry_run=settings.dry_run,
+    )
     metrics = Metrics(frozenset(settings.trigger_events))
     app = build_app(settings)
     client = CapillaryClient(capillary_config(settings), observer=metrics)

@@ -64,9 +64,7 @@ class TopicSettings(_Group):
     outcome_topic: kinds.TopicName = Field("enrolment-outcomes", description="where it says what came of it")
     topic_partitions: kinds.Count = Field(8, description="partitions of a topic that it creates")
     topic_replication_factor: kinds.Replicas = Field(1, description="replicas of a topic that it creates")
-    ledger_retention_days: kinds.Days = Field(
-        400, description="how long enrolments are remembered", json_schema_extra=LATER
-    )
+    ledger_retention_days: kinds.Days = Field(400, description="how long enrolments are remembered")
 
 
 class LogSettings(_Group):
@@ -121,7 +119,7 @@ class EnrolmentSettings(_Group):
     promotion_ids: kinds.Ids = Field(frozenset(), description="only these promotions; none for all")
     excluded_promotion_ids: kinds.Ids = Field(frozenset(), description="never these promotions")
     limit_cooldown_seconds: kinds.SecondsOrZero = Field(
-        3600.0, description="how long an 8890 is trusted without asking again", json_schema_extra=LATER
+        3600.0, description="how long an 8890 is trusted without asking again"
     )
     catalogue_refresh_seconds: kinds.SecondsOrZero = Field(
         0.0,
@@ -153,7 +151,6 @@ class RetrySettings(_Group):
     reconcile_settle_seconds: kinds.SecondsOrZero = Field(
         5.0,
         description="how long the API may take to apply a request and show it in a lookup",
-        json_schema_extra=LATER,
     )
     not_found_grace_seconds: kinds.SecondsOrZero = Field(
         0.0, description="age within which an unknown customer is tried again", json_schema_extra=LATER
@@ -171,9 +168,7 @@ class ProcessSettings(_Group):
 
     title: ClassVar[str] = "Process"
     state_dir: kinds.Folder = Field(Path(".state"), description="folder of local state")
-    ledger_store: Literal["rocksdb", "memory"] = Field(
-        "rocksdb", description="rocksdb or memory", json_schema_extra=LATER
-    )
+    ledger_store: Literal["rocksdb", "memory"] = Field("rocksdb", description="rocksdb or memory")
     drain_seconds: kinds.Seconds = Field(
         25.0, description="time to finish work in flight on SIGTERM and on rebalance"
     )

@@ -60,13 +60,14 @@ class Consumer(driver.Consumer):
         abandoned = await self.app.lanes.drain(self.app.drain_seconds)
         self._unacked_messages.clear()
         await self.commit_and_end_transactions()
-        log.info(
-            "drained",
-            seconds=round(time.monotonic() - started, 3),
-            abandoned=abandoned,
-            committed={f"{topic}-{n}": offset for (topic, n), offset in self.app.lanes.watermarks.items()},
-        )
-        self.app.lanes.forget()
+        if self.app.lanes.watermarks or abandoned:
+            log.info(
+                "drained",
+                seconds=round(time.monotonic() - started, 3),
+                abandoned=abandoned,
+                committed={f"{topic}-{n}": at for (topic, n), at in self.app.lanes.watermarks.items()},
+            )
+        self.app.lanes.forget(stopping=self.app.should_stop)
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):

@@ -140,10 +140,13 @@ class Lanes:
         self._lanes.clear()
         return abandoned
 
-    def forget(self) -> None:
-        """Begin anew, as after an assignment: nothing delivered, nothing to commit, open for deliveries."""
+    def forget(self, *, stopping: bool = False) -> None:
+        """Begin anew, as after an assignment: nothing delivered, nothing to commit.
+
+        Open for deliveries, unless the process is stopping and must not take up what is still buffered.
+        """
         self._books.clear()
-        self._open = not self._crashed
+        self._open = not (self._crashed or stopping)
         self._changed.set()
 
     def _close(self) -> None:

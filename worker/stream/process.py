@@ -23,6 +23,19 @@ class Closing(Service):
         await self._close()
 
 
+class Process(faust.Worker):
+    """Faust's worker, which stops on SIGTERM and SIGINT and answers no other signal.
+
+    Faust's own answers to SIGUSR1 and SIGUSR2 write out local variables, customers' names among them.
+    """
+
+    def _on_sigusr1(self) -> None:
+        """Write nothing."""
+
+    def _on_sigusr2(self) -> None:
+        """Write nothing."""
+
+
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """Return the loop that everything of the process runs on, made current."""
     loop = uvloop.new_event_loop()
@@ -35,7 +48,7 @@ def serve(app: WorkerApp, loop: asyncio.AbstractEventLoop, *services: Service) -
 
     Services start before the application and stop after it.
     """
-    worker = faust.Worker(
+    worker = Process(
         app,
         *services,
         loop=loop,

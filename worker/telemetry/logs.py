@@ -16,9 +16,11 @@ _FLOORS: Final = {
     "httpcore": logging.WARNING,
     "aiohttp.access": logging.WARNING,  # each probe of /live
     "aiokafka": logging.WARNING,  # DEBUG dumps requests with their records
-    "faust": logging.INFO,  # DEBUG shows records
-    "mode": logging.INFO,
+    "faust": logging.WARNING,  # INFO is a line for each part that starts and stops, DEBUG shows records
+    "mode": logging.WARNING,
 }
+_PART_MARK: Final = "[^"
+"""How mode begins its lines about parts of the process, also those of ours."""
 
 
 def configure_logging(level: str, layout: Literal["json", "console"], stream: TextIO | None = None) -> None:
@@ -56,10 +58,15 @@ def configure_logging(level: str, layout: Literal["json", "console"], stream: Te
             ],
         )
     )
+    handler.addFilter(_is_worth_a_line)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     for name, floor in _FLOORS.items():
         logging.getLogger(name).setLevel(max(floor, logging.root.level))
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or not str(record.msg).startswith(_PART_MARK)
 
 
 def _json() -> list[Processor]:
