@@ -53,7 +53,9 @@ class Readings:
                 finding = compare(noted, answer.customer.find(subject.program_id, subject.promotion_id))
             if final or isinstance(finding, Applied):
                 return finding
-            await self._sleep(max(0.0, final_from - self._timer()))
+            # An event loop may wake a sleeper a little early, and a reading before the time would be wasted.
+            while (early := final_from - self._timer()) > 0:
+                await self._sleep(early)
             ensure_held(lease)
 
     async def explain(self, customer: Identifier, subject: Subject) -> tuple[LimitReason, Restriction | None]:

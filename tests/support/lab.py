@@ -109,11 +109,13 @@ class Stage:
         """Block until each of the events has an outcome."""
         wanted = set(event_ids)
         wait_until(
-            lambda: wanted <= {outcome.event_id for outcome in self.outcomes.read()},
+            lambda: wanted <= {outcome.event_id for outcome in self.outcomes.read()} or self._all_ended(),
             f"all of {len(wanted)} events have an outcome",
             seconds=seconds,
             evidence=lambda: self._missing(wanted),
         )
+        found = {outcome.event_id for outcome in self.outcomes.read()}
+        assert wanted <= found, f"every worker has ended\n{self._missing(wanted)}"
 
     def tails(self) -> str:
         """Return the ends of the workers' logs."""
@@ -127,6 +129,9 @@ class Stage:
             client.close()
         ours = (self.names.activity, self.names.outcomes, self.names.dead_letters, self.names.ledger)
         self.lab.loop.run(delete_topics(self.lab.bootstrap_servers, [*ours, *self.names.retries]))
+
+    def _all_ended(self) -> bool:
+        return all(worker.poll() is not None for worker in self._workers)
 
     def _missing(self, wanted: set[str]) -> str:
         missing = sorted(wanted - {outcome.event_id for outcome in self.outcomes.read()})

@@ -57,6 +57,11 @@ class WorkerProcess:
         command = [sys.executable, "-m", "worker", "run"]
         self._process = self._household.start(self._name, command, environment(self.settings | changed))
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._running().pid
+
     def poll(self) -> int | None:
         """Return the exit status (negative: the signal that ended it), None while it runs."""
         return self._process.poll() if self._process else None

@@ -8,7 +8,6 @@ import faust
 import structlog
 from faust.events import Event
 from faust.streams import Stream, current_event
-from faust.tables.manager import TableManager
 from faust.types import StreamT
 
 from topics.record import Position, Record
@@ -19,7 +18,8 @@ from worker.stream.lanes import Bounds, Lanes
 from worker.stream.ledger import LedgerTable
 from worker.stream.membership import Lease, Membership
 from worker.stream.publisher import LARGEST_REQUEST_BYTES
-from worker.stream.security import faust_credentials
+from worker.stream.rebuild import RebuildingTables
+from worker.stream.security import aiokafka_options, faust_credentials
 from worker.stream.watchdog import Pulse
 
 _WEEK_SECONDS: Final = 7 * 86_400.0
@@ -37,6 +37,7 @@ class WorkerApp(faust.App):
     lanes: Lanes
     membership: Membership
     drain_seconds: float
+    aiokafka_options: dict[str, Any]
 
 
 def build_app(settings: Settings) -> WorkerApp:
@@ -50,6 +51,7 @@ def build_app(settings: Settings) -> WorkerApp:
         datadir=settings.state_dir,
         store=f"{settings.ledger_store}://",
         Table=LedgerTable,
+        TableManager=RebuildingTables,
         consumer_auto_offset_reset=settings.auto_offset_reset,
         broker_session_timeout=settings.kafka_session_timeout_seconds,
         broker_heartbeat_interval=min(3.0, valid_seconds / 3, settings.kafka_session_timeout_seconds / 4),
@@ -73,6 +75,7 @@ def build_app(settings: Settings) -> WorkerApp:
         worker_redirect_stdouts=False,
     )
     app.drain_seconds = settings.drain_seconds
+    app.aiokafka_options = aiokafka_options(settings)
     app.membership = Membership(valid_seconds)
     return app
 
@@ -139,7 +142,7 @@ def is_ready(app: WorkerApp) -> bool:
 
 def pulse(app: WorkerApp, topic: str, waits: int) -> Pulse:
     """Return what the watchdog judges by."""
-    recovery = cast("TableManager", app.tables).recovery
+    recovery = cast("RebuildingTables", app.tables).recovery
     return Pulse(
         finished=app.lanes.finished,
         waits=waits,

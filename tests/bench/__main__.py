@@ -1,0 +1,22 @@
+"""Runs the measurements that are named, all of them without a name."""
+
+import sys
+
+from tests.bench.restart import measure_restart
+from tests.bench.throughput import measure_throughput
+from tests.support.lab import running_lab
+from worker.demo.broker import running_broker
+
+_MEASUREMENTS = {"throughput": measure_throughput, "restart": measure_restart}
+
+
+def main(names: list[str]) -> int:
+    """Measure; return 1 where a figure is not what the project promises."""
+    with running_broker(progress=print) as broker, running_lab(broker.bootstrap_servers) as lab:
+        print(f"{broker.kind}, up in {broker.started_in:.1f} s")
+        good = [_MEASUREMENTS[name](lab) for name in names or _MEASUREMENTS]
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
