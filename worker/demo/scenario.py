@@ -18,6 +18,8 @@ _FAULTS: Final = (
     FaultRule(
         name="api_error", endpoint=Endpoint.ISSUE, promotion_ids=frozenset({_WITHDRAWN}), code=8874, rate=1
     ),
+    # The answer is lost after the enrolment: found out by reading, and told as reconciled.
+    FaultRule(name="reset_after_apply", endpoint=Endpoint.ISSUE, rate=0.05, count=5),
     # Passing: asked again in place, seen in the retries only.
     FaultRule(name="error_503", endpoint=Endpoint.LOOKUP, rate=0.02),
 )

@@ -106,6 +106,7 @@ def _outcomes(report: Report) -> Iterator[_Row]:
 def _enrolments(report: Report, requests: int) -> Iterator[_Row]:
     told = sum(one.outcome.outcome is OutcomeName.ENROLLED for one in report.told)
     yield "Enrolments", report.applied, report.applied == told
+    yield "answers lost", sum(bool(one.outcome.reconciled) for one in report.told), None
     yield "applied twice", report.applied_twice, report.applied_twice == 0
     yield "overlapping", report.overlaps, report.overlaps == 0
     yield "API requests", requests, None
