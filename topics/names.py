@@ -46,6 +46,11 @@ class TopicNames:
         """The ledger's changelog, as Faust names it: application id, table name, suffix."""
         return f"{self.group_id}-ledger-changelog"
 
+    @property
+    def move_mark(self) -> str:
+        """A topic, with as many partitions as the ledger had, that exists while the ledger is being moved."""
+        return f"{self.group_id}-ledger-moving"
+
 
 def catalogue(
     names: TopicNames, partitions: int, replication_factor: int, ledger_retention: timedelta

@@ -175,7 +175,10 @@ class Settling:
     async def _settle_anothers(
         self, request: Request, attempt: Attempt, finding: Finding | Unread
     ) -> PutAside | None:
-        """Settle another event's attempt that stood in the way; tell its outcome where it succeeded."""
+        """Settle another event's attempt that stood in the way; tell its outcome where it succeeded.
+
+        The attempt stays open until the outcome is told: nobody else would tell it if we died in between.
+        """
         subject = request.subject
         standing = self._standing(subject)
         if isinstance(finding, NotShown):
@@ -183,14 +186,14 @@ class Settling:
             return None
         if not isinstance(finding, Applied):
             return _put_aside(request, attempt, finding)
-        after = self._standing_entry(subject, states.enrolled(standing, finding.enrolment_id))
         other = self._world.ledger.plan_of(attempt.event_id)
-        if other is None or self._world.ledger.result_of(attempt.event_id, subject) is not None:
-            await self._write(after)
-            return None
-        outcome = tell(other.origin, _reconciled(subject, attempt, finding), self._world.clock())
-        await self._write(ResultEntry(other.event_id, subject, outcome), after)
-        await self._tell_outcome(other.origin, outcome)
+        if other is not None:
+            outcome = self._world.ledger.result_of(attempt.event_id, subject)
+            if outcome is None:
+                outcome = tell(other.origin, _reconciled(subject, attempt, finding), self._world.clock())
+                await self._write(ResultEntry(other.event_id, subject, outcome))
+            await self._tell_outcome(other.origin, outcome)
+        await self._write(self._standing_entry(subject, states.enrolled(standing, finding.enrolment_id)))
         return None
 
     async def _record(self, subject: Subject, settlement: Settlement, after: Standing) -> Outcome | PutAside:

@@ -21,9 +21,19 @@ from worker.ports import Lease
 from worker.reconciliation import Readings
 from worker.retrying import Retrying, RetryPolicy
 from worker.settings import Settings
-from worker.stream.app import WorkerApp, build_app, consume, is_ready, lags, pulse, rebalance_seconds
+from worker.stream.app import (
+    WorkerApp,
+    build_app,
+    consume,
+    is_ready,
+    lags,
+    partition_count,
+    pulse,
+    rebalance_seconds,
+)
 from worker.stream.http_port import HttpPort, Probes
 from worker.stream.ledger import FaustLedger, ledger_table
+from worker.stream.partition_watch import PartitionWatch
 from worker.stream.process import Closing, new_event_loop, serve
 from worker.stream.publisher import KafkaPublisher
 from worker.stream.startup import prepare_topics
@@ -51,7 +61,7 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
         dry_run=settings.dry_run,
     )
     metrics = Metrics(frozenset(settings.trigger_events))
-    app = build_app(settings)
+    app = build_app(settings, partitions)
     client = CapillaryClient(capillary_config(settings), observer=metrics)
     retry_policy = RetryPolicy(
         settings.retry_max_attempts, settings.retry_initial_seconds, settings.retry_max_seconds
@@ -100,6 +110,7 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
         HttpPort(settings.http_host, settings.http_port, probes),
         Closing(client.aclose),
         Watchdog(watch, lambda: pulse(app, settings.activity_topic, metrics.waits)),
+        PartitionWatch(app.guard, lambda: partition_count(app, settings.activity_topic)),
     )
 
 

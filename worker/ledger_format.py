@@ -1,11 +1,16 @@
 """How ledger entries are written down: keys, and JSON values.
 
+A value is `{"lane":[murmur2,crc32],"entry":{...}}`: beside the entry two hashes of the activity record's key,
+by which the entry's partition can be told under another partition count. The key itself, which may name a
+person, is not kept; a record without a key has no lane.
+
 The format outlives a release: entries are read back for as long as the retention says. A change to it keeps
 reading what is there.
 """
 
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, assert_never
+from typing import Any, Generic, TypeVar, assert_never
 
 from pydantic import TypeAdapter
 
@@ -13,6 +18,17 @@ from topics.outcome import Outcome
 from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
 from worker.plans import EventPlan, LedgerEntry, PlanEntry, ResultEntry, StandingEntry
+
+T = TypeVar("T")
+
+Lane = tuple[int, int]
+"""Two unsigned 32-bit hashes of the activity record's key: murmur2 and CRC-32."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Envelope(Generic[T]):
+    entry: T
+    lane: Lane | None = None
 
 
 def plan_key(event_id: str) -> bytes:
@@ -30,38 +46,49 @@ def standing_key(customer_id: int, subject: Subject) -> bytes:
     return f"standing/{subject.org_id}/{customer_id}/{subject.program_id}/{subject.promotion_id}".encode()
 
 
-def write(entry: LedgerEntry) -> tuple[bytes, bytes]:
-    """Return an entry's key and value."""
+def write(entry: LedgerEntry, lane: Lane | None) -> tuple[bytes, bytes]:
+    """Return an entry's key and value; `lane` of the record that led to it, None where it had no key."""
     match entry:
         case PlanEntry(event_id, plan):
-            return plan_key(event_id), _adapter(EventPlan).dump_json(plan, exclude_none=True)
+            key, body = plan_key(event_id), _adapter(EventPlan).dump_json(plan, exclude_defaults=True)
         case ResultEntry(event_id, subject, outcome):
-            return result_key(event_id, subject), outcome.to_json()
+            key, body = result_key(event_id, subject), outcome.to_json()
         case StandingEntry(customer_id, subject, standing):
-            return standing_key(customer_id, subject), _adapter(Standing).dump_json(
-                standing, exclude_none=True
-            )
+            key = standing_key(customer_id, subject)
+            body = _adapter(Standing).dump_json(standing, exclude_defaults=True)
         case _:
             assert_never(entry)
+    if lane is None:
+        return key, b'{"entry":%b}' % body
+    return key, b'{"lane":[%d,%d],"entry":%b}' % (*lane, body)
 
 
 def read_plan(value: bytes) -> EventPlan:
-    """Read a plan back. Raises ValueError for anything that `write` did not write."""
-    plan: EventPlan = _adapter(EventPlan).validate_json(value)
-    return plan
+    """Read a plan back. Raises ValueError, as the others do, for anything that `write` did not write."""
+    return _read(value, EventPlan)
 
 
 def read_result(value: bytes) -> Outcome:
     """Read a result back."""
-    return Outcome.model_validate_json(value)
+    return _read(value, Outcome)
 
 
 def read_standing(value: bytes) -> Standing:
     """Read a standing back."""
-    standing: Standing = _adapter(Standing).validate_json(value)
-    return standing
+    return _read(value, Standing)
+
+
+def read_lane(value: bytes) -> Lane | None:
+    """Read of any entry where it belongs, None where the record that led to it had no key."""
+    envelope: _Envelope[object] = _adapter(_Envelope[object]).validate_json(value)
+    return envelope.lane
+
+
+def _read(value: bytes, kind: type[T]) -> T:
+    envelope: _Envelope[T] = _adapter(_Envelope[kind]).validate_json(value)  # type: ignore[valid-type]  # a generic's parameter at run time
+    return envelope.entry
 
 
 @cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a type, or a generic of one
     return TypeAdapter(kind)

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from worker.domain.evidence import evidence_of
 from worker.domain.ledger import Ask, CoolingDown, NotAgain, OwnEnrolment, Settle, advise
-from worker.domain.plan import Enrol, Step, plan
+from worker.domain.plan import Already, Enrol, Step, plan
 from worker.domain.promotions import CustomerPromotions, Promotion
 from worker.domain.settlement import Subject, WouldEnrol, settle_by_ledger, settle_unasked
 from worker.intake import Admitted, Rules
@@ -26,11 +26,15 @@ def plan_event(
         return ledger.standing(customer.customer_id, Subject.of(promotion, org_id)).settled_limits
 
     def planned(step: Step) -> Planned:
+        subject = Subject.of(step.promotion, step.org_id)
+        standing = ledger.standing(customer.customer_id, subject)
+        if isinstance(step, Already) and standing.attempt is not None and not rules.dry_run:
+            # What the timeline shows may be what became of another event's attempt: that is settled first.
+            return Request(subject, standing.attempt.key, standing.attempt.noted)
         if not isinstance(step, Enrol):
             return Foregone(tell(origin, settle_unasked(step), now))
-        subject = Subject.of(step.promotion, step.org_id)
         advice = advise(
-            ledger.standing(customer.customer_id, subject),
+            standing,
             event_id=event_id,
             key=step.key,
             reenrol=rules.policy.reenrol,

@@ -1,6 +1,7 @@
 """What upstream and downstream see of the worker: records in, records out."""
 
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -63,11 +64,18 @@ class ActivityFeed:
                 max_request_size=_LARGEST_BYTES,
             )
             await self._producer.start()
+        now = round(time.time() * 1000)
         sent = [
             (
                 message,
                 await self._producer.send(
-                    self._topic, message.value, message.key, message.partition, headers=list(message.headers)
+                    self._topic,
+                    message.value,
+                    message.key,
+                    message.partition,
+                    # Our own: in its answer the client tells the first of the batch.
+                    timestamp_ms=now,
+                    headers=list(message.headers),
                 ),
             )
             for message in messages

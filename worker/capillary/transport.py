@@ -21,6 +21,7 @@ from worker.capillary.verdict import Reply
 from worker.domain.answers import Doubtful, FaultKind, Unsent
 
 if TYPE_CHECKING:
+    from aiohttp.abc import AbstractStreamWriter
     from aiohttp.client import ClientTimeout
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.connector import Connection
@@ -61,13 +62,31 @@ class _Connector(aiohttp.TCPConnector):
         timeout: "ClientTimeout",  # noqa: ASYNC109 - aiohttp's name
     ) -> "Connection":
         connection = await super().connect(req, traces, timeout)
-        attempt = _ATTEMPT.get()
-        if not attempt.may_send():
-            connection.release()
-            attempt.withheld = True
-            raise aiohttp.ClientConnectionError
-        attempt.connected = True
+        _ATTEMPT.get().connected = True
         return connection
+
+
+class _Request(aiohttp.ClientRequest):
+    """Asks whether it may go right before it does: its head waits for the body, and both leave at once.
+
+    aiohttp writes in a task of its own, a turn of the loop after `connect`. A process that is frozen in
+    between must find out when it wakes up.
+    """
+
+    async def write_bytes(
+        self,
+        writer: "AbstractStreamWriter",
+        conn: "Connection",
+        content_length: int | None = None,
+    ) -> None:
+        attempt = _ATTEMPT.get()
+        if attempt.may_send():
+            await super().write_bytes(writer, conn, content_length)
+            return
+        attempt.withheld = True
+        if conn.protocol is not None:
+            conn.protocol.set_exception(aiohttp.ClientConnectionError())
+        conn.close()
 
 
 class Transport:
@@ -90,7 +109,7 @@ class Transport:
     ) -> Reply | Unsent | Doubtful:
         """Send it once and read the answer, in at most `timeout_seconds`; follows no redirect.
 
-        `may_send` is asked with a connection in hand; on False nothing is sent.
+        `may_send` is asked of a request with a body, right before it leaves; on False nothing is sent.
         """
         attempt = _Attempt(may_send)
         marker = _ATTEMPT.set(attempt)
@@ -138,4 +157,5 @@ def _session(config: CapillaryConfig, verify: ssl.SSLContext) -> aiohttp.ClientS
             limit=config.max_connections, keepalive_timeout=config.keepalive_seconds, ssl=verify
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
+        request_class=_Request,
     )

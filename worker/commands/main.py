@@ -14,6 +14,7 @@ _COMMANDS: Final = {
     "run": "Run the worker.",
     "demo": "Show everything on this machine, with nothing configured.",
     "topics": "List the topics, create the missing ones.",
+    "ledger": "Move the ledger to another partition count.",
     "simulate": "Run the simulated Capillary API, for tests.",
 }
 """Commands by name: the module of that name has it as `command`."""

@@ -17,12 +17,14 @@ from worker.stream.consumer import Consumer
 from worker.stream.lanes import Bounds, Lanes
 from worker.stream.ledger import LedgerTable
 from worker.stream.membership import Lease, Membership
+from worker.stream.partition_watch import PartitionGuard
 from worker.stream.publisher import LARGEST_REQUEST_BYTES
 from worker.stream.rebuild import RebuildingTables
 from worker.stream.security import aiokafka_options, faust_credentials
 from worker.stream.watchdog import Pulse
 
 _WEEK_SECONDS: Final = 7 * 86_400.0
+_METADATA_MAX_AGE_MS: Final = 10_000
 _FINISH_GRACE_SECONDS: Final = 10.0
 """What a rebalance may take beyond the drain: cancelled work unwinding, the last commit."""
 
@@ -36,12 +38,13 @@ class WorkerApp(faust.App):
 
     lanes: Lanes
     membership: Membership
+    guard: PartitionGuard
     drain_seconds: float
     aiokafka_options: dict[str, Any]
 
 
-def build_app(settings: Settings) -> WorkerApp:
-    """Build the application; nothing connects before it is started."""
+def build_app(settings: Settings, partitions: int) -> WorkerApp:
+    """Build the application for so many activity partitions; nothing connects before it is started."""
     consumer.install()
     valid_seconds = settings.kafka_session_timeout_seconds - settings.api_timeout_seconds
     app = WorkerApp(
@@ -61,6 +64,8 @@ def build_app(settings: Settings) -> WorkerApp:
         broker_max_poll_records=1000,
         broker_rebalance_timeout=rebalance_seconds(settings),
         broker_commit_interval=1.0,
+        # How soon a changed partition count is seen.
+        consumer_metadata_max_age_ms=_METADATA_MAX_AGE_MS,
         stream_wait_empty=True,
         producer_linger=0.005,
         producer_request_timeout=60.0,
@@ -74,6 +79,7 @@ def build_app(settings: Settings) -> WorkerApp:
         web_enabled=False,
         worker_redirect_stdouts=False,
     )
+    app.guard = PartitionGuard(settings.topic_names, partitions, keeps_ledger=not settings.dry_run)
     app.drain_seconds = settings.drain_seconds
     app.aiokafka_options = aiokafka_options(settings)
     app.membership = Membership(valid_seconds)
@@ -121,6 +127,8 @@ def consume(app: WorkerApp, settings: Settings, handle: Handler, lane_of: Callab
 
 def _current(app: WorkerApp, event: Event) -> bool:
     """Whether the event was delivered under the assignment that holds now; others will come again."""
+    if app.guard.refused:
+        return False
     return bool(app.flow_control.is_active() and event.message.generation_id == app.consumer_generation_id)
 
 
@@ -150,6 +158,11 @@ def pulse(app: WorkerApp, topic: str, waits: int) -> Pulse:
         has_work=app.lanes.on_hand > 0 or any(lags(app, topic).values()) or recovery.in_recovery,
         silent_seconds=app.membership.silent_seconds(),
     )
+
+
+def partition_count(app: WorkerApp, topic: str) -> int | None:
+    """Return how many partitions the topic has as far as the consumer knows, None before it knows."""
+    return app.consumer.topic_partitions(topic) if app.started else None
 
 
 def lags(app: WorkerApp, topic: str) -> dict[int, int]:

@@ -1,7 +1,7 @@
 """Faust's Kafka driver with its acknowledgement replaced: what is committed is the order book's watermark.
 
 Stock Faust 0.15.3 commits past events still in work when they finish out of order (upstream issue 606),
-stalls on gaps in offsets, and waits without bound on shutdown. Three methods of its Consumer are
+stalls on gaps in offsets, and waits without bound on shutdown. Methods of its Consumer are
 overridden here; the version is pinned, and tests/integration/test_stream.py fails if an upgrade changes them.
 """
 
@@ -46,6 +46,12 @@ class Consumer(driver.Consumer):
         self._acked_index[tp].clear()
         self._gap.pop(tp, None)
         return self.app.lanes.watermarks.get((tp.topic, tp.partition))
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Take an assignment up, unless it shows that the ledger is cut off from its keys."""
+        self.app.guard.assigned(assigned, self.topic_partitions)
+        if not self.app.guard.refused:
+            await super().on_partitions_assigned(assigned, generation_id)
 
     def committed(self, tp: TP) -> int:
         """Return the committed offset, 0 where the group has none yet."""
@@ -109,6 +115,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator._do_rejoin_group = do_rejoin_group  # noqa: SLF001
         coordinator._on_join_complete = on_join_complete  # noqa: SLF001
         coordinator.reset_generation = reset_generation
+
+    def topic_partitions(self, topic: str) -> int | None:
+        """Return how many partitions the topic has, None where nothing is known of it.
+
+        Faust asks the group's coordinator, which knows it in the member only that leads the group.
+        """
+        known = None if self._consumer is None else self._consumer.partitions_for_topic(topic)
+        return len(known) if known else None
 
 
 class Producer(driver.Producer):

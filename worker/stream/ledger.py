@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from aiokafka.errors import KafkaError
 from faust import App
+from faust.stores.memory import Store as MemoryStore
 from faust.stores.rocksdb import Store as RocksDBStore
+from faust.streams import current_event
 from faust.tables.table import Table
-from faust.types import FutureMessage
+from faust.types import TP, FutureMessage
 
 from topics.outcome import Outcome
 from worker import ledger_format
@@ -17,6 +19,7 @@ from worker.domain.ledger import UNKNOWN, Standing
 from worker.domain.settlement import Subject
 from worker.plans import EventPlan, LedgerEntry
 from worker.ports import PublishFailed
+from worker.stream.placement import lane_of_key
 
 NAME: Final = "ledger"
 RECOVERY_BATCH: Final = 10_000
@@ -37,19 +40,33 @@ class LedgerTable(Table[bytes, bytes]):
     """A table that trusts its local copy only as far as it followed every write to the changelog."""
 
     def _on_changelog_sent(self, fut: FutureMessage) -> None:
-        """Remember the acknowledged offset as held locally, unless others were written before it.
+        """Keep an entry that Kafka has acknowledged, then its offset, unless others were written before it.
 
-        A gap means that another process wrote to the partition, one that took over while we were frozen:
-        the offset stays behind, and the next recovery reads what we lack. So does a late acknowledgement
-        for a partition that is no longer ours, whose database must not be opened again.
+        Not before: what only this disk has would be believed after a kill, and be missing on the machine
+        that the partition goes to next. A gap in the offsets means that another process wrote to the
+        partition, one that took over while we were frozen: the offset stays behind, and the next recovery
+        reads what we lack. So does a late acknowledgement for a partition that is no longer ours, whose
+        database must not be opened again.
         """
         sent = fut.result()
         tp = sent.topic_partition
         if tp not in self.app.consumer.assignment():
             return
         held = self.data.persisted_offset(tp)
+        if held is not None and sent.offset <= held:
+            return
+        _keep(self.data, tp, fut.message.key, fut.message.value)
         if held is None or sent.offset == held + 1:
             self.data.set_persisted_offset(tp, sent.offset)
+
+
+def _keep(store: Any, tp: TP, key: bytes, value: bytes) -> None:  # noqa: ANN401 - RocksDB or memory
+    """Write an entry to the store, outside of its delivery, by which Faust would find the partition."""
+    if isinstance(store, RocksDBStore):
+        store._db_for_partition(tp.partition).put(key, value)  # noqa: SLF001 - what its _set does
+    elif isinstance(store, MemoryStore):
+        store.data[key] = value
+        store._key_partition[key] = tp.partition  # noqa: SLF001 - by which it drops lost partitions
 
 
 def ledger_table(app: App, partitions: int, retention: timedelta) -> LedgerTable:
@@ -93,7 +110,11 @@ class FaustLedger:
 
     async def write(self, *entries: LedgerEntry) -> None:
         """Write the entries, in this order, in one batch; raises PublishFailed where Kafka refuses one."""
-        await _acknowledged([self._send(*ledger_format.write(entry)) for entry in entries])
+        event = current_event()
+        if event is None:
+            raise RuntimeError("a ledger entry is written outside of a delivery")
+        lane = lane_of_key(event.message.key)
+        await _acknowledged([self._send(*ledger_format.write(entry, lane)) for entry in entries])
 
     def entries(self) -> int:
         """Return about how many entries this process holds; does not count them one by one."""
@@ -104,9 +125,7 @@ class FaustLedger:
         return len(store)
 
     def _send(self, key: bytes, value: bytes) -> FutureMessage:
-        sent = self._table.send_changelog(self._table.partition_for_key(key), key, value)
-        self._table.data[key] = value
-        return sent
+        return self._table.send_changelog(self._table.partition_for_key(key), key, value)
 
     def _read(self, key: bytes) -> bytes | None:
         return cast("bytes | None", self._table.data.get(key))

@@ -46,6 +46,8 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 def serve(app: WorkerApp, loop: asyncio.AbstractEventLoop, *services: Service) -> int:
     """Run until SIGTERM or SIGINT (returns 0 after the drain) or until the application gives up (returns 1).
 
+    A changed partition count ends it as SIGTERM does, and returns 1.
+
     Services start before the application and stop after it.
     """
     worker = Process(
@@ -61,4 +63,4 @@ def serve(app: WorkerApp, loop: asyncio.AbstractEventLoop, *services: Service) -
     try:
         worker.execute_from_commandline()
     except SystemExit as stopped:
-        return 0 if stopped.code in (0, None) else 1
+        return 0 if stopped.code in (0, None) and not app.guard.refused else 1

@@ -1,7 +1,10 @@
 """What must be in place on the cluster before the worker joins its group."""
 
+from collections.abc import Mapping
+
 import structlog
 
+from topics.names import TopicNames
 from worker.settings import Settings
 from worker.stream.admin import KafkaFailed, TopicAdmin
 from worker.stream.inventory import create_missing
@@ -13,7 +16,8 @@ async def prepare_topics(settings: Settings) -> int:
     """Create what is missing of the worker's own topics; return the activity topic's number of partitions.
 
     The activity topic must be there already: it is upstream's, and a misspelt name must not make a new,
-    silent one. The ledger must have as many partitions, or its entries would be cut off from their keys.
+    silent one. Ledger and retry topics must have as many partitions, or entries would be cut off from their
+    keys.
     Waits for Kafka; raises KafkaFailed, with one line for the operator.
     """
     admin = TopicAdmin(settings)
@@ -23,14 +27,11 @@ async def prepare_topics(settings: Settings) -> int:
             "or create it with `enrolment-worker topics create`"
         )
     names = settings.topic_names
-    existing = await admin.existing([names.activity, names.ledger])
+    existing = await admin.existing([names.activity, names.ledger, *names.retries, names.move_mark])
     partitions = existing[names.activity].partitions
-    ledger = existing.get(names.ledger)
-    if ledger is not None and ledger.partitions != partitions:
-        raise KafkaFailed(
-            f"topic {names.activity} has {partitions} partitions and the ledger {names.ledger} has "
-            f"{ledger.partitions}: move the ledger over, see 'More partitions' in the manual"
-        )
+    refusal = cut_off(names, {name: topic.partitions for name, topic in existing.items()})
+    if refusal is not None:
+        raise KafkaFailed(refusal)
     reports, refusals = await create_missing(settings, admin)
     for name, refusal in refusals.items():
         raise KafkaFailed(f"topic {name} could not be created: {refusal}")
@@ -38,3 +39,23 @@ async def prepare_topics(settings: Settings) -> int:
     if created:
         log.info("topics created", topics=created)
     return partitions
+
+
+def cut_off(names: TopicNames, partitions: Mapping[str, int]) -> str | None:
+    """Return why the ledger cannot be trusted with these topics and their partitions, None where it can.
+
+    Retry topics count too: a customer's retries read the ledger of their own partition.
+    """
+    if names.move_mark in partitions:
+        return (
+            f"the ledger {names.ledger} is being moved, or its move was interrupted (topic {names.move_mark} "
+            "exists): run `enrolment-worker ledger move` to its end, see 'More partitions' in the manual"
+        )
+    expected = partitions[names.activity]
+    for kind, name in [("ledger", names.ledger), *(("retry topic", name) for name in names.retries)]:
+        if partitions.get(name, expected) != expected:
+            return (
+                f"topic {names.activity} has {expected} partitions and the {kind} {name} has "
+                f"{partitions[name]}: run `enrolment-worker ledger move`, see 'More partitions' in the manual"
+            )
+    return None

@@ -1,0 +1,39 @@
+"""What a seed decides in the crash laboratory."""
+
+from collections import Counter
+
+from tests.crash.choices import (
+    Freeze,
+    Join,
+    Kill,
+    Leave,
+    Offer,
+    Options,
+    RestartBroker,
+    customers_of_events,
+    schedule,
+)
+from worker.checkpoints import Checkpoint
+
+
+def test_a_seed_reproduces_every_choice() -> None:
+    """The same options give the same run; another seed another one."""
+    for choose in (schedule, customers_of_events):
+        assert choose(Options(seed=7)) == choose(Options(seed=7))
+        assert choose(Options(seed=7)) != choose(Options(seed=8))
+
+
+def test_a_schedule_has_what_was_asked_for() -> None:
+    """So many of each, while there is work, with named points among the kills and one guest at a time."""
+    options = Options(kills=40, broker_restarts=3, freezes=2, guests=4, promotions=5)
+    due = schedule(options)
+    counts = Counter(type(one.what) for one in due)
+    assert counts == {Kill: 40, RestartBroker: 3, Freeze: 2, Join: 4, Leave: 4, Offer: 5}
+    assert [one.settled for one in due] == sorted(one.settled for one in due)
+    assert all(0 < one.settled < options.events for one in due if not isinstance(one.what, Offer))
+    kills = [one.what for one in due if isinstance(one.what, Kill)]
+    assert {kill.checkpoint for kill in kills} == {None, *Checkpoint}
+    guests = 0
+    for one in due:
+        guests += isinstance(one.what, Join) - isinstance(one.what, Leave)
+        assert guests in {0, 1}
