@@ -86,7 +86,7 @@ class Settling:
         if known is not None:
             return known
         done: Outcome | PutAside | None = None
-        since = self._world.timer()
+        since = began = self._world.timer()
         tries = 0
         while True:
             standing = self._standing(request.subject)
@@ -106,7 +106,7 @@ class Settling:
                     finding = await self._find_out(request.subject, attempt, since)
                     if attempt.event_id != self._plan.event_id:
                         done = await self._settle_anothers(request, attempt, finding)
-                    elif isinstance(finding, NotShown) and tries < self._rules.max_attempts:
+                    elif isinstance(finding, NotShown) and self._may_try(tries, began):
                         done = await self._ask(request, attempt.number + 1)
                         tries += 1
                     else:
@@ -119,6 +119,14 @@ class Settling:
             if done is not None:
                 return done
             since = self._world.timer()
+
+    def _may_try(self, tries: int, began: float) -> bool:
+        return tries < self._rules.max_attempts and self._world.timer() - began < self._rules.deadline_seconds
+
+    async def keep_plan(self) -> None:
+        """Write the plan, if it is not in the ledger yet."""
+        if self._unwritten:
+            await self._write()
 
     async def _ask(self, request: Request, number: int) -> Outcome | PutAside | None:
         """Send the request, with the attempt in the ledger before; None where the answer is doubtful."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from typing import Final
 
 import structlog
 from pydantic import SecretStr
@@ -43,6 +44,8 @@ from worker.telemetry.tracing import processing
 
 log = structlog.get_logger(__name__)
 
+_TURN_SECONDS: Final = 10.0
+
 
 def run_worker(settings: Settings, probe: Probe = nothing) -> int:
     """Run the worker until it is told to stop; return the process's exit status.
@@ -51,23 +54,32 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
     operator, where Kafka or its topics are not as needed.
     """
     loop = new_event_loop()
-    partitions = loop.run_until_complete(prepare_topics(settings))
+    prepared = loop.run_until_complete(prepare_topics(settings))
     log.info(
         "starting",
         version=version("enrolment-worker"),
         group=settings.group_id,
         topic=settings.activity_topic,
-        partitions=partitions,
+        partitions=prepared.partitions,
         dry_run=settings.dry_run,
     )
     metrics = Metrics(frozenset(settings.trigger_events))
-    app = build_app(settings, partitions)
+    app = build_app(settings, prepared.partitions)
     client = CapillaryClient(capillary_config(settings), observer=metrics)
     retry_policy = RetryPolicy(
         settings.retry_max_attempts, settings.retry_initial_seconds, settings.retry_max_seconds
     )
-    retrying = Retrying(retry_policy, metrics, asyncio.sleep)
-    ledger = _ledger(app, settings, partitions)
+
+    async def wait(seconds: float) -> None:
+        """Wait in turns, each of them a sign of life: a Retry-After may be an hour."""
+        while seconds > 0:
+            metrics.progress += 1
+            turn = min(seconds, _TURN_SECONDS)
+            await asyncio.sleep(turn)
+            seconds -= turn
+
+    retrying = Retrying(retry_policy, metrics, wait)
+    ledger = _ledger(app, settings, prepared.partitions)
     world = World(
         api=client,
         ledger=ledger,
@@ -84,12 +96,12 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
         sleep=asyncio.sleep,
         probe=probe,
     )
-    names = settings.topic_names
+    publisher = KafkaPublisher(app, settings.topic_names, prepared.largest_dead_letter)
     enrolments = Enrolments(
         rules(settings),
         world,
         group_id=settings.group_id,
-        publisher=KafkaPublisher(app, names.outcomes, names.dead_letters, settings.group_id),
+        publisher=publisher,
         tracker=metrics,
     )
 
@@ -109,7 +121,7 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
         loop,
         HttpPort(settings.http_host, settings.http_port, probes),
         Closing(client.aclose),
-        Watchdog(watch, lambda: pulse(app, settings.activity_topic, metrics.waits)),
+        Watchdog(watch, lambda: pulse(app, settings.activity_topic, metrics.progress)),
         PartitionWatch(app.guard, lambda: partition_count(app, settings.activity_topic)),
     )
 
@@ -128,7 +140,8 @@ def patience(settings: Settings) -> float:
 
     An event makes progress at the latest when a request times out or an attempt in doubt has had its time.
     """
-    return 60.0 + 2 * (settings.api_timeout_seconds + settings.reconcile_settle_seconds)
+    requests = 2 * (settings.api_timeout_seconds + settings.reconcile_settle_seconds)
+    return 60.0 + requests + rebalance_seconds(settings)
 
 
 def silence(settings: Settings) -> float:
@@ -153,6 +166,8 @@ def rules(settings: Settings) -> Rules:
         limit_cool_down=timedelta(seconds=settings.limit_cooldown_seconds),
         settle_seconds=settings.reconcile_settle_seconds,
         max_attempts=settings.retry_max_attempts,
+        deadline_seconds=settings.retry_max_attempts
+        * (settings.api_timeout_seconds + settings.reconcile_settle_seconds + settings.retry_max_seconds),
     )
 
 

@@ -9,6 +9,7 @@ from topics.record import Record
 from worker.attempts import Settling, World
 from worker.checkpoints import Checkpoint
 from worker.domain.answers import CustomerNotFound, Doubtful, Found, Misconfigured, Refused, Throttled, Unsent
+from worker.domain.promotions import CustomerPromotions
 from worker.domain.settlement import (
     NothingAvailable,
     PassedOver,
@@ -79,9 +80,7 @@ class Enrolments:
         )
         match answer:
             case Found(customer):
-                async with self._customer(customer.customer_id):
-                    plan = plan_event(event, customer, self._world.ledger, self._rules, self._world.clock())
-                    await self._carry_out(record, plan, lease, is_written=False)
+                await self._enrol_found(record, event, customer, lease)
             case CustomerNotFound(errors):
                 await self._settle(event.origin, UnknownCustomer(errors, attempts), lease)
             case Refused(errors):
@@ -89,6 +88,22 @@ class Enrolments:
             case Unsent() | Doubtful() | Throttled() | Misconfigured():
                 lost = PutAside(Unsettled.RETRIES_EXHAUSTED, "lookup: no usable answer", attempts)
                 await self._set_aside(record, event.origin, [lost], lease)
+
+    async def _enrol_found(
+        self, record: Record, event: Admitted, customer: CustomerPromotions, lease: Lease
+    ) -> None:
+        turn = self._customer(customer.customer_id)
+        was_busy = turn.locked()
+        async with turn:
+            known = self._world.ledger.plan_of(event.origin.activity.event_id)
+            if known is None and was_busy:
+                # Another event of this customer, under another key, was at work since the lookup.
+                answer, _ = await self._world.retrying.lookup(
+                    lambda resend: self._world.api.lookup(event.identifier, resend_count=resend)
+                )
+                customer = answer.customer if isinstance(answer, Found) else customer
+            plan = known or plan_event(event, customer, self._world.ledger, self._rules, self._world.clock())
+            await self._carry_out(record, plan, lease, is_written=known is not None)
 
     async def _carry_out(self, record: Record, plan: EventPlan, lease: Lease, *, is_written: bool) -> None:
         """Settle one promotion after another, in the lookup's order; tell each as soon as it is settled."""
@@ -102,18 +117,32 @@ class Enrolments:
         if not plan.steps:
             await self._settle(plan.origin, NothingAvailable(), lease)
         unsettled: list[PutAside] = []
+        if any(isinstance(step, Request) for step in plan.steps[1:]):
+            # A replay must find the same for those that are told before the first request.
+            await settling.keep_plan()
         for step in plan.steps:
             match step:
                 case Foregone(outcome):
                     await self._tell(plan.origin, outcome, lease)
                 case Request():
-                    done = await settling.settle(step)
+                    done = await self._settled(settling, step, record)
                     if isinstance(done, PutAside):
                         unsettled.append(done)
                     else:
                         await self._tell(plan.origin, done, lease)
         if unsettled:
             await self._set_aside(record, plan.origin, unsettled, lease)
+
+    async def _settled(self, settling: Settling, step: Request, record: Record) -> Outcome | PutAside:
+        """Settle a request; a fault of ours leaves this promotion unsettled and the others unharmed."""
+        try:
+            return await settling.settle(step)
+        except (PublishFailed, Abandoned):
+            raise
+        except Exception as error:  # noqa: BLE001 - see above
+            self._tracker.fault(record, error)
+            message = f"worker: {type(error).__name__}"
+            return PutAside(Unsettled.HANDLER_FAULT, message, 1, step.subject, step.key)
 
     def _customer(self, customer_id: int) -> asyncio.Lock:
         """Return the lock of a customer, whom records of different keys may name."""

@@ -37,6 +37,8 @@ class Rules:
     """How long the API may take to apply a request and show it."""
     max_attempts: int = 5
     """How often one handling of an event sends the same request, when answers are lost."""
+    deadline_seconds: float = 125.0
+    """How long one handling of a promotion goes on with that; what takes longer is put aside."""
 
 
 @dataclass(frozen=True, slots=True)

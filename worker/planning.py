@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import assert_never
 
 from worker.domain.evidence import evidence_of
+from worker.domain.identity import Reenrol
 from worker.domain.ledger import Ask, CoolingDown, NotAgain, OwnEnrolment, Settle, advise
-from worker.domain.plan import Already, Enrol, Step, plan
+from worker.domain.plan import Already, Enrol, Step, UsedUp, plan
 from worker.domain.promotions import CustomerPromotions, Promotion
 from worker.domain.settlement import Subject, WouldEnrol, settle_by_ledger, settle_unasked
 from worker.intake import Admitted, Rules
@@ -28,9 +29,14 @@ def plan_event(
     def planned(step: Step) -> Planned:
         subject = Subject.of(step.promotion, step.org_id)
         standing = ledger.standing(customer.customer_id, subject)
-        if isinstance(step, Already) and standing.attempt is not None and not rules.dry_run:
-            # What the timeline shows may be what became of another event's attempt: that is settled first.
+        stands = isinstance(step, Already | UsedUp)
+        if stands and standing.attempt is not None and not rules.dry_run:
+            # What the reading shows may be what became of another event's attempt: that is settled first.
             return Request(subject, standing.attempt.key, standing.attempt.noted)
+        if isinstance(step, UsedUp) and standing.enrolment and rules.policy.reenrol is Reenrol.ONCE:
+            # The limit may be used up by our own enrolment, where there is no timeline to show it.
+            known = settle_by_ledger(NotAgain(standing.enrolment), subject)
+            return Foregone(tell(origin, known, now))
         if not isinstance(step, Enrol):
             return Foregone(tell(origin, settle_unasked(step), now))
         advice = advise(

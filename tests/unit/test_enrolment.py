@@ -514,7 +514,7 @@ async def test_a_fault_of_ours_puts_the_event_aside_and_keeps_what_was_told() ->
 
     await world.handle(source)
 
-    assert world.told == [("ENROLLED", 1, None), ("DEAD_LETTERED", None, "handler_fault")]
+    assert world.told == [("ENROLLED", 1, None), ("DEAD_LETTERED", 2, "handler_fault")]
     ((letter, failure),) = world.publisher.dead_letters
     assert (letter, failure.message) == (source, "worker: KeyError")
     assert [type(error) for _, error in world.tracker.faults] == [KeyError]

@@ -43,6 +43,7 @@ class Unsettled(StrEnum):
 
     RETRIES_EXHAUSTED = "retries_exhausted"
     IN_DOUBT = "in_doubt"
+    HANDLER_FAULT = "handler_fault"
 
 
 @dataclass(frozen=True, slots=True)

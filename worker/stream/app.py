@@ -1,5 +1,6 @@
 """The Faust application: one agent that hands each delivery to its lane."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from typing import Any, Final, cast
@@ -8,7 +9,8 @@ import faust
 import structlog
 from faust.events import Event
 from faust.streams import Stream, current_event
-from faust.types import StreamT
+from faust.types import TP, StreamT
+from mode import CrashingSupervisor
 
 from topics.record import Position, Record
 from worker.settings import Settings
@@ -25,12 +27,18 @@ from worker.stream.watchdog import Pulse
 
 _WEEK_SECONDS: Final = 7 * 86_400.0
 _METADATA_MAX_AGE_MS: Final = 10_000
+_BUFFERED: Final = 256
+"""Records between the consumer and the lanes, which have the larger share and bound it in bytes too."""
 _FINISH_GRACE_SECONDS: Final = 10.0
 """What a rebalance may take beyond the drain: cancelled work unwinding, the last commit."""
 
 log = structlog.get_logger(__name__)
 
 Handler = Callable[[Record, Lease], Awaitable[None]]
+
+
+class GaveUp(Exception):  # noqa: N818 - reads as what happened
+    """The process ends because an event could not be brought to its end."""
 
 
 class WorkerApp(faust.App):
@@ -41,6 +49,26 @@ class WorkerApp(faust.App):
     guard: PartitionGuard
     drain_seconds: float
     aiokafka_options: dict[str, Any]
+    drained: asyncio.Event
+    """Set once the process, told to stop, has drained."""
+
+    async def on_stop(self) -> None:
+        """Stop, and let a rebalance that waits for the drain go on in any case."""
+        await super().on_stop()
+        self.drained.set()
+
+    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Drain; in a process that is stopping, wait for the drain that goes on already.
+
+        Faust would close the consumer under it.
+        """
+        if self.should_stop:
+            await self.drained.wait()
+            return
+        await super()._on_partitions_revoked(revoked)
+
+    def _on_rebalance_when_stopped(self) -> None:
+        """Close nothing: the process stops, and its last commit may be under way."""
 
 
 def build_app(settings: Settings, partitions: int) -> WorkerApp:
@@ -67,6 +95,7 @@ def build_app(settings: Settings, partitions: int) -> WorkerApp:
         # How soon a changed partition count is seen.
         consumer_metadata_max_age_ms=_METADATA_MAX_AGE_MS,
         stream_wait_empty=True,
+        stream_buffer_maxsize=_BUFFERED,
         producer_linger=0.005,
         producer_request_timeout=60.0,
         producer_max_request_size=LARGEST_REQUEST_BYTES,
@@ -81,6 +110,7 @@ def build_app(settings: Settings, partitions: int) -> WorkerApp:
     )
     app.guard = PartitionGuard(settings.topic_names, partitions, keeps_ledger=not settings.dry_run)
     app.drain_seconds = settings.drain_seconds
+    app.drained = asyncio.Event()
     app.aiokafka_options = aiokafka_options(settings)
     app.membership = Membership(valid_seconds)
     return app
@@ -95,8 +125,11 @@ def consume(app: WorkerApp, settings: Settings, handle: Handler, lane_of: Callab
     """Let the application hand every activity record to the handler, in order per lane."""
 
     async def crash(error: Exception) -> None:
-        log.error("giving up: an event could not be brought to its end", error=repr(error))
-        await app.crash(error)
+        log.error("giving up: an event could not be brought to its end", error=type(error).__name__)
+        await cast("Consumer", app.consumer).commit_finished()
+        app.membership.lost()
+        # Faust writes out what it is given; an exception's text may hold what the record held.
+        await app.crash(GaveUp(type(error).__name__))
 
     async def handle_delivery(record: Record) -> None:
         event = current_event()
@@ -118,7 +151,8 @@ def consume(app: WorkerApp, settings: Settings, handle: Handler, lane_of: Callab
         ours = sorted(tp.partition for tp in arguments[-1] if tp.topic == settings.activity_topic)
         log.info("partitions assigned", topic=settings.activity_topic, partitions=ours)
 
-    @app.agent(source, name="activity")
+    # Faust's own strategy replaces an agent that failed, and forgets what it had in hand.
+    @app.agent(source, name="activity", supervisor_strategy=CrashingSupervisor)
     async def activity(stream: StreamT[Any]) -> None:
         async for event in cast("Stream[bytes]", stream).noack().events():
             if _current(app, event):
@@ -136,7 +170,7 @@ def _record(event: Event) -> Record:
     message = event.message
     return Record(
         position=Position(message.topic, message.partition, message.offset),
-        timestamp_ms=round(message.timestamp * 1000),
+        timestamp_ms=round((message.timestamp or 0.0) * 1000),
         key=message.key,
         value=message.value,
         headers=tuple(cast("list[tuple[str, bytes]]", message.headers or [])),
@@ -148,14 +182,14 @@ def is_ready(app: WorkerApp) -> bool:
     return bool(app.started and not app.should_stop and not app.rebalancing and app.tables.actives_ready)
 
 
-def pulse(app: WorkerApp, topic: str, waits: int) -> Pulse:
+def pulse(app: WorkerApp, topic: str, progress: int) -> Pulse:
     """Return what the watchdog judges by."""
     recovery = cast("RebuildingTables", app.tables).recovery
     return Pulse(
         finished=app.lanes.finished,
-        waits=waits,
+        progress=progress,
         recovered=sum(offset or 0 for offset in recovery.active_offsets.values()),
-        has_work=app.lanes.on_hand > 0 or any(lags(app, topic).values()) or recovery.in_recovery,
+        has_work=app.lanes.on_hand > 0 or (app.started and not is_ready(app)) or _unread(app, topic),
         silent_seconds=app.membership.silent_seconds(),
     )
 
@@ -169,9 +203,10 @@ def lags(app: WorkerApp, topic: str) -> dict[int, int]:
     """Return, for each assigned partition of the topic, how many records are not yet committed."""
     if not is_ready(app):
         return {}
-    found: dict[int, int] = {}
-    for tp in app.consumer.assignment():
-        if tp.topic == topic:
-            consumed = cast("Consumer", app.consumer).committed(tp)
-            found[tp.partition] = max(0, (app.consumer.highwater(tp) or 0) - consumed)
-    return found
+    consumer = cast("Consumer", app.consumer)
+    return {tp.partition: consumer.lag(tp) for tp in consumer.assignment() if tp.topic == topic}
+
+
+def _unread(app: WorkerApp, topic: str) -> bool:
+    consumer = cast("Consumer", app.consumer)
+    return is_ready(app) and any(consumer.unread(tp) for tp in consumer.assignment() if tp.topic == topic)

@@ -5,11 +5,13 @@ stalls on gaps in offsets, and waits without bound on shutdown. Methods of its C
 overridden here; the version is pinned, and tests/integration/test_stream.py fails if an upgrade changes them.
 """
 
+import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
+from aiokafka import TopicPartition
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from worker.stream.app import WorkerApp
 
 SCHEME: Final = "kafka"
+_COMMIT_SECONDS: Final = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +31,7 @@ class Consumer(driver.Consumer):
     """Commits watermarks; drains the lanes when partitions are revoked and when the worker stops."""
 
     app: "WorkerApp"
+    _thread: "ConsumerThread"
 
     def _new_consumer_thread(self) -> "ConsumerThread":
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -63,9 +67,11 @@ class Consumer(driver.Consumer):
         Faust calls this on revoke, before it lets the group go on, and on stop, before producers close.
         """
         started = time.monotonic()
-        abandoned = await self.app.lanes.drain(self.app.drain_seconds)
+        crashed = self.app.lanes.crashed
+        abandoned = await self.app.lanes.drain(0.0 if crashed else self.app.drain_seconds)
         self._unacked_messages.clear()
-        await self.commit_and_end_transactions()
+        if not crashed:
+            await self.commit_finished()
         if self.app.lanes.watermarks or abandoned:
             log.info(
                 "drained",
@@ -74,10 +80,46 @@ class Consumer(driver.Consumer):
                 committed={f"{topic}-{n}": at for (topic, n), at in self.app.lanes.watermarks.items()},
             )
         self.app.lanes.forget(stopping=self.app.should_stop)
+        if self.app.should_stop:
+            self.app.drained.set()
+
+    async def commit_finished(self) -> None:
+        """Commit the watermarks as they are now; gives up after some seconds, as when Kafka is down."""
+        try:
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                # A commit that is under way may have begun before the last events were finished.
+                await self.maybe_wait_for_commit_to_finish()
+                await self.force_commit(start_new_transaction=False)
+        except TimeoutError:
+            log.warning("the last commit was not acknowledged; what it was for will come again")
+
+    def unread(self, tp: TP) -> bool:
+        """Whether the partition has records that were not fetched yet; markers of transactions are none."""
+        position = self._thread.position_of(tp)
+        return position is not None and position < (self.highwater(tp) or 0)
+
+    def lag(self, tp: TP) -> int:
+        """Return how many records are not committed, as far as offsets tell; 0 with nothing left to do."""
+        kept = max(self.committed(tp), self.app.lanes.watermarks.get((tp.topic, tp.partition), 0))
+        if not kept:
+            kept = self._thread.position_of(tp) or 0
+        if not self.unread(tp) and not self.app.lanes.on_hand:
+            return 0
+        return max(0, (self.highwater(tp) or 0) - kept)
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread of aiokafka's consumer; tells the membership of each answer of the group's coordinator."""
+
+    def position_of(self, tp: TP) -> int | None:
+        """Return the offset that is fetched next, None while it is not known."""
+        subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001 - `position` waits
+        assignment = None if subscription is None else subscription.assignment
+        at = TopicPartition(tp.topic, tp.partition)
+        if assignment is None or at not in assignment.tps:
+            return None
+        state = assignment.state_value(at)
+        return cast("int", state.position) if state.has_valid_position else None
 
     async def on_start(self) -> None:
         """Start the consumer and listen in on its heartbeats and joins."""

@@ -27,12 +27,14 @@ class Bounds:
     """How much may be on hand at once.
 
     `in_flight` events are worked on; `waiting` more may queue behind their keys; at most `window`
-    offsets of a partition may lie between its watermark and its last delivery.
+    offsets of a partition may lie between its watermark and its last delivery; all keys and values
+    together take at most `octets`, or are a single event.
     """
 
     in_flight: int = 256
     waiting: int = 1024
     window: int = 20_000
+    octets: int = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -48,8 +50,8 @@ class Lanes:
     """Takes deliveries in partition order and hands them to the handler, lane by lane.
 
     An event is finished when its handler returns. One that raises Abandoned closes the lanes until `forget`;
-    one that raises anything else closes all lanes for good and is
-    reported to `on_crash`: the process is expected to end, and the event to come again.
+    one that raises anything else closes them for good and is reported to `on_crash`: the process is expected
+    to end, and the event to come again.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Lanes:
         self._open = True
         self._crashed = False
         self._on_hand = 0
+        self._octets = 0
         self._in_flight = 0
         self._finished = 0
 
@@ -79,6 +82,11 @@ class Lanes:
     def in_flight(self) -> int:
         """How many events are being worked on now."""
         return self._in_flight
+
+    @property
+    def crashed(self) -> bool:
+        """Whether a handler failed, so that the process is about to end."""
+        return self._crashed
 
     @property
     def on_hand(self) -> int:
@@ -110,8 +118,12 @@ class Lanes:
         if not self._open or self._epoch != epoch:
             return False
         book = self._books.setdefault(partition, OrderBook())
+        if book.has(record.position.offset):
+            # Faust delivers again what it had delivered before it sought to where the group left off.
+            return True
         work = _Work(record, context, keep, book.deliver(record.position.offset), book)
         self._on_hand += 1
+        self._octets += _size(record)
         key = self._lane_of(record)
         lane = self._lanes.get(key)
         if lane is not None:
@@ -156,8 +168,10 @@ class Lanes:
 
     def _has_room(self, partition: Partition) -> bool:
         book = self._books.get(partition)
-        return self._on_hand < self._bounds.in_flight + self._bounds.waiting and (
-            book is None or len(book) < self._bounds.window
+        return (
+            self._on_hand < self._bounds.in_flight + self._bounds.waiting
+            and self._octets < self._bounds.octets
+            and (book is None or len(book) < self._bounds.window)
         )
 
     async def _run(self, key: bytes, epoch: int) -> None:
@@ -168,7 +182,7 @@ class Lanes:
                     if self._epoch != epoch:
                         return
                     await self._work(lane[0])
-                lane.popleft()
+                self._octets -= _size(lane.popleft().record)
                 self._on_hand -= 1
                 self._changed.set()
         except Exception as error:  # noqa: BLE001 - told to the owner, who ends the process
@@ -185,6 +199,7 @@ class Lanes:
             if self._lanes.get(key) is lane:
                 del self._lanes[key]
             self._on_hand -= len(lane)
+            self._octets -= sum(_size(work.record) for work in lane)
             self._changed.set()
 
     async def _work(self, work: _Work) -> None:
@@ -199,3 +214,7 @@ class Lanes:
 
     async def _call(self, record: Record) -> None:
         await self._handle(record)
+
+
+def _size(record: Record) -> int:
+    return len(record.key or b"") + len(record.value or b"")

@@ -22,6 +22,8 @@ from worker.ports import PublishFailed
 from worker.stream.placement import lane_of_key
 
 NAME: Final = "ledger"
+LARGEST_ENTRY_BYTES: Final = 1_000_000
+"""Below Kafka's default for a batch, which the ledger's topic has."""
 RECOVERY_BATCH: Final = 10_000
 """Entries written to the store at once while it is rebuilt."""
 
@@ -55,8 +57,8 @@ class LedgerTable(Table[bytes, bytes]):
         held = self.data.persisted_offset(tp)
         if held is not None and sent.offset <= held:
             return
-        _keep(self.data, tp, fut.message.key, fut.message.value)
-        if held is None or sent.offset == held + 1:
+        _keep(self.data, tp, cast("bytes", fut.message.key), cast("bytes", fut.message.value))
+        if sent.offset == (-1 if held is None else held) + 1:
             self.data.set_persisted_offset(tp, sent.offset)
 
 
@@ -114,7 +116,10 @@ class FaustLedger:
         if event is None:
             raise RuntimeError("a ledger entry is written outside of a delivery")
         lane = lane_of_key(event.message.key)
-        await _acknowledged([self._send(*ledger_format.write(entry, lane)) for entry in entries])
+        written = [ledger_format.write(entry, lane) for entry in entries]
+        if any(len(value) > LARGEST_ENTRY_BYTES for _, value in written):
+            raise ValueError("a ledger entry is larger than its topic can take")
+        await _acknowledged([self._send(key, value) for key, value in written])
 
     def entries(self) -> int:
         """Return about how many entries this process holds; does not count them one by one."""

@@ -19,10 +19,11 @@ class OrderBook:
     the offset after the longest finished prefix: committing it never passes unfinished work.
     """
 
-    __slots__ = ("_entries", "_watermark")
+    __slots__ = ("_entries", "_last", "_watermark")
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque()
+        self._last = -1
         self._watermark: int | None = None
 
     def __len__(self) -> int:
@@ -31,14 +32,24 @@ class OrderBook:
 
     @property
     def watermark(self) -> int | None:
-        """The offset to commit, None before anything is finished."""
+        """The offset to commit, None before anything was delivered.
+
+        Before anything is finished it is the first delivery's own: a group that starts at the end of its
+        topics must not start there again after a crash, behind what it had been given.
+        """
         return self._watermark
+
+    def has(self, offset: int) -> bool:
+        """Whether the offset was delivered already, or lies before one that was."""
+        return offset <= self._last
 
     def deliver(self, offset: int) -> Entry:
         """Append an offset, larger than all before it; return the entry to finish later."""
-        last = self._entries[-1].offset if self._entries else (self._watermark or 0) - 1
-        if offset <= last:
-            raise ValueError(f"offset {offset} delivered after {last}")
+        if self.has(offset):
+            raise ValueError(f"offset {offset} delivered after {self._last}")
+        if self._watermark is None:
+            self._watermark = offset
+        self._last = offset
         entry = Entry(offset)
         self._entries.append(entry)
         return entry

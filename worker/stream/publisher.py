@@ -4,11 +4,12 @@ import asyncio
 from typing import Any, Final
 
 import structlog
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
 from faust import App
 from faust.exceptions import ProducerSendError
 
 from topics.dead_letter import VALUE_OMITTED, Failure, dead_letter_headers
+from topics.names import TopicNames
 from topics.outcome import Outcome, outcome_headers
 from topics.record import Headers, Record
 from worker.ports import PublishFailed
@@ -17,17 +18,23 @@ from worker.telemetry.tracing import sending
 LARGEST_REQUEST_BYTES: Final = 64 * 1024 * 1024
 """The producer's own limit, out of the way: what is too large is for the topic's settings to say."""
 
+_BATCH_BYTES: Final = 61 + 40
+"""Header of a batch, and a record's own fields at their longest (message format 2)."""
+_FIELD_BYTES: Final = 10
+
 log = structlog.get_logger(__name__)
 
 
 class KafkaPublisher:
     """Writes through the application's producer. Implements `worker.ports.Publisher`."""
 
-    def __init__(self, app: App, outcome_topic: str, dead_letter_topic: str, group_id: str) -> None:
+    def __init__(self, app: App, names: TopicNames, largest_dead_letter: int) -> None:
+        """Write to the topics of these names; a dead letter may have that many bytes, by its topic."""
         self._app = app
-        self._outcome_topic = outcome_topic
-        self._dead_letter_topic = dead_letter_topic
-        self._source = f"/enrolment-worker/{group_id}"
+        self._outcome_topic = names.outcomes
+        self._dead_letter_topic = names.dead_letters
+        self._largest_dead_letter = largest_dead_letter
+        self._source = f"/enrolment-worker/{names.group_id}"
 
     async def publish(self, key: bytes, outcome: Outcome) -> None:
         """Write an outcome; returns once Kafka has acknowledged it, raises PublishFailed otherwise."""
@@ -40,14 +47,14 @@ class KafkaPublisher:
 
     async def put_aside(self, record: Record, failure: Failure) -> None:
         """Write a dead letter; a value that the topic cannot take is left out, and a header says so."""
-        headers = dead_letter_headers(record.headers, failure)
+        headers, value = dead_letter_headers(record.headers, failure), record.value
         topic = self._dead_letter_topic
+        # Decided beforehand: a batch that the broker refuses breaks the idempotent producer's sequence.
+        if _size(record.key, value, headers) > self._largest_dead_letter:
+            log.warning("dead letter without its value: too large", topic=topic, of=str(failure.position))
+            headers, value = (*headers, (VALUE_OMITTED, b"true")), b""
         try:
-            try:
-                await self._send(topic, record.key, record.value, headers)
-            except MessageSizeTooLargeError:
-                log.warning("dead letter without its value: too large", topic=topic, of=str(failure.position))
-                await self._send(topic, record.key, b"", (*headers, (VALUE_OMITTED, b"true")))
+            await self._send(topic, record.key, value, headers)
         except KafkaError as error:
             raise PublishFailed(f"{topic}: {type(error).__name__}") from error
 
@@ -60,3 +67,9 @@ class KafkaPublisher:
             raise error.__cause__ or error from error
         # A cancelled handler must not cancel a record that is on its way in a batch with others.
         await asyncio.shield(sent)
+
+
+def _size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """Return an upper bound of the record's batch, as the broker measures it."""
+    fields = sum(len(name.encode()) + len(content or b"") + _FIELD_BYTES for name, content in headers)
+    return _BATCH_BYTES + len(key or b"") + len(value or b"") + fields

@@ -67,10 +67,16 @@ class RawRecovery(Recovery):
         read = await self._read(behind, destination)
         log.info("ledger rebuilt", entries=read, seconds=round(time.monotonic() - started, 1))
 
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ANN401, ARG002, ASYNC109 - Faust's
+        """Wait as long as it takes: Faust's limit is one request's, and a rebuild that stalls is noticed."""
+        await super()._wait(coro)
+
     async def _read(self, behind: Mapping[TP, int], offsets: MutableMapping[TP, int]) -> int:
         reader = AIOKafkaConsumer(
             **cast("WorkerApp", self.app).aiokafka_options,
             enable_auto_commit=False,
+            # Where retention has moved the beginning meanwhile.
+            auto_offset_reset="earliest",
             max_partition_fetch_bytes=_FETCH_BYTES,
             fetch_max_bytes=8 * _FETCH_BYTES,
         )

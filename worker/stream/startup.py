@@ -1,10 +1,11 @@
 """What must be in place on the cluster before the worker joins its group."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import structlog
 
-from topics.names import TopicNames
+from topics.names import LARGEST_ACTIVITY_BYTES, TopicNames
 from worker.settings import Settings
 from worker.stream.admin import KafkaFailed, TopicAdmin
 from worker.stream.inventory import create_missing
@@ -12,8 +13,16 @@ from worker.stream.inventory import create_missing
 log = structlog.get_logger(__name__)
 
 
-async def prepare_topics(settings: Settings) -> int:
-    """Create what is missing of the worker's own topics; return the activity topic's number of partitions.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the worker must know: the activity topic's partitions, and how large a dead letter may be."""
+
+    partitions: int
+    largest_dead_letter: int
+
+
+async def prepare_topics(settings: Settings) -> Prepared:
+    """Create what is missing of the worker's own topics; return what it must know of them.
 
     The activity topic must be there already: it is upstream's, and a misspelt name must not make a new,
     silent one. Ledger and retry topics must have as many partitions, or entries would be cut off from their
@@ -38,7 +47,9 @@ async def prepare_topics(settings: Settings) -> int:
     created = [report.spec.name for report in reports if report.found is None]
     if created:
         log.info("topics created", topics=created)
-    return partitions
+    kept = (await admin.existing([names.dead_letters])).get(names.dead_letters)
+    config = (kept.config if kept else None) or {}
+    return Prepared(partitions, int(config.get("max.message.bytes", LARGEST_ACTIVITY_BYTES)))
 
 
 def cut_off(names: TopicNames, partitions: Mapping[str, int]) -> str | None:

@@ -23,8 +23,8 @@ class Pulse:
 
     finished: int
     """Events brought to their end so far."""
-    waits: int
-    """Times so far that a call was found to be worth repeating: waiting out an outage is progress."""
+    progress: int
+    """Signs of life within events: requests that ended, calls repeated (waiting out an outage is one)."""
     recovered: int
     """Ledger entries read back so far, while it is rebuilt."""
     has_work: bool
@@ -51,7 +51,7 @@ class Watch:
     def stuck(self, pulse: Pulse) -> str | None:
         """Return why the worker is stuck, None while it is not."""
         now = self._timer()
-        marks = (pulse.finished, pulse.waits, pulse.recovered)
+        marks = (pulse.finished, pulse.progress, pulse.recovered)
         if marks != self._last or not pulse.has_work:
             self._last, self._since = marks, now
         self._stalled = now - self._since

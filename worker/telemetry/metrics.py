@@ -37,8 +37,8 @@ class Metrics:
 
     def __init__(self, named_events: frozenset[str] = frozenset()) -> None:
         self._events = _KNOWN_EVENTS | named_events
-        self.waits = 0
-        """How often a call was found to be worth repeating."""
+        self.progress = 0
+        """Grows with every request that ended, every call that is repeated and every outcome."""
         self.registry = registry = CollectorRegistry()
         self._outcomes = Counter(
             "enrolment_outcomes", "Outcomes acknowledged by Kafka.", ("outcome", "reason"), registry=registry
@@ -90,6 +90,7 @@ class Metrics:
 
     def outcome(self, outcome: Outcome) -> None:
         """Count an outcome and mark the event's span where it failed."""
+        self.progress += 1
         self._outcomes.labels(outcome.outcome.value, outcome.reason or "").inc()
         if outcome.outcome in (OutcomeName.REJECTED, OutcomeName.DEAD_LETTERED):
             fail_current_span(outcome.reason or outcome.outcome.value)
@@ -97,7 +98,7 @@ class Metrics:
     def waiting(self, endpoint: str, fault: Fault, attempt: int, seconds: float) -> None:
         """Count a repetition; log it at attempts 1, 2, 4, 8, so that an outage does not flood the log."""
         reason = _reason(fault)
-        self.waits += 1
+        self.progress += 1
         self._retries.labels(reason).inc()
         if attempt & (attempt - 1) == 0:
             log.warning(
@@ -124,6 +125,7 @@ class Metrics:
 
     def request_finished(self, endpoint: str, result: str, seconds: float) -> None:
         """Count an HTTP request to the API."""
+        self.progress += 1
         self._requests.labels(endpoint, result).inc()
         self._request_seconds.labels(endpoint).observe(seconds)
 

@@ -152,7 +152,8 @@ class LanesModel(RuleBasedStateMachine):
                 assert self.pending is None
                 assert not any(self.unfinished.values()), "taken and never begun"
                 assert {(TOPIC, n): offset for n, offset in self.next_offset.items() if offset} == (
-                    {(TOPIC, n): offset for n, offset in self.group.items()} | dict(self.lanes.watermarks)
+                    {(TOPIC, n): offset for n, offset in self.group.items() if offset}
+                    | {at: offset for at, offset in self.lanes.watermarks.items() if offset}
                 )
         finally:
             self.loop.run_until_complete(self.lanes.drain(0))

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from worker.stream.order_book import OrderBook
 
 
-def test_nothing_is_to_commit_before_anything_is_finished() -> None:
-    """A new book, and one with work only under way, has no watermark."""
+def test_what_was_delivered_first_is_where_a_group_must_start_again() -> None:
+    """A new book has no watermark; with work only under way it is that work, which a restart must find."""
     book = OrderBook()
     assert (book.watermark, len(book)) == (None, 0)
 
     book.deliver(7)
-    assert book.watermark is None
-    assert len(book) == 1
+    book.deliver(9)
+    assert (book.watermark, len(book)) == (7, 2)
 
 
 def test_the_watermark_waits_for_the_oldest() -> None:
@@ -25,7 +25,7 @@ def test_the_watermark_waits_for_the_oldest() -> None:
     first, second, third = (book.deliver(offset) for offset in (0, 1, 2))
 
     book.finish(third)
-    assert (book.watermark, len(book)) == (None, 3)
+    assert (book.watermark, len(book)) == (0, 3)
     book.finish(first)
     assert (book.watermark, len(book)) == (1, 2)
     book.finish(second)
@@ -100,6 +100,6 @@ def test_the_watermark_is_the_offset_after_the_longest_finished_prefix(
         book.finish(entries[number])
         finished.add(number)
         prefix = next((n for n in range(len(offsets)) if n not in finished), len(offsets))
-        assert book.watermark == (offsets[prefix - 1] + 1 if prefix else None)
-        assert before is None or (book.watermark is not None and book.watermark >= before)
+        assert book.watermark == (offsets[prefix - 1] + 1 if prefix else offsets[0])
+        assert before is None or book.watermark >= before
         assert len(book) == len(offsets) - prefix

@@ -1,0 +1,63 @@
+"""What the ledger's local copy holds: what Kafka has acknowledged, and nothing else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import faust
+import pytest
+from faust.types import TP
+from faust.types.tuples import RecordMetadata
+
+from worker.stream.ledger import LedgerTable
+
+OURS, THEIRS = TP("changelog", 0), TP("changelog", 1)
+
+
+@pytest.fixture(params=["memory", "rocksdb"])
+def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerTable]:
+    """Give a table whose process has one partition."""
+    app = faust.App(
+        "group", store=f"{request.param}://", Table=LedgerTable, datadir=str(tmp_path), autodiscover=False
+    )
+    app.consumer = cast("Any", SimpleNamespace(assignment=lambda: {OURS}))
+    table = cast("LedgerTable", app.Table("ledger", key_type=bytes, value_type=bytes, partitions=2))
+    yield table
+    table.data.reset_state()
+
+
+def _acknowledge(table: LedgerTable, tp: TP, offset: int, value: bytes) -> None:
+    message = table.changelog_topic.as_future_message(b"key", value, tp.partition)
+    message.set_result(RecordMetadata(tp.topic, tp.partition, tp, offset))
+    table._on_changelog_sent(message)
+
+
+def _value(table: LedgerTable) -> object:
+    return table.data.get(b"key")
+
+
+@pytest.mark.asyncio
+async def test_an_entry_is_held_once_it_is_acknowledged(table: LedgerTable) -> None:
+    """With its offset, where the store keeps one."""
+    _acknowledge(table, OURS, 0, b"first")
+    assert _value(table) == b"first"
+    assert table.data.persisted_offset(OURS) in {0, None}
+
+
+@pytest.mark.asyncio
+async def test_a_partition_that_is_not_ours_is_left_alone(table: LedgerTable) -> None:
+    """A late acknowledgement must not open the database that another process may have by now."""
+    _acknowledge(table, THEIRS, 0, b"late")
+    assert _value(table) is None
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("table", ["rocksdb"], indirect=True)
+async def test_offsets_do_not_pass_what_others_wrote(table: LedgerTable) -> None:
+    """After a gap the offset stays behind, and what recovery has read already is not overwritten."""
+    table.data.set_persisted_offset(OURS, 5)
+    _acknowledge(table, OURS, 7, b"after a gap")
+    assert (_value(table), table.data.persisted_offset(OURS)) == (b"after a gap", 5)
+    _acknowledge(table, OURS, 4, b"older than what was recovered")
+    assert _value(table) == b"after a gap"
