@@ -46,6 +46,7 @@ def test_killed_in_the_middle(four_each: tuple[Stage, RunningSimulator]) -> None
     """After a SIGKILL and a restart every event must have its outcome, and nobody be enrolled twice."""
     stage, simulator = four_each
     worker = stage.worker(**CREDENTIALS)
+    worker.wait_ready()
     wait_until(lambda: len(stage.outcomes.read()) >= _EVENTS // 4, "a quarter is done", evidence=worker.tail)
     worker.kill()
     done = len(stage.outcomes.read())
@@ -66,6 +67,7 @@ def test_stopped_in_the_middle(one_each: tuple[Stage, RunningSimulator]) -> None
     stage, simulator = one_each
     events = _EVENTS // 2
     worker = stage.worker(DRAIN_SECONDS=str(_DRAIN_SECONDS), **CREDENTIALS)
+    worker.wait_ready()
     wait_until(lambda: len(stage.outcomes.read()) >= events // 4, "a quarter is done", evidence=worker.tail)
     started = time.monotonic()
     assert worker.stop(_DRAIN_SECONDS + 5) == 0, worker.tail()

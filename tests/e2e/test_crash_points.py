@@ -4,6 +4,7 @@ The simulator ignores idempotency keys: sent twice is enrolled twice. Both kinds
 those that AVAILABLE_TO_ENROL goes on listing after an enrolment, and those that it does not.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -108,6 +109,8 @@ def case(place: tuple[Desk, CrashingWorker], request: pytest.FixtureRequest) -> 
 FIRST_LOOKUP = ("lookup", True)
 RECONCILIATION = ("lookup", False)
 POST = ("issue", False)
+COMMIT_SECONDS = 1.3
+"""Longer than the worker's pause between commits: whatever it would commit, it has committed."""
 
 
 def test_killed_before_the_request(case: Case) -> None:
@@ -126,6 +129,7 @@ def test_killed_between_request_and_answer(case: Case) -> None:
     case.desk.fault("timeout_after_apply", case.customer, endpoint=Endpoint.ISSUE, count=1)
     record = case.feed()
     wait_until(case.applied, "the request is applied", evidence=case.worker.tail)
+    time.sleep(COMMIT_SECONDS)
     case.worker.kill()
     _assert_reconciled(case, case.restart(record))
 

@@ -1,4 +1,4 @@
-"""A worker that a test lets die at a checkpoint, and starts again."""
+"""A worker that a test lets die or freeze at a checkpoint, and starts again."""
 
 import signal
 import sys
@@ -31,9 +31,15 @@ class CrashingWorker(WorkerProcess):
 
     def die_at(self, checkpoint: Checkpoint, passing: int = 1) -> None:
         """Order it to kill itself at a passing of the checkpoint, counted from now."""
-        draft = self._order.with_suffix(".draft")
-        draft.write_text(f"{checkpoint} {passing}")
-        draft.replace(self._order)
+        self._command(f"{checkpoint} {passing} SIGKILL")
+
+    def freeze_at(self, checkpoint: Checkpoint) -> None:
+        """Order it to freeze at the next passing of the checkpoint, until it gets a SIGCONT."""
+        self._command(f"{checkpoint} 1 SIGSTOP")
+
+    def wait_frozen(self, seconds: float = 20.0) -> None:
+        """Block until it has taken the order to freeze."""
+        wait_until(lambda: not self._order.exists(), "the worker froze", seconds=seconds, evidence=self.tail)
 
     def live_on(self) -> None:
         """Take back an order that it has not come to."""
@@ -43,6 +49,11 @@ class CrashingWorker(WorkerProcess):
         """Block until it has died by SIGKILL; raises AssertionError for any other end, and for none."""
         wait_until(lambda: self.poll() is not None, "the worker died", seconds=seconds, evidence=self.tail)
         assert self.poll() == -signal.SIGKILL, f"the worker ended with {self.poll()}\n{self.tail()}"
+
+    def _command(self, text: str) -> None:
+        draft = self._order.with_suffix(".draft")
+        draft.write_text(text)
+        draft.replace(self._order)
 
 
 @contextmanager

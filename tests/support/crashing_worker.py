@@ -1,8 +1,8 @@
-"""The worker as `enrolment-worker run` composes it, with a way to die at a checkpoint.
+"""The worker as `enrolment-worker run` composes it, with a way to die, or to freeze, at a checkpoint.
 
-Run as `python -m tests.support.crashing_worker`. CRASH_ORDER names a file; once it holds `<checkpoint> <n>`,
-the process ends itself by SIGKILL at the n-th passing of that checkpoint, counted from the start of the
-process or from the last order. It takes the order away first: the next start lives.
+Run as `python -m tests.support.crashing_worker`. CRASH_ORDER names a file; once that holds
+`<checkpoint> <n> <signal>`, the process sends itself the signal (SIGKILL, SIGSTOP) at the n-th passing of the
+checkpoint, counted from when it first saw the order. It takes the order away first: whatever follows, lives.
 """
 
 import os
@@ -21,20 +21,20 @@ ORDER: Final = "CRASH_ORDER"
 """Environment variable with the path of the order."""
 
 
-def probe_for(order: Path, end: Callable[[], None]) -> Probe:
-    """Return a probe that ends the process when the file orders it; None of the file means: live on."""
+def probe_for(order: Path, send: Callable[[signal.Signals], None]) -> Probe:
+    """Return a probe that sends what the file orders; without the file, nothing."""
     passed: Counter[Checkpoint] = Counter()
 
     def probe(checkpoint: Checkpoint) -> None:
         try:
-            wanted, number = order.read_text().split()
+            wanted, number, name = order.read_text().split()
         except FileNotFoundError:
             passed.clear()
             return
         passed[checkpoint] += 1
         if checkpoint == wanted and passed[checkpoint] == int(number):
             order.unlink()
-            end()
+            send(signal.Signals[name])
 
     return probe
 
@@ -43,9 +43,8 @@ def main() -> int:
     """Run the worker and return its exit status."""
     settings = load_settings(os.environ)
     configure_logging(settings.log_level, settings.log_format)
-    return run_worker(
-        settings, probe_for(Path(os.environ[ORDER]), lambda: os.kill(os.getpid(), signal.SIGKILL))
-    )
+    probe = probe_for(Path(os.environ[ORDER]), lambda number: os.kill(os.getpid(), number))
+    return run_worker(settings, probe)
 
 
 if __name__ == "__main__":

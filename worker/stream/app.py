@@ -16,13 +16,14 @@ from topics.record import Position, Record
 from worker.settings import Settings
 from worker.stream import consumer
 from worker.stream.consumer import Consumer
-from worker.stream.lanes import Bounds, Lanes
+from worker.stream.lanes import Bounds, Lanes, Partition
 from worker.stream.ledger import LedgerTable
 from worker.stream.membership import Lease, Membership
 from worker.stream.partition_watch import PartitionGuard
 from worker.stream.publisher import LARGEST_REQUEST_BYTES
 from worker.stream.rebuild import RebuildingTables
 from worker.stream.security import aiokafka_options, faust_credentials
+from worker.stream.trail import Trail
 from worker.stream.watchdog import Pulse
 
 _WEEK_SECONDS: Final = 7 * 86_400.0
@@ -46,6 +47,9 @@ class WorkerApp(faust.App):
 
     lanes: Lanes
     membership: Membership
+    trail: Trail
+    rewinding: set[Partition]
+    """Partitions of which records are passed over until those from further back come."""
     guard: PartitionGuard
     drain_seconds: float
     aiokafka_options: dict[str, Any]
@@ -111,6 +115,8 @@ def build_app(settings: Settings, partitions: int) -> WorkerApp:
     app.guard = PartitionGuard(settings.topic_names, partitions, keeps_ledger=not settings.dry_run)
     app.drain_seconds = settings.drain_seconds
     app.drained = asyncio.Event()
+    app.trail = Trail(settings.activity_topic)
+    app.rewinding = set()
     app.aiokafka_options = aiokafka_options(settings)
     app.membership = Membership(valid_seconds)
     return app
@@ -155,7 +161,7 @@ def consume(app: WorkerApp, settings: Settings, handle: Handler, lane_of: Callab
     @app.agent(source, name="activity", supervisor_strategy=CrashingSupervisor)
     async def activity(stream: StreamT[Any]) -> None:
         async for event in cast("Stream[bytes]", stream).noack().events():
-            if _current(app, event):
+            if _current(app, event) and await _follows(app, event.message.tp, event.message.offset):
                 await app.lanes.submit(_record(event), copy_context(), keep=event)
 
 
@@ -164,6 +170,25 @@ def _current(app: WorkerApp, event: Event) -> bool:
     if app.guard.refused:
         return False
     return bool(app.flow_control.is_active() and event.message.generation_id == app.consumer_generation_id)
+
+
+async def _follows(app: WorkerApp, tp: TP, offset: int) -> bool:
+    """Whether all that was fetched before the record was taken too; where not, go back to what is missing."""
+    partition = (tp.topic, tp.partition)
+    before = app.trail.before(partition, offset)
+    if before is None:
+        app.rewinding.discard(partition)
+        return True
+    if partition in app.rewinding:
+        return False
+    taken = app.lanes.delivered(partition)
+    if taken is not None and taken >= before:
+        return True
+    missing = app.trail.first(partition) if taken is None else taken + 1
+    log.warning("records were dropped on their way; going back", partition=tp.partition, offset=missing)
+    app.rewinding.add(partition)
+    await app.consumer.seek(tp, missing)
+    return False
 
 
 def _record(event: Event) -> Record:
@@ -209,4 +234,10 @@ def lags(app: WorkerApp, topic: str) -> dict[int, int]:
 
 def _unread(app: WorkerApp, topic: str) -> bool:
     consumer = cast("Consumer", app.consumer)
-    return is_ready(app) and any(consumer.unread(tp) for tp in consumer.assignment() if tp.topic == topic)
+    ours = [tp for tp in consumer.assignment() if tp.topic == topic] if is_ready(app) else []
+    return any(consumer.unread(tp) or _is_on_its_way(app, (tp.topic, tp.partition)) for tp in ours)
+
+
+def _is_on_its_way(app: WorkerApp, partition: Partition) -> bool:
+    fetched, taken = app.trail.last(partition), app.lanes.delivered(partition)
+    return fetched is not None and (taken is None or taken < fetched)

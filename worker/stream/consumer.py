@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from faust.types.tuples import ConsumerMessage
 
 from worker.stream.membership import now
 
@@ -27,14 +28,34 @@ _COMMIT_SECONDS: Final = 5.0
 log = structlog.get_logger(__name__)
 
 
+class _NoMemory(dict[TP, int | None]):
+    """Keeps no offset, where Faust keeps the last it read of a partition.
+
+    It would drop what lies before, also after a seek: a batch that is still being handed out when the seek
+    happens moves the mark on again. What comes twice is the order book's to notice, and what does not come
+    the trail's.
+    """
+
+    def __getitem__(self, _: TP) -> int | None:
+        return None
+
+
 class Consumer(driver.Consumer):
     """Commits watermarks; drains the lanes when partitions are revoked and when the worker stops."""
 
     app: "WorkerApp"
     _thread: "ConsumerThread"
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - Faust's own
+        super().__init__(*arguments, **options)
+        self._read_offset = _NoMemory()
+
     def _new_consumer_thread(self) -> "ConsumerThread":
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:  # noqa: ANN401 - aiokafka ships no types
+        self.app.trail.fetched((tp.topic, tp.partition), record.offset)
+        return super()._to_message(tp, record)
 
     def _filter_tps_with_pending_acks(self, topics: Iterable[Any] | None = None) -> Iterator[TP]:
         """Name the partitions that there is something to commit for."""
@@ -79,6 +100,8 @@ class Consumer(driver.Consumer):
                 abandoned=abandoned,
                 committed={f"{topic}-{n}": at for (topic, n), at in self.app.lanes.watermarks.items()},
             )
+        self.app.trail.forget()
+        self.app.rewinding.clear()
         self.app.lanes.forget(stopping=self.app.should_stop)
         if self.app.should_stop:
             self.app.drained.set()
@@ -96,7 +119,7 @@ class Consumer(driver.Consumer):
     def unread(self, tp: TP) -> bool:
         """Whether the partition has records that were not fetched yet; markers of transactions are none."""
         position = self._thread.position_of(tp)
-        return position is not None and position < (self.highwater(tp) or 0)
+        return position is not None and position < self._thread.end_of(tp)
 
     def lag(self, tp: TP) -> int:
         """Return how many records are not committed, as far as offsets tell; 0 with nothing left to do."""
@@ -111,15 +134,29 @@ class Consumer(driver.Consumer):
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread of aiokafka's consumer; tells the membership of each answer of the group's coordinator."""
 
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # What upstream's transactions took back has not happened.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001 - Faust ties it to its own transactions
+        return consumer
+
     def position_of(self, tp: TP) -> int | None:
         """Return the offset that is fetched next, None while it is not known."""
+        state = self._state(tp)
+        return cast("int", state.position) if state is not None and state.has_valid_position else None
+
+    def end_of(self, tp: TP) -> int:
+        """Return up to where the partition can be read: to where the oldest open transaction begins."""
+        state = self._state(tp)
+        return 0 if state is None else state.lso or state.highwater or 0
+
+    def _state(self, tp: TP) -> Any:  # noqa: ANN401 - aiokafka ships no types
         subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001 - `position` waits
         assignment = None if subscription is None else subscription.assignment
         at = TopicPartition(tp.topic, tp.partition)
         if assignment is None or at not in assignment.tps:
             return None
-        state = assignment.state_value(at)
-        return cast("int", state.position) if state.has_valid_position else None
+        return assignment.state_value(at)
 
     async def on_start(self) -> None:
         """Start the consumer and listen in on its heartbeats and joins."""

@@ -103,6 +103,11 @@ class Lanes:
         """What may be committed, for each partition with anything finished under this assignment."""
         return {tp: book.watermark for tp, book in self._books.items() if book.watermark is not None}
 
+    def delivered(self, partition: Partition) -> int | None:
+        """Return the offset that was taken last under this assignment, None before the first."""
+        book = self._books.get(partition)
+        return None if book is None else book.last
+
     async def submit(self, record: Record, context: Context, keep: object = None) -> bool:
         """Queue a delivery behind those of its key; wait while the bounds are reached (back-pressure).
 

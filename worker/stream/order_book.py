@@ -39,6 +39,11 @@ class OrderBook:
         """
         return self._watermark
 
+    @property
+    def last(self) -> int | None:
+        """The offset delivered last, None before the first."""
+        return None if self._last < 0 else self._last
+
     def has(self, offset: int) -> bool:
         """Whether the offset was delivered already, or lies before one that was."""
         return offset <= self._last

@@ -1,0 +1,95 @@
+"""The simulated API as a process of its own, and its control port."""
+
+import json
+import os
+import sys
+import urllib.request
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tests.crash.choices import Options
+from tests.support.waiting import wait_until
+from worker.demo.ports import HOST, free_ports
+from worker.demo.processes import ChildProcess, Household
+
+SETTLE_SECONDS: Final = 2.0
+"""What the workers are told; the simulator applies and shows everything within it."""
+_LATE_SECONDS: Final = 1.0
+_SHOW_LATE_SECONDS: Final = 0.4
+_LOST: Final = (
+    "reset_after_apply",
+    "timeout_after_apply",
+    "error_500_after_apply",
+    "garbage_after_apply",
+    "apply_late",
+    "timeout_apply_late",
+    "answer_then_apply_late",
+    "reset_before",
+    "error_500",
+)
+"""Ways in which the answer to an enrolment is lost, or comes before its effect."""
+_FIRST_PROMOTION: Final = 65_001
+_KINDS: Final[tuple[dict[str, Any], ...]] = (
+    {"listing": "until-limit"},
+    {"listing": "until-enrolled"},
+    {"listing": "until-limit", "timelines": False},
+)
+"""Goes on being listed after an enrolment; vanishes with it; shows it by the customer's usage alone."""
+_ANSWER_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """A simulator that answers."""
+
+    process: ChildProcess
+    url: str
+    control_url: str
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
+        """Read one of its books."""
+        return self._ask("GET", path, None)
+
+    def offer(self, number: int) -> int:
+        """Put a promotion into the world; return its id."""
+        promotion_id = _FIRST_PROMOTION + number
+        kind = _KINDS[number % len(_KINDS)]
+        self._ask("POST", "/promotions", [{"promotionId": promotion_id, "name": f"Offer {number}"} | kind])
+        return promotion_id
+
+    def _ask(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.control_url + path, data, method=method)  # noqa: S310 - http
+        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - http
+            return json.load(answer)
+
+
+def start_api(household: Household, options: Options) -> Api:
+    """Start a simulator with the run's customers and faults, and no promotion yet."""
+    port, control_port = free_ports(2)
+    rate = options.lost_answers / len(_LOST)
+    arguments: dict[str, object] = {
+        "port": port,
+        "control-port": control_port,
+        "customers": options.customers,
+        "latency": "20ms..50ms",
+        "seed": options.seed,
+        "show-late-seconds": _SHOW_LATE_SECONDS,
+        "request-log-size": 100 * options.events,
+    }
+    command = [sys.executable, "-m", "worker", "simulate"]
+    command += [part for name, value in arguments.items() for part in (f"--{name}", str(value))]
+    faults = [f"{name}@issue:rate={rate:.6f},seconds={_LATE_SECONDS}" for name in _LOST]
+    command += [part for rule in (*faults, "error_503@lookup:rate=0.005") for part in ("--fault", rule)]
+    process = household.start("api", command, dict(os.environ))
+    api = Api(process, f"http://{HOST}:{port}", f"http://{HOST}:{control_port}")
+    wait_until(lambda: _answers(api), "the simulated API answers", evidence=process.log_tail)
+    api._ask("PUT", "/world", {"customers": {"count": options.customers, "firstId": 1}})
+    return api
+
+
+def _answers(api: Api) -> bool:
+    try:
+        return bool(api.get("/health"))
+    except OSError:
+        return False

@@ -1,0 +1,199 @@
+"""The three books of a run, reconciled: activity in, outcomes out, enrolments at the API. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+_EXAMPLES: Final = 3
+_THAWING_SECONDS: Final = 3.0
+_UNANSWERED_SECONDS: Final = 1.5
+"""Below the workers' time-out, which began before the request arrived."""
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """An event: its number from 0, in the order of its key, and whom it is about."""
+
+    number: int
+    customer_id: int
+
+    @property
+    def event_id(self) -> str:
+        """Its identity."""
+        return f"event-{self.number}"
+
+    @property
+    def traceparent(self) -> str:
+        """The trace context of its record; requests carry the trace's id, which tells the event."""
+        return f"00-{self.number + 1:032x}-{self.number + 1:016x}-01"
+
+
+def number_of(traceparent: str) -> int:
+    """Return the event's number by the context that a request carries."""
+    return int(traceparent.split("-")[1], 16) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What there is to reconcile.
+
+    `outcomes`: values of the outcome records, in the order of their partitions. `enrolments`, `requests`,
+    `overlaps`: as the simulator's control port gives them; it counted `overlap_count`. `offered`: from when
+    on each promotion was there. `thawed`: when a frozen worker went on; what it still reads then is no fault.
+    """
+
+    fed: Sequence[Fed]
+    outcomes: Sequence[Json]
+    enrolments: Sequence[Json]
+    requests: Sequence[Json]
+    overlaps: Sequence[Json]
+    overlap_count: int
+    offered: Mapping[int, datetime]
+    thawed: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The figures; the books agree where there are no findings."""
+
+    findings: tuple[str, ...]
+    lost: int
+    applied: int
+    applied_twice: int
+    not_told: int
+    out_of_order: int
+    posts: int
+    told: Mapping[str, int]
+    """Outcomes by name, each once."""
+    reconciled: int
+    repeats: int
+
+
+def reconcile(books: Books) -> Verdict:
+    """Compare the books; a line for each kind of fault found."""
+    once = {one["outcomeId"]: one for one in books.outcomes}
+    enrolled = [one for one in once.values() if one["outcome"] == "ENROLLED"]
+    settled = {one["activity"]["eventId"] for one in once.values() if one["outcome"] != "DEFERRED"}
+    lost = [fed.event_id for fed in books.fed if fed.event_id not in settled]
+    keys = Counter(one["idempotencyKey"] for one in books.enrolments)
+    pairs = Counter((one["customerId"], one["promotionId"]) for one in books.enrolments)
+    twice = [key for key, times in keys.items() if times > 1]
+    twice += [_pair(*pair) for pair, times in pairs.items() if times > 1]
+    said = Counter(map(_enrolment, enrolled))
+    done = Counter(map(_enrolment, books.enrolments))
+    not_told = list((done - said).elements())
+    disorder = [*_requests_out_of_order(books), *_outcomes_out_of_order(books)]
+    overlaps = list(_overlaps(books))
+    findings = (
+        _finding("events are lost: no outcome", lost),
+        _finding("idempotency keys or customers' promotions were applied more than once", twice),
+        _finding("enrolments were applied and not told as ENROLLED", map(str, not_told)),
+        _finding("enrolments were told and not applied", map(str, (said - done).elements())),
+        _finding("customers were served out of order", disorder),
+        _finding("enrolments were owed and never made", _owed(books, pairs)),
+        _finding("outcomes were repeated with another value", _changed(books.outcomes)),
+        _finding("outcomes are of events that nobody fed", settled - {fed.event_id for fed in books.fed}),
+        _finding("requests overlapped another of the same customer", overlaps),
+    )
+    return Verdict(
+        findings=tuple(filter(None, findings)),
+        lost=len(lost),
+        applied=len(books.enrolments),
+        applied_twice=len(twice),
+        not_told=len(not_told),
+        out_of_order=len(disorder) + len(overlaps),
+        posts=sum(one["endpoint"] == "issue" for one in books.requests),
+        told=Counter(one["outcome"] for one in once.values()),
+        reconciled=sum(one.get("reconciled", False) for one in enrolled),
+        repeats=len(books.outcomes) - len(once),
+    )
+
+
+def _enrolment(of: Json) -> tuple[int, int, str]:
+    return of["customerId"], of["promotionId"], of["idempotencyKey"]
+
+
+def _pair(customer_id: int, promotion_id: int) -> str:
+    return f"customer {customer_id} promotion {promotion_id}"
+
+
+def _requests_out_of_order(books: Books) -> list[str]:
+    """Name the customers of whom an event was begun before an earlier one; a replay begins nothing."""
+    return _begun_out_of_order(
+        (one["customerId"], number_of(one["traceparent"]))
+        for one in sorted(books.requests, key=lambda one: one["number"])
+        if one["customerId"] is not None
+    )
+
+
+def _outcomes_out_of_order(books: Books) -> list[str]:
+    """Likewise for outcomes: the first of each event, per customer."""
+    numbers = {fed.event_id: fed.number for fed in books.fed}
+    return _begun_out_of_order(
+        (one["customerId"], numbers[one["activity"]["eventId"]])
+        for one in books.outcomes
+        if one.get("customerId") is not None and one["activity"]["eventId"] in numbers
+    )
+
+
+def _begun_out_of_order(steps: Iterable[tuple[int, int]]) -> list[str]:
+    begun: defaultdict[int, dict[int, None]] = defaultdict(dict)
+    for customer_id, number in steps:
+        begun[customer_id].setdefault(number)
+    return [f"customer {who}" for who, numbers in begun.items() if list(numbers) != sorted(numbers)]
+
+
+def _overlaps(books: Books) -> Iterable[str]:
+    """Name the requests that met another of their customer.
+
+    Not those that met one without an answer, which the client gave up after its time-out or froze over; nor
+    readings that a worker sends on as it thaws.
+    """
+    for one in books.overlaps:
+        earlier, later = one["earlier"], one["later"]
+        waited = _seconds(earlier["at"], later["at"]) >= _UNANSWERED_SECONDS and earlier["status"] is None
+        readings = earlier["endpoint"] == later["endpoint"] == "lookup"
+        thawing = readings and any(
+            0 <= _seconds(thaw, later["at"]) < _THAWING_SECONDS for thaw in books.thawed
+        )
+        if not (waited or thawing):
+            yield f"customer {one['customerId']} at {later['at']}"
+    yield from ["not shown"] * (books.overlap_count - len(books.overlaps))
+
+
+def _seconds(since: str, until: str) -> float:
+    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
+
+
+def _owed(books: Books, applied: Mapping[tuple[int, int], int]) -> Iterable[str]:
+    """Name the promotions that were there when a customer's last event was looked up, and led to nothing."""
+    last = {fed.customer_id: fed.number for fed in books.fed}
+    looked_up: dict[int, datetime] = {}
+    for one in books.requests:
+        customer_id = one["customerId"]
+        if customer_id is not None and number_of(one["traceparent"]) == last.get(customer_id):
+            looked_up.setdefault(customer_id, datetime.fromisoformat(one["at"]))
+    for customer_id in last:
+        at = looked_up.get(customer_id)
+        for promotion_id, since in books.offered.items():
+            if (at is None or at > since) and not applied.get((customer_id, promotion_id)):
+                yield _pair(customer_id, promotion_id)
+
+
+def _changed(outcomes: Iterable[Json]) -> Iterable[str]:
+    """Name the outcomes out of the ledger that were told twice and differently."""
+    first: dict[str, Json] = {}
+    for one in outcomes:
+        if one["outcome"] == "ENROLLED" and first.setdefault(one["outcomeId"], one) != one:
+            yield one["outcomeId"]
+
+
+def _finding(says: str, examples: Iterable[str]) -> str:
+    found = sorted(examples)
+    if not found:
+        return ""
+    shown = ", ".join(found[:_EXAMPLES]) + (", ..." if len(found) > _EXAMPLES else "")
+    return f"{len(found)} {says}: {shown}"

@@ -1,0 +1,126 @@
+"""Everything about a run that a seed decides: what happens to whom, and which disturbance comes when."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from worker.checkpoints import Checkpoint
+
+_FIRST, _LAST = 0.02, 0.95
+"""Disturbances come while this share of the events is settled: never before work, never after it."""
+_NAMED_SHARE: Final = 1 / 3
+_NEW_DISK_SHARE: Final = 0.2
+_LONGEST_PAUSE_SECONDS: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The size of a run."""
+
+    events: int = 20_000
+    customers: int = 2_000
+    kills: int = 30
+    workers: int = 2
+    lost_answers: float = 0.10
+    broker_restarts: int = 3
+    freezes: int = 2
+    guests: int = 2
+    promotions: int = 10
+    partitions: int = 8
+    session_seconds: float = 6.0
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """SIGKILL one worker: at a checkpoint, or so many seconds after it was seen to have work in flight.
+
+    It starts again at once, on an empty disk or on its own.
+    """
+
+    worker: int
+    checkpoint: Checkpoint | None
+    passing: int
+    pause: float
+    new_disk: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RestartBroker:
+    """Let the broker end, in order or by SIGKILL, and start again."""
+
+    killed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """SIGSTOP one worker for longer than the session time-out, then SIGCONT."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """One more worker joins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The worker that joined last leaves, by SIGTERM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One more promotion comes into the world."""
+
+    number: int
+
+
+Happening = Kill | RestartBroker | Freeze | Join | Leave | Offer
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What happens once so many events are settled."""
+
+    settled: int
+    what: Happening
+
+
+def customers_of_events(options: Options) -> list[int]:
+    """Return the customer of each event, in the order of the events."""
+    random = Random(f"{options.seed}/customers")  # noqa: S311 - repeatable, and no secret
+    return [random.randint(1, options.customers) for _ in range(options.events)]
+
+
+def schedule(options: Options) -> list[Due]:
+    """Return what happens to the workers, the broker and the world, in order."""
+    random = Random(f"{options.seed}/schedule")  # noqa: S311 - repeatable, and no secret
+
+    def moment() -> int:
+        return round(random.uniform(_FIRST, _LAST) * options.events)
+
+    due = [Due(moment(), _kill(random, options)) for _ in range(options.kills)]
+    due += [Due(moment(), RestartBroker(random.random() < 0.5)) for _ in range(options.broker_restarts)]
+    due += [Due(moment(), Freeze(random.randrange(options.workers))) for _ in range(options.freezes)]
+    # One guest at a time: each has a stretch of the run of its own.
+    for number in range(options.guests):
+        low, high = number / options.guests, (number + 1) / options.guests
+        come, go = sorted(random.uniform(low, high) * _LAST * options.events for _ in range(2))
+        due += [Due(round(come), Join()), Due(round(go), Leave())]
+    due += [
+        Due(number * options.events // options.promotions, Offer(number))
+        for number in range(options.promotions)
+    ]
+    return sorted(due, key=lambda one: one.settled)
+
+
+def _kill(random: Random, options: Options) -> Kill:
+    named = random.random() < _NAMED_SHARE
+    return Kill(
+        worker=random.randrange(options.workers),
+        checkpoint=random.choice(list(Checkpoint)) if named else None,
+        passing=random.randint(1, 5),
+        pause=random.uniform(0.0, _LONGEST_PAUSE_SECONDS),
+        new_disk=random.random() < _NEW_DISK_SHARE,
+    )

@@ -1,0 +1,51 @@
+"""Whether what reaches the lanes follows on what was fetched, record by record.
+
+Between the fetch and the agent Faust drops records when its flow is held up, and counts on seeking back to
+the committed offset, which it does not where none is committed, and not for what a fetch still hands out
+after the seek. A hole so made looks like a gap of the log. So each fetched record is noted with the one
+before it.
+"""
+
+from worker.stream.lanes import Partition
+
+
+class Trail:
+    """The order in which records of one topic were fetched, under one assignment.
+
+    A fetch that goes back begins a new chain: Faust, or we, sought to an earlier offset.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._last: dict[Partition, int] = {}
+        self._first: dict[Partition, int] = {}
+        self._before: dict[tuple[Partition, int], int | None] = {}
+
+    def fetched(self, partition: Partition, offset: int) -> None:
+        """Note a record in the order of fetching; those of other topics are of no interest."""
+        if partition[0] != self._topic:
+            return
+        last = self._last.get(partition)
+        begins = last is None or offset <= last
+        if begins:
+            self._first[partition] = offset
+        self._before[partition, offset] = None if begins else last
+        self._last[partition] = offset
+
+    def before(self, partition: Partition, offset: int) -> int | None:
+        """Return the offset that was fetched before this one; None where it began a chain. Asked once."""
+        return self._before.pop((partition, offset), None)
+
+    def first(self, partition: Partition) -> int:
+        """Return where the present chain began."""
+        return self._first[partition]
+
+    def last(self, partition: Partition) -> int | None:
+        """Return the offset fetched last."""
+        return self._last.get(partition)
+
+    def forget(self) -> None:
+        """Begin anew, with the next assignment."""
+        self._last.clear()
+        self._first.clear()
+        self._before.clear()
