@@ -145,7 +145,8 @@ async def _issue(
     [
         ("CONNECTION_RESET_BY_PEER", {FaultKind.DISCONNECTED}),
         ("EMPTY_RESPONSE", {FaultKind.DISCONNECTED}),
-        ("MALFORMED_RESPONSE_CHUNK", {FaultKind.DISCONNECTED, FaultKind.MALFORMED}),
+        # Where head and garbage arrive apart, aiohttp 3.14 leaves the body hanging until the time-out.
+        ("MALFORMED_RESPONSE_CHUNK", {FaultKind.DISCONNECTED, FaultKind.MALFORMED, FaultKind.TIMEOUT}),
         ("RANDOM_DATA_THEN_CLOSE", {FaultKind.DISCONNECTED, FaultKind.MALFORMED}),
     ],
 )

@@ -43,7 +43,8 @@ def move(*, partitioner: str, dry_run: bool) -> None:
     from worker.stream.ledger_move import move_ledger  # noqa: PLC0415 - see above
     from worker.stream.placement import Partitioner  # noqa: PLC0415 - see above
 
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # Its lines are for logs; what matters of them is in our own line.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         moved = asyncio.run(move_ledger(settings, Partitioner(partitioner), _progress, dry_run=dry_run))
     except KafkaFailed as error:
