@@ -106,6 +106,8 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
     )
 
     async def handle(record: Record, lease: Lease) -> None:
+        if record.key is None:
+            metrics.keyless(record.position.topic)
         with processing(record, settings.group_id), metrics.duration.time():
             await enrolments.handle(record, lease)
 

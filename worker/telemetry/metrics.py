@@ -75,9 +75,17 @@ class Metrics:
         self.ledger_entries = Gauge(
             "enrolment_ledger_entries", "Entries of the ledger held here, about.", registry=registry
         )
+        self._is_first_keyless = True
         self._dead_letters = Counter(
             "enrolment_dead_letters", "Records put aside.", ("reason",), registry=registry
         )
+
+    def keyless(self, topic: str) -> None:
+        """Count a record without a key, beside what is done with it; warn of it once."""
+        if self._is_first_keyless:
+            self._is_first_keyless = False
+            log.warning("a record has no key: its order holds within one partition only", topic=topic)
+        self.activity(OTHER_EVENT, "keyless")
 
     def exposition(self) -> bytes:
         """Return the metrics in Prometheus' text format."""

@@ -195,3 +195,14 @@ def test_registries_are_separate() -> None:
     first.activity("transactionAdded", "handled")
 
     assert "transactionAdded" not in second.exposition().decode()
+
+
+def test_records_without_a_key_are_counted_and_warned_about_once() -> None:
+    """An operator learns that order holds within one partition only, in one line, and how often."""
+    metrics = Metrics()
+    with capture_logs() as lines:
+        for _ in range(3):
+            metrics.keyless("customer-activity")
+
+    assert [line["log_level"] for line in lines] == ["warning"]
+    assert 'enrolment_activity_total{event_name="other",result="keyless"} 3.0' in samples(metrics)
