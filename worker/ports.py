@@ -96,7 +96,7 @@ def ensure_held(lease: Lease) -> None:
 class Publisher(Protocol):
     """Where results go. A call returns once Kafka has acknowledged the record (acks=all).
 
-    Both raise what the broker's refusal raises: nothing of the event may be committed then.
+    Both raise PublishFailed where it did not: nothing of the event may be committed then.
     """
 
     async def publish(self, key: bytes, outcome: Outcome) -> None:
