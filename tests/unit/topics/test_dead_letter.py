@@ -2,8 +2,19 @@
 
 from datetime import UTC, datetime
 
-from topics.dead_letter import VALUE_OMITTED, DeadLetterReason, Failure, dead_letter_headers
-from topics.record import Headers, Position
+import pytest
+
+from topics.dead_letter import (
+    REDRIVEN,
+    VALUE_OMITTED,
+    DeadLetterReason,
+    Failure,
+    as_on_activity_topic,
+    dead_letter_headers,
+    group_of,
+    read_failure,
+)
+from topics.record import Headers, Position, Record
 
 FAILURE = Failure(
     reason=DeadLetterReason.MALFORMED_EVENT,
@@ -60,3 +71,35 @@ def test_reasons_are_the_contracts() -> None:
         "handler_fault",
     }
     assert VALUE_OMITTED == "enrolment.error.value_omitted"
+
+
+def test_what_was_written_is_read_back() -> None:
+    """Group, failure and the original record come out of the headers as they went in."""
+    foreign: Headers = (("traceparent", b"00-1-2-01"), ("x", None), ("x", b"\xff"))
+    lying = Record(
+        Position("customer-activity-retry-1", 3, 7), 9, b"k", b"v", dead_letter_headers(foreign, FAILURE)
+    )
+
+    assert group_of(lying) == "enrolment-worker"
+    assert read_failure(lying) == FAILURE
+    assert as_on_activity_topic(lying, FAILURE) == Record(
+        FAILURE.position, FAILURE.timestamp_ms, b"k", b"v", foreign
+    )
+
+
+def test_a_redriven_record_that_fails_again_leaves_a_dead_letter_that_was_not_redriven() -> None:
+    """The mark of the redrive is ours: it is replaced with our other headers."""
+    redriven: Headers = (*OURS, (REDRIVEN, b"customer-activity-dlt-3-9"), ("x", b"1"))
+
+    assert dead_letter_headers(redriven, FAILURE) == (("x", b"1"), *OURS)
+
+
+@pytest.mark.parametrize("name", [name for name, _ in OURS])
+@pytest.mark.parametrize("value", [None, b"\xff", b"", b"12a", b"2026-01-31T10:00:00"])
+def test_headers_that_are_not_ours_are_not_trusted(name: str, value: bytes | None) -> None:
+    """A missing or garbled header makes the failure unreadable, except where any text would do."""
+    headers = tuple((found, value if found == name else content) for found, content in OURS)
+    read = read_failure(Record(FAILURE.position, 0, None, None, headers))
+
+    is_text = name.removeprefix("enrolment.error.") in {"message", "topic", "group"}
+    assert (read is not None) == (is_text and value is not None and value != b"\xff")
