@@ -50,6 +50,14 @@ class PromotionsApi(Protocol):
         """
         ...
 
+    async def serves(self) -> bool:
+        """Tell whether the API is at work: one cheap read that changes nothing and names no customer.
+
+        False where nobody answers in time, and on 408, 425, 429 and 5xx; anything else is an answer, also
+        one that refuses us. Waits at most the request time-out (for a new token as well).
+        """
+        ...
+
 
 class Ledger(Protocol):
     """What is known across restarts, for the partition of the record that is being handled."""

@@ -246,6 +246,61 @@ async def test_throttling() -> None:
         assert await _as_port(client).lookup(MOBILE) == Throttled(9.0)
 
 
+@pytest.mark.parametrize(
+    ("status", "serves"),
+    [
+        (200, True),
+        (302, True),
+        (400, True),
+        (401, True),
+        (404, True),
+        (408, False),
+        (425, False),
+        (429, False),
+        (500, False),
+        (503, False),
+    ],
+)
+async def test_whether_the_api_serves(status: int, serves: bool) -> None:  # noqa: FBT001 - a table
+    """Any answer shows a server at work, except those that stand for its absence or its overload."""
+    observer = _Observer()
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text="<html/>")
+
+    async with _serving(handler) as url, _client(url, observer=observer) as client:
+        assert await _as_port(client).serves() is serves
+    assert [endpoint for endpoint, _ in observer.seen] == ["catalogue"]
+
+
+@pytest.mark.parametrize("talk", ["silence", "reset", "noise"])
+async def test_an_api_that_does_not_serve(talk: str) -> None:
+    """Silence, a reset and an answer that is not HTTP show nobody at work; so does a refused connection."""
+
+    async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _read_request(reader)
+        if talk == "noise":
+            writer.write(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
+        elif talk == "silence":
+            await reader.read()
+
+    async with _listening(connection) as url, _client(url, 0.3) as client:
+        assert await client.serves() is False
+    async with _client(url, 0.3) as client:
+        assert await client.serves() is False
+
+
+@pytest.mark.parametrize(("status", "serves"), [(401, True), (503, False)])
+async def test_whether_the_api_serves_without_a_token(status: int, serves: bool) -> None:  # noqa: FBT001 - a table
+    """A token endpoint that refuses us is an API at work; one that fails is not."""
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    async with _serving(handler) as url, _client(url, credentials=OAuth("key", "hush")) as client:
+        assert await client.serves() is serves
+
+
 async def test_nobody_listens() -> None:
     """A refused connection means that nothing was sent."""
     async with _listening(_read_forever) as url:

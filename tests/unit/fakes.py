@@ -96,6 +96,7 @@ class FakeApi:
         self._journal = journal
         self._lookups = deque(lookups)
         self._issues = {number: deque(answers) for number, answers in issues.items()}
+        self.is_up = True
 
     async def lookup(
         self, identifier: Identifier, *, available_to_enrol: bool = True, resend_count: int = 0
@@ -128,6 +129,11 @@ class FakeApi:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    async def serves(self) -> bool:
+        """Be at work as long as the test leaves `is_up`."""
+        self._journal.append(("serves",))
+        return self.is_up
 
 
 def _next(answers: deque[T]) -> T:

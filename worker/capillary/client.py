@@ -17,8 +17,23 @@ from worker.capillary.observer import Endpoint, NoObserver, RequestObserver
 from worker.capillary.paging import read_all
 from worker.capillary.redaction import redactor
 from worker.capillary.transport import Transport, always
-from worker.capillary.verdict import PageAnswer, TokenAnswer, judge_issue, judge_page, judge_token
-from worker.domain.answers import IssueAnswer, LookupAnswer, Notice, Refused
+from worker.capillary.verdict import (
+    PageAnswer,
+    TokenAnswer,
+    judge_issue,
+    judge_page,
+    judge_presence,
+    judge_token,
+)
+from worker.domain.answers import (
+    Doubtful,
+    IssueAnswer,
+    LookupAnswer,
+    Notice,
+    Refused,
+    Throttled,
+    Unsent,
+)
 from worker.domain.promotions import Identifier
 from worker.ports import Clock
 from worker.telemetry import names
@@ -55,6 +70,7 @@ class CapillaryClient:
         self._requests = Requests(config, self._transport.extensions)
         self._lookup = Target(Endpoint.LOOKUP, "GET", self._requests.lookup_url)
         self._issue = Target(Endpoint.ISSUE, "POST", self._requests.issue_url)
+        self._catalogue = Target(Endpoint.CATALOGUE, "GET", self._requests.catalogue_url)
         self._token = Target(Endpoint.TOKEN, "POST", self._requests.token_url)
         self._auth = self._authenticator(config.credentials)
 
@@ -118,6 +134,17 @@ class CapillaryClient:
             resend_count,
             may_send,
         )
+
+    async def serves(self) -> bool:
+        """Ask for one entry of the promotion list; see `PromotionsApi`."""
+        answer = await self._exchange.authenticated(
+            self._catalogue,
+            self._auth,
+            self._requests.presence,
+            lambda reply: judge_presence(reply, self._clock()),
+            resend_count=0,
+        )
+        return not isinstance(answer, Unsent | Doubtful | Throttled)
 
     def _authenticator(self, credentials: Basic | OAuth) -> Authenticator:
         if isinstance(credentials, Basic):

@@ -31,6 +31,7 @@ class Requests:
         self._config = config
         self._extensions = dict(extensions)
         self.lookup_url = f"{config.base_url}/{config.api_version}/customers/lookup/promotionData"
+        self.catalogue_url = f"{config.base_url}/api_gateway/loyalty/v1/programs/promotions/list"
         self.issue_url = f"{config.base_url}/v2/promotion/issue"
         self.token_url = f"{config.base_url}/v3/oauth/token/generate"
         host = urlsplit(config.base_url).netloc
@@ -40,6 +41,7 @@ class Requests:
             ("Accept-Encoding", "gzip"),
             ("User-Agent", config.user_agent),
         ]
+        self._catalogue_headers = base
         self._post_headers = [*base, ("Content-Type", "application/json")]
         self._lookup_headers = [*base, *_data_scope(config)]
         self._lookup_sources = LOOKUP_SOURCES[config.api_version]
@@ -78,6 +80,15 @@ class Requests:
             f"{self.issue_url}?{query}",
             headers=[*self._post_headers, (self._config.idempotency_header, f'"{key}"'), *headers],
             content=b'{"programId":%d,"promotionId":%d}' % (program_id, promotion_id),
+            extensions=self._extensions,
+        )
+
+    def presence(self, headers: list[Header]) -> httpx.Request:
+        """Ask for a single entry of the organisation's promotion list: the cheapest valid request."""
+        return httpx.Request(
+            "GET",
+            f"{self.catalogue_url}?limit=1&offset=1",
+            headers=[*self._catalogue_headers, *headers],
             extensions=self._extensions,
         )
 

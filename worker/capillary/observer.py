@@ -9,6 +9,7 @@ class Endpoint(StrEnum):
 
     LOOKUP = "lookup"
     ISSUE = "issue"
+    CATALOGUE = "catalogue"
     TOKEN = "token"  # noqa: S105 - the endpoint's name
 
 

@@ -50,8 +50,17 @@ may wrap its outage in an error body."""
 
 PageAnswer = Page | CustomerNotFound | Refused | Fault
 TokenAnswer = TokenGrant | Fault
-Answer = PageAnswer | IssueAnswer | TokenAnswer
 
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The server said something of its own, whatever it was."""
+
+
+PresenceAnswer = Answered | Fault
+Answer = PageAnswer | IssueAnswer | TokenAnswer | PresenceAnswer
+
+_ABSENCE = (FaultKind.TIMEOUT, FaultKind.SERVER_ERROR)
 _LEAVES_OPEN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
 
 Result = Literal[
@@ -61,6 +70,7 @@ Result = Literal[
     "customer_not_found",
     "refused",
     "token",
+    "answered",
     "throttled",
     "misconfigured",
     "not_connected",
@@ -142,7 +152,18 @@ def judge_token(reply: Reply, now: datetime, redact: Redact) -> TokenAnswer:
             assert_never(unreachable)
 
 
-def result_of(answer: Answer) -> Result:
+def judge_presence(reply: Reply, now: datetime) -> PresenceAnswer:
+    """Judge by the status alone whether a server is at work behind it: 408, 425, 429 and 5xx say no."""
+    decided = _decided_by_status(reply, now)
+    if decided:
+        return decided
+    if reply.status == HTTPStatus.TOO_EARLY:
+        return Unsent(FaultKind.TOO_EARLY, f"HTTP {reply.status}")
+    doubt = _doubt(reply.status)
+    return Doubtful(doubt, f"HTTP {reply.status}") if doubt in _ABSENCE else Answered()
+
+
+def result_of(answer: Answer) -> Result:  # noqa: C901 - a case for each answer
     """Return the answer's name for metrics and spans."""
     result: Result
     match answer:
@@ -150,6 +171,8 @@ def result_of(answer: Answer) -> Result:
             result = "found"
         case TokenGrant():
             result = "token"
+        case Answered():
+            result = "answered"
         case Issued():
             result = "issued"
         case NotIssued():

@@ -82,6 +82,17 @@ def test_token() -> None:
     assert json.loads(request.content) == {"key": "key", "secret": "hush"}
 
 
+def test_presence() -> None:
+    """The cheapest request of the promotion list has what its page demands, and names nobody."""
+    request = _requests(ApiVersion.V2_1, "OTHER", (50405,)).presence([AUTH])
+    assert request.method == "GET"
+    assert request.url == (
+        "https://host:8443/prefix/api_gateway/loyalty/v1/programs/promotions/list?limit=1&offset=1"
+    )
+    assert request.headers["authorization"] == "Basic x"
+    assert "data-scope" not in request.headers
+
+
 @pytest.mark.parametrize(
     ("source", "version", "at_lookup", "at_issue"),
     [

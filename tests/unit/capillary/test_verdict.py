@@ -11,11 +11,13 @@ from worker.capillary.redaction import redactor
 from worker.capillary.verdict import (
     KNOWN_CODES,
     Answer,
+    Answered,
     PageAnswer,
     Reply,
     TokenAnswer,
     judge_issue,
     judge_page,
+    judge_presence,
     judge_token,
     result_of,
 )
@@ -219,6 +221,24 @@ def test_throttling_carries_the_wait() -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        *((status, Answered()) for status in (200, 204, 302, 400, 404, 409, 422)),
+        (401, Misconfigured("HTTP 401: the credentials are refused")),
+        (408, Doubtful(FaultKind.TIMEOUT, "HTTP 408")),
+        (425, Unsent(FaultKind.TOO_EARLY, "HTTP 425")),
+        (429, Throttled(None)),
+        (500, Doubtful(FaultKind.SERVER_ERROR, "HTTP 500")),
+        (503, Doubtful(FaultKind.SERVER_ERROR, "HTTP 503")),
+    ],
+)
+@pytest.mark.parametrize("body", [HTML, _errors(4054), {"data": []}])
+def test_presence(status: int, expected: Answer, body: object) -> None:
+    """Whether a server is at work behind it is told by the status alone."""
+    assert judge_presence(_reply(status, body), NOW) == expected
+
+
+@pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
         (200, {"data": {"accessToken": "t", "ttlSeconds": 300}, "errors": None}, TokenGrant("t", 300)),
@@ -240,6 +260,7 @@ def test_token_endpoint(status: int, body: object, expected: Answer) -> None:
     [
         (Page(1, (), None, None), "found"),
         (TokenGrant("t", None), "token"),
+        (Answered(), "answered"),
         (Issued(1, ()), "issued"),
         (NotIssued(()), "not_issued"),
         (CustomerNotFound(()), "customer_not_found"),
