@@ -66,13 +66,16 @@ class Settling:
         plan: EventPlan,
         *,
         is_written: bool,
+        reopens: bool,
         lease: Lease,
         tell_outcome: Tell,
     ) -> None:
+        """Go on from the plan; `reopens` what was rejected, as a redrive does."""
         self._world = world
         self._rules = rules
         self._plan = plan
         self._unwritten: tuple[LedgerEntry, ...] = () if is_written else (PlanEntry(plan.event_id, plan),)
+        self._reopens = reopens
         self._lease = lease
         self._tell_outcome = tell_outcome
         self._customer = Identifier(IdentifierName.CUSTOMER_ID, str(plan.customer_id), plan.source)
@@ -83,7 +86,7 @@ class Settling:
         Waits for the API, for Kafka, and as long as an attempt in doubt may take to show.
         """
         known = self._world.ledger.result_of(self._plan.event_id, request.subject)
-        if known is not None:
+        if known is not None and not (self._reopens and known.outcome is OutcomeName.REJECTED):
             return known
         done: Outcome | PutAside | None = None
         since = began = self._world.timer()
@@ -106,7 +109,7 @@ class Settling:
                     finding = await self._find_out(request.subject, attempt, since)
                     if attempt.event_id != self._plan.event_id:
                         done = await self._settle_anothers(request, attempt, finding)
-                    elif isinstance(finding, NotShown) and self._may_try(tries, began):
+                    elif isinstance(finding, NotShown) and await self._world.retrying.may_go_on(tries, began):
                         done = await self._ask(request, attempt.number + 1)
                         tries += 1
                     else:
@@ -120,9 +123,6 @@ class Settling:
                 return done
             since = self._world.timer()
 
-    def _may_try(self, tries: int, began: float) -> bool:
-        return tries < self._rules.max_attempts and self._world.timer() - began < self._rules.deadline_seconds
-
     async def keep_plan(self) -> None:
         """Write the plan, if it is not in the ledger yet."""
         if self._unwritten:
@@ -135,7 +135,9 @@ class Settling:
         opened = states.begin(self._standing(request.subject), attempt)
         await self._write(self._standing_entry(request.subject, opened))
         world.probe(Checkpoint.PLANNED)
-        answer, sends = await world.retrying.issue(lambda resend: self._send(request, resend))
+        answer, sends = await world.retrying.issue(
+            self._plan.customer_id, lambda resend: self._send(request, resend)
+        )
         world.probe(Checkpoint.ANSWERED)
         if isinstance(answer, Doubtful):
             return None

@@ -10,35 +10,32 @@ import structlog
 from pydantic import SecretStr
 
 from topics.record import Record
+from worker.arrivals import wait_of
 from worker.attempts import World
 from worker.capillary.client import CapillaryClient
 from worker.capillary.config import ApiVersion, Basic, CapillaryConfig, OAuth
 from worker.checkpoints import Probe, nothing
+from worker.circuit import Circuits, OutagePolicy
+from worker.domain.concurrency import ConcurrencyLimit
+from worker.domain.pace import Pace
 from worker.domain.plan import Policy
 from worker.enrolment import Enrolments
+from worker.gate import ApiGate
 from worker.intake import Rules, lane_of
 from worker.no_ledger import NoLedger
 from worker.ports import Lease
 from worker.reconciliation import Readings
 from worker.retrying import Retrying, RetryPolicy
 from worker.settings import Settings
-from worker.stream.app import (
-    WorkerApp,
-    build_app,
-    consume,
-    is_ready,
-    lags,
-    partition_count,
-    pulse,
-    rebalance_seconds,
-)
+from worker.stream.app import WorkerApp, build_app, consume, rebalance_seconds
 from worker.stream.http_port import HttpPort, Probes
 from worker.stream.ledger import FaustLedger, ledger_table
 from worker.stream.partition_watch import PartitionWatch
 from worker.stream.process import Closing, new_event_loop, serve
 from worker.stream.publisher import KafkaPublisher
 from worker.stream.startup import prepare_topics
-from worker.stream.watchdog import Watch, Watchdog
+from worker.stream.vitals import holding, is_ready, lags, partition_count, pulse
+from worker.stream.watchdog import Pulse, Watch, Watchdog
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import processing
 
@@ -65,10 +62,8 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
     )
     metrics = Metrics(frozenset(settings.trigger_events))
     app = build_app(settings, prepared.partitions)
-    client = CapillaryClient(capillary_config(settings), observer=metrics)
-    retry_policy = RetryPolicy(
-        settings.retry_max_attempts, settings.retry_initial_seconds, settings.retry_max_seconds
-    )
+    gate = api_gate(settings)
+    client = CapillaryClient(capillary_config(settings), observer=metrics, gate=gate)
 
     async def wait(seconds: float) -> None:
         """Wait in turns, each of them a sign of life: a Retry-After may be an hour."""
@@ -78,7 +73,20 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
             await asyncio.sleep(turn)
             seconds -= turn
 
-    retrying = Retrying(retry_policy, metrics, wait)
+    def outage_changed(is_outage: bool) -> None:  # noqa: FBT001 - the circuits' one word
+        app.holds.outage = is_outage
+        if not is_outage:
+            gate.begin_again()
+
+    circuits = Circuits(
+        OutagePolicy(settings.outage_threshold, settings.outage_probe_seconds),
+        tracker=metrics,
+        sleep=wait,
+        timer=time.monotonic,
+        serves=client.serves,
+        changed=outage_changed,
+    )
+    retrying = Retrying(retry_policy(settings), circuits, metrics, wait, time.monotonic)
     ledger = _ledger(app, settings, prepared.partitions)
     world = World(
         api=client,
@@ -96,44 +104,60 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
         sleep=asyncio.sleep,
         probe=probe,
     )
-    publisher = KafkaPublisher(app, settings.topic_names, prepared.largest_dead_letter)
+    names = settings.topic_names
+    publisher = KafkaPublisher(app, names, prepared.largest)
     enrolments = Enrolments(
         rules(settings),
         world,
-        group_id=settings.group_id,
+        names=names,
         publisher=publisher,
         tracker=metrics,
     )
 
     async def handle(record: Record, lease: Lease) -> None:
-        if record.key is None:
+        if record.key is None and record.position.topic == names.activity:
             metrics.keyless(record.position.topic)
         with processing(record, settings.group_id), metrics.duration.time():
             await enrolments.handle(record, lease)
 
-    consume(app, settings, handle, lane_of)
+    def wait_for(record: Record) -> float:
+        return wait_of(record, names, settings.retry_delays_seconds, time.time())
+
+    def assigned(partitions: int) -> None:
+        gate.share(partitions / prepared.partitions)
+
+    def taken() -> Pulse:
+        # Whoever waits for the API's sake is not stuck.
+        metrics.progress += bool(gate.waiting or circuits.is_open)
+        return pulse(app, metrics.progress)
+
+    consume(app, settings, handle, lane_of=lane_of, wait_of=wait_for, assigned=assigned)
     watch = Watch(patience(settings), silence(settings), time.monotonic)
     probes = Probes(
         live=lambda: watch.live,
         ready=lambda: is_ready(app),
-        exposition=lambda: exposition(app, settings, metrics, ledger),
+        exposition=lambda: exposition(app, metrics, ledger, gate),
     )
     return serve(
         app,
         loop,
         HttpPort(settings.http_host, settings.http_port, probes),
         Closing(client.aclose),
-        Watchdog(watch, lambda: pulse(app, settings.activity_topic, metrics.progress)),
+        Watchdog(watch, taken),
+        holding(app),
         PartitionWatch(app.guard, lambda: partition_count(app, settings.activity_topic)),
     )
 
 
-def exposition(app: WorkerApp, settings: Settings, metrics: Metrics, ledger: FaustLedger | NoLedger) -> bytes:
+def exposition(app: WorkerApp, metrics: Metrics, ledger: FaustLedger | NoLedger, gate: ApiGate) -> bytes:
     """Return the metrics as they are now."""
+    metrics.api_limit.set(gate.limit)
+    metrics.api_pace.set(gate.requests_per_second)
+    metrics.api_waiting.set(gate.waiting)
     metrics.in_flight.set(app.lanes.in_flight)
     metrics.ledger_entries.set(ledger.entries())
-    for partition, lag in lags(app, settings.activity_topic).items():
-        metrics.lag.labels(settings.activity_topic, str(partition)).set(lag)
+    for (topic, partition), lag in lags(app).items():
+        metrics.lag.labels(topic, str(partition)).set(lag)
     return metrics.exposition()
 
 
@@ -167,9 +191,24 @@ def rules(settings: Settings) -> Rules:
         dry_run=settings.dry_run,
         limit_cool_down=timedelta(seconds=settings.limit_cooldown_seconds),
         settle_seconds=settings.reconcile_settle_seconds,
-        max_attempts=settings.retry_max_attempts,
-        deadline_seconds=settings.retry_max_attempts
-        * (settings.api_timeout_seconds + settings.reconcile_settle_seconds + settings.retry_max_seconds),
+        not_found_grace=timedelta(seconds=settings.not_found_grace_seconds)
+        if settings.not_found_grace_seconds
+        else None,
+    )
+
+
+def retry_policy(settings: Settings) -> RetryPolicy:
+    """Return how often and how soon calls are repeated."""
+    return RetryPolicy(
+        settings.retry_max_attempts, settings.retry_initial_seconds, settings.retry_max_seconds
+    )
+
+
+def api_gate(settings: Settings) -> ApiGate:
+    """Return the gate of all requests: as many at once as events, fewer once they take half of their time."""
+    return ApiGate(
+        ConcurrencyLimit(settings.max_in_flight, settings.api_timeout_seconds / 2),
+        Pace(settings.api_requests_per_minute),
     )
 
 

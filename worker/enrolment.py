@@ -3,14 +3,28 @@
 import asyncio
 from weakref import WeakValueDictionary
 
-from topics.dead_letter import DeadLetterReason, Failure
+from topics.dead_letter import DeadLetterReason
+from topics.names import TopicNames
 from topics.outcome import Outcome
 from topics.record import Record
+from worker.arrivals import Arrival, NotOurs, arrive
+from worker.aside import Aside
 from worker.attempts import Settling, World
 from worker.checkpoints import Checkpoint
-from worker.domain.answers import CustomerNotFound, Doubtful, Found, Misconfigured, Refused, Throttled, Unsent
+from worker.domain.answers import (
+    CustomerNotFound,
+    Doubtful,
+    Found,
+    LookupAnswer,
+    Misconfigured,
+    Refused,
+    Throttled,
+    Unsent,
+)
+from worker.domain.faults import describe
 from worker.domain.promotions import CustomerPromotions
 from worker.domain.settlement import (
+    Deferred,
     NothingAvailable,
     PassedOver,
     PutAside,
@@ -25,72 +39,117 @@ from worker.planning import plan_event
 from worker.plans import EventPlan, Foregone, Request
 from worker.ports import Abandoned, Lease, Publisher, PublishFailed, Tracker, ensure_held
 
+_UNKNOWN_YET = "customer: not found (8015), and the event is younger than ENROLMENT_NOT_FOUND_GRACE_SECONDS"
+
 
 class Enrolments:
     """Handles one record at a time per key, many keys at once. Its caller commits once `handle` returns."""
 
     def __init__(
-        self, rules: Rules, world: World, *, group_id: str, publisher: Publisher, tracker: Tracker
+        self, rules: Rules, world: World, *, names: TopicNames, publisher: Publisher, tracker: Tracker
     ) -> None:
         self._rules = rules
         self._world = world
-        self._group_id = group_id
+        self._names = names
         self._publisher = publisher
         self._tracker = tracker
+        self._aside = Aside(
+            group_id=names.group_id,
+            publisher=publisher,
+            tracker=tracker,
+            clock=world.clock,
+            dry_run=rules.dry_run,
+        )
         self._customers: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def handle(self, record: Record, lease: Lease) -> None:
-        """Take a record of the activity topic to its end.
+        """Take a record of the activity topic, or of a retry topic, to its end.
 
         Returns when all that the record led to is acknowledged by Kafka; waits for the API meanwhile. Raises
         PublishFailed where Kafka did not acknowledge and Abandoned where the partition is no longer ours: the
         record must come again.
         """
-        origin = Origin.of_record(record)
+        arrival = arrive(record, self._names)
+        if isinstance(arrival, NotOurs):
+            self._tracker.activity("", arrival.why)
+            return
+        origin = Origin.of_record(arrival.record)
         try:
-            admission = admit(record, self._rules, self._world.clock())
+            admission = admit(arrival.record, self._rules, self._world.clock())
             origin = admission.origin
             match admission:
                 case PassOver():
                     self._tracker.activity(admission.event_name, admission.why)
                 case PutAway():
-                    await self._put_away(record, admission, lease)
-                case TooOld():
+                    await self._put_away(arrival, admission, lease)
+                case TooOld(event) if self._is_new(arrival, event):
                     await self._settle(origin, NothingAvailable(PassedOver.EVENT_TOO_OLD), lease)
-                    self._tracker.activity(admission.event_name, "too_old")
+                    self._tracker.activity(event.event_name, "too_old")
+                case TooOld(event):
+                    await self._enrol(arrival, event, lease)
                 case Admitted():
-                    await self._enrol(record, admission, lease)
-                    self._tracker.activity(admission.event_name, "handled")
+                    await self._enrol(arrival, admission, lease)
         except (PublishFailed, Abandoned):
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours in one event must not stop its partition
             self._tracker.fault(record, error)
             fault = PutAway(origin, DeadLetterReason.HANDLER_FAULT, f"worker: {type(error).__name__}")
-            await self._put_away(record, fault, lease)
+            await self._put_away(arrival, fault, lease)
 
-    async def _enrol(self, record: Record, event: Admitted, lease: Lease) -> None:
+    def _is_new(self, arrival: Arrival, event: Admitted) -> bool:
+        """Whether nothing was done about the event so far."""
+        is_first = arrival.hop == 0 and not arrival.redriven
+        return is_first and self._world.ledger.plan_of(event.origin.activity.event_id) is None
+
+    async def _enrol(self, arrival: Arrival, event: Admitted, lease: Lease) -> None:
+        """Take the event to its end, and count it as handled."""
+        await self._go_on(arrival, event, lease)
+        self._tracker.activity(event.event_name, "handled")
+
+    async def _go_on(self, arrival: Arrival, event: Admitted, lease: Lease) -> None:
         """Go on from the event's plan where there is one, else make one out of a lookup."""
         known = self._world.ledger.plan_of(event.origin.activity.event_id)
         if known is not None:
             async with self._customer(known.customer_id):
-                await self._carry_out(record, known, lease, is_written=True)
+                await self._carry_out(arrival, known, lease, is_written=True)
             return
-        answer, attempts = await self._world.retrying.lookup(
-            lambda resend: self._world.api.lookup(event.identifier, resend_count=resend)
-        )
+        answer, attempts = await self._look_up(event)
         match answer:
             case Found(customer):
-                await self._enrol_found(record, event, customer, lease)
+                await self._enrol_found(arrival, event, customer, lease)
             case CustomerNotFound(errors):
-                await self._settle(event.origin, UnknownCustomer(errors, attempts), lease)
+                await self._not_found(arrival, event, UnknownCustomer(errors, attempts), lease)
             case Refused(errors):
                 await self._settle(event.origin, Rejected(errors, attempts), lease)
             case Unsent() | Doubtful() | Throttled() | Misconfigured():
-                lost = PutAside(Unsettled.RETRIES_EXHAUSTED, "lookup: no usable answer", attempts)
-                await self._set_aside(record, event.origin, [lost], lease)
+                lost = PutAside(
+                    Unsettled.RETRIES_EXHAUSTED,
+                    f"lookup: {describe(answer)}",
+                    attempts,
+                    waits=isinstance(answer, Misconfigured),
+                )
+                await self._set_aside(arrival, event.origin, [lost], lease)
+
+    async def _look_up(self, event: Admitted) -> tuple[LookupAnswer, int]:
+        return await self._world.retrying.lookup(
+            event.identifier, lambda resend: self._world.api.lookup(event.identifier, resend_count=resend)
+        )
+
+    async def _not_found(
+        self, arrival: Arrival, event: Admitted, unknown: UnknownCustomer, lease: Lease
+    ) -> None:
+        """Settle it; but of a young event the customer's registration may be on its way still."""
+        grace = self._rules.not_found_grace
+        if grace is not None and self._world.clock() - event.happened < grace:
+            hop, attempts = 1, unknown.attempts
+            if await self._aside.defer(arrival, _UNKNOWN_YET, attempts, hop, lease):
+                aside = PutAside(Unsettled.RETRIES_EXHAUSTED, _UNKNOWN_YET, attempts)
+                await self._settle(event.origin, Deferred(hop, aside, unknown.errors), lease)
+                return
+        await self._settle(event.origin, unknown, lease)
 
     async def _enrol_found(
-        self, record: Record, event: Admitted, customer: CustomerPromotions, lease: Lease
+        self, arrival: Arrival, event: Admitted, customer: CustomerPromotions, lease: Lease
     ) -> None:
         turn = self._customer(customer.customer_id)
         was_busy = turn.locked()
@@ -98,21 +157,25 @@ class Enrolments:
             known = self._world.ledger.plan_of(event.origin.activity.event_id)
             if known is None and was_busy:
                 # Another event of this customer, under another key, was at work since the lookup.
-                answer, _ = await self._world.retrying.lookup(
-                    lambda resend: self._world.api.lookup(event.identifier, resend_count=resend)
-                )
+                answer, _ = await self._look_up(event)
                 customer = answer.customer if isinstance(answer, Found) else customer
             plan = known or plan_event(event, customer, self._world.ledger, self._rules, self._world.clock())
-            await self._carry_out(record, plan, lease, is_written=known is not None)
+            await self._carry_out(arrival, plan, lease, is_written=known is not None)
 
-    async def _carry_out(self, record: Record, plan: EventPlan, lease: Lease, *, is_written: bool) -> None:
+    async def _carry_out(self, arrival: Arrival, plan: EventPlan, lease: Lease, *, is_written: bool) -> None:
         """Settle one promotion after another, in the lookup's order; tell each as soon as it is settled."""
 
         async def tell_for(origin: Origin, outcome: Outcome) -> None:
             await self._tell(origin, outcome, lease)
 
         settling = Settling(
-            self._world, self._rules, plan, is_written=is_written, lease=lease, tell_outcome=tell_for
+            self._world,
+            self._rules,
+            plan,
+            is_written=is_written,
+            reopens=arrival.redriven,
+            lease=lease,
+            tell_outcome=tell_for,
         )
         if not plan.steps:
             await self._settle(plan.origin, NothingAvailable(), lease)
@@ -125,22 +188,22 @@ class Enrolments:
                 case Foregone(outcome):
                     await self._tell(plan.origin, outcome, lease)
                 case Request():
-                    done = await self._settled(settling, step, record)
+                    done = await self._settled(settling, step, arrival)
                     if isinstance(done, PutAside):
                         unsettled.append(done)
                     else:
                         await self._tell(plan.origin, done, lease)
         if unsettled:
-            await self._set_aside(record, plan.origin, unsettled, lease)
+            await self._set_aside(arrival, plan.origin, unsettled, lease)
 
-    async def _settled(self, settling: Settling, step: Request, record: Record) -> Outcome | PutAside:
+    async def _settled(self, settling: Settling, step: Request, arrival: Arrival) -> Outcome | PutAside:
         """Settle a request; a fault of ours leaves this promotion unsettled and the others unharmed."""
         try:
             return await settling.settle(step)
         except (PublishFailed, Abandoned):
             raise
         except Exception as error:  # noqa: BLE001 - see above
-            self._tracker.fault(record, error)
+            self._tracker.fault(arrival.record, error)
             message = f"worker: {type(error).__name__}"
             return PutAside(Unsettled.HANDLER_FAULT, message, 1, step.subject, step.key)
 
@@ -158,37 +221,15 @@ class Enrolments:
         self._world.probe(Checkpoint.TOLD)
 
     async def _set_aside(
-        self, record: Record, origin: Origin, unsettled: list[PutAside], lease: Lease
+        self, arrival: Arrival, origin: Origin, unsettled: list[PutAside], lease: Lease
     ) -> None:
-        """Write one dead letter for the event, then an outcome for each promotion that is not settled."""
-        first = unsettled[0]
-        await self._dead_letter(record, DeadLetterReason(first.reason), first.message, first.attempts, lease)
-        for settlement in unsettled:
-            await self._settle(origin, settlement, lease)
+        """Write one record for the event, then an outcome for each promotion that is not settled."""
+        hop = await self._aside.put(arrival, unsettled, lease)
+        for aside in unsettled:
+            await self._settle(origin, aside if hop is None else Deferred(hop, aside), lease)
 
-    async def _put_away(self, record: Record, fault: PutAway, lease: Lease) -> None:
-        await self._dead_letter(record, fault.reason, fault.message, 1, lease)
+    async def _put_away(self, arrival: Arrival, fault: PutAway, lease: Lease) -> None:
+        await self._aside.bury(arrival, fault.reason, fault.message, 1, lease)
         outcome = tell_dead_letter(fault.origin, fault.reason, 1, self._world.clock())
         await self._tell(fault.origin, outcome, lease)
         self._tracker.activity(fault.origin.activity.event_name or "", "dead_lettered")
-
-    async def _dead_letter(
-        self, record: Record, reason: DeadLetterReason, message: str, attempts: int, lease: Lease
-    ) -> None:
-        """Write the dead letter, before its outcome: whoever reads the outcome finds the record."""
-        if self._rules.dry_run:
-            return
-        ensure_held(lease)
-        now = self._world.clock()
-        failure = Failure(
-            reason=reason,
-            message=message,
-            position=record.position,
-            timestamp_ms=record.timestamp_ms,
-            group=self._group_id,
-            attempts=attempts,
-            first_failed_at=now,
-            last_failed_at=now,
-        )
-        await self._publisher.put_aside(record, failure)
-        self._tracker.dead_letter(failure)

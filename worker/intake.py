@@ -35,10 +35,8 @@ class Rules:
     """How long a settled 8890 is trusted without asking again."""
     settle_seconds: float = 5.0
     """How long the API may take to apply a request and show it."""
-    max_attempts: int = 5
-    """How often one handling of an event sends the same request, when answers are lost."""
-    deadline_seconds: float = 125.0
-    """How long one handling of a promotion goes on with that; what takes longer is put aside."""
+    not_found_grace: timedelta | None = None
+    """Younger events whose customer is unknown come again: the registration may be on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +59,14 @@ class PutAway:
 
 @dataclass(frozen=True, slots=True)
 class TooOld:
-    """The event is older than the operator wants to act on."""
+    """The event is older than the operator wants to act on, unless it was begun before it was."""
 
-    origin: Origin
-    event_name: str
+    event: "Admitted"
+
+    @property
+    def origin(self) -> Origin:
+        """Where the event comes from."""
+        return self.event.origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Admitted:
     origin: Origin
     event_name: str
     identifier: Identifier
+    happened: datetime
 
 
 Admission = PassOver | PutAway | TooOld | Admitted
@@ -113,9 +116,10 @@ def _admit_activity(record: Record, activity: Activity, rules: Rules, now: datet
             "customer: none of customerId, externalId, mobile, email is usable",
         )
     happened = activity.occurred_at or record.timestamp
+    event = Admitted(origin, activity.event_name, identifier, happened)
     if rules.max_event_age is not None and now - happened > rules.max_event_age:
-        return TooOld(origin, activity.event_name)
-    return Admitted(origin, activity.event_name, identifier)
+        return TooOld(event)
+    return event
 
 
 def _with_customer(origin: Origin, identifier: Identifier | None, pii_key: bytes | None) -> Origin:

@@ -13,6 +13,7 @@ from worker.domain.identity import outcome_id
 from worker.domain.promotions import Restriction
 from worker.domain.settlement import (
     AlreadyEnrolled,
+    Deferred,
     Enrolled,
     LimitExhausted,
     NothingAvailable,
@@ -72,6 +73,7 @@ class Origin:
 def tell(origin: Origin, settlement: Settlement, now: datetime) -> Outcome:
     """Return the outcome record of a settlement; its id hangs on event, promotion and outcome alone."""
     subject: Subject | None = None
+    hop: int | None = None
     match settlement:
         case Enrolled():
             name, subject = OutcomeName.ENROLLED, settlement.subject
@@ -111,9 +113,12 @@ def tell(origin: Origin, settlement: Settlement, now: datetime) -> Outcome:
         case PutAside():
             name, subject = OutcomeName.DEAD_LETTERED, settlement.subject
             more = _asked(settlement) | {"reason": settlement.reason.value}
+        case Deferred(hop, aside, errors):
+            name, subject = OutcomeName.DEFERRED, aside.subject
+            more = _asked(aside) | {"reason": aside.reason.value, "errors": _notices(errors)}
         case _:
             assert_never(settlement)
-    return _outcome(origin, name, now, subject, more)
+    return _outcome(origin, name, now, subject, more, hop)
 
 
 def tell_dead_letter(origin: Origin, reason: str, attempts: int, now: datetime) -> Outcome:
@@ -122,7 +127,12 @@ def tell_dead_letter(origin: Origin, reason: str, attempts: int, now: datetime) 
 
 
 def _outcome(
-    origin: Origin, name: OutcomeName, now: datetime, subject: Subject | None, more: dict[str, Any]
+    origin: Origin,
+    name: OutcomeName,
+    now: datetime,
+    subject: Subject | None,
+    more: dict[str, Any],
+    hop: int | None = None,
 ) -> Outcome:
     about: dict[str, Any] = {"org_id": origin.org_id}
     if subject is not None:
@@ -133,7 +143,7 @@ def _outcome(
             "promotion_name": subject.name,
         }
     return Outcome(
-        outcome_id=outcome_id(origin.activity.event_id, subject.promotion_id if subject else None, name),
+        outcome_id=outcome_id(origin.activity.event_id, subject.promotion_id if subject else None, name, hop),
         outcome=name,
         severity=SEVERITY[name],
         customer_id=origin.customer_id,

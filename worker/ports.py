@@ -7,7 +7,7 @@ from typing import Protocol
 from topics.dead_letter import Failure
 from topics.outcome import Outcome
 from topics.record import Record
-from worker.domain.answers import Fault, IssueAnswer, LookupAnswer
+from worker.domain.answers import Fault, IssueAnswer, LookupAnswer, Refused
 from worker.domain.ledger import Standing
 from worker.domain.promotions import Identifier
 from worker.domain.settlement import Subject
@@ -59,6 +59,21 @@ class PromotionsApi(Protocol):
         ...
 
 
+class Gate(Protocol):
+    """What each request to the API passes, so that no more leave than may."""
+
+    async def enter(self, *, urgent: bool) -> float:
+        """Wait for a turn; return when it came, for `leave`, which must follow.
+
+        Those who go on with an event that is begun (`urgent`) pass before those who begin another.
+        """
+        ...
+
+    def leave(self, entered_at: float, fault: Fault | None = None) -> None:
+        """Make room; `fault` is what the request came to, None for an answer or a request given up."""
+        ...
+
+
 class Ledger(Protocol):
     """What is known across restarts, for the partition of the record that is being handled."""
 
@@ -104,7 +119,7 @@ def ensure_held(lease: Lease) -> None:
 class Publisher(Protocol):
     """Where results go. A call returns once Kafka has acknowledged the record (acks=all).
 
-    Both raise PublishFailed where it did not: nothing of the event may be committed then.
+    Each raises PublishFailed where it did not: nothing of the event may be committed then.
     """
 
     async def publish(self, key: bytes, outcome: Outcome) -> None:
@@ -113,6 +128,13 @@ class Publisher(Protocol):
 
     async def put_aside(self, record: Record, failure: Failure) -> None:
         """Write the record to the dead-letter topic as it came, with the failure in its headers."""
+        ...
+
+    async def defer(self, record: Record, failure: Failure, hop: int) -> bool:
+        """Write the record to the retry topic of that number, 1 for the first, on its own partition.
+
+        Returns False where that topic cannot take it: it is too large.
+        """
         ...
 
 
@@ -127,8 +149,16 @@ class Tracker(Protocol):
         """Count an outcome that Kafka has acknowledged."""
         ...
 
-    def waiting(self, endpoint: str, fault: Fault, attempt: int, seconds: float) -> None:
+    def waiting(self, endpoint: str, fault: Fault | Refused, attempt: int, seconds: float) -> None:
         """Note that a call failed and is repeated after so many seconds."""
+        ...
+
+    def outage(self, call: str, *, is_open: bool, fault: Fault | Refused | None) -> None:
+        """Note that the API is taken for down, or still is, and by what last fault; or that it is back."""
+        ...
+
+    def deferred(self, failure: Failure, hop: int) -> None:
+        """Count a record that was moved to a retry topic."""
         ...
 
     def dead_letter(self, failure: Failure) -> None:

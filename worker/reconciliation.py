@@ -68,6 +68,6 @@ class Readings:
 
     async def _read(self, customer: Identifier) -> LookupAnswer:
         answer, _ = await self._retrying.lookup(
-            lambda resend: self._api.lookup(customer, available_to_enrol=False, resend_count=resend)
+            customer, lambda resend: self._api.lookup(customer, available_to_enrol=False, resend_count=resend)
         )
         return answer

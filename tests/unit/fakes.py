@@ -1,5 +1,6 @@
 """Hand-written stand-ins for what worker.ports describes, and makers of the values that tests speak of."""
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,9 +8,11 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from topics.dead_letter import Failure
+from topics.names import TopicNames
 from topics.outcome import Outcome
 from topics.record import Headers, Position, Record
-from worker.domain.answers import Fault, Found, IssueAnswer, LookupAnswer
+from worker.circuit import Circuits, OutagePolicy
+from worker.domain.answers import Fault, Found, IssueAnswer, LookupAnswer, Refused
 from worker.domain.ledger import UNKNOWN, Standing
 from worker.domain.promotions import (
     ENROL_AND_ISSUE,
@@ -21,10 +24,13 @@ from worker.domain.promotions import (
 )
 from worker.domain.settlement import Subject
 from worker.plans import EventPlan, LedgerEntry, PlanEntry, ResultEntry, StandingEntry
+from worker.ports import Tracker
+from worker.retrying import Retrying, RetryPolicy
 
 T = TypeVar("T")
 
 NOW = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
+NAMES = TopicNames("customer-activity", "enrolment-outcomes", "enrolment-worker")
 AT = Position("customer-activity", 3, 42)
 CUSTOMER = 482579328
 PROGRAM = 469
@@ -151,6 +157,9 @@ class FakePublisher:
         self._refusal = refusal
         self.outcomes: list[tuple[bytes, Outcome]] = []
         self.dead_letters: list[tuple[Record, Failure]] = []
+        self.deferred: list[tuple[Record, Failure, int]] = []
+        self.has_room = True
+        """Whether retry topics take records."""
 
     async def publish(self, key: bytes, outcome: Outcome) -> None:
         """Keep an outcome."""
@@ -164,8 +173,16 @@ class FakePublisher:
         self.dead_letters.append((record, failure))
         self._journal.append(("put_aside", failure.reason.value))
 
+    async def defer(self, record: Record, failure: Failure, hop: int) -> bool:
+        """Keep a deferred record."""
+        self._admit()
+        if self.has_room:
+            self.deferred.append((record, failure, hop))
+            self._journal.append(("defer", hop))
+        return self.has_room
+
     def _admit(self) -> None:
-        written = len(self.outcomes) + len(self.dead_letters)
+        written = len(self.outcomes) + len(self.dead_letters) + len(self.deferred)
         if self._refusal is not None and self._refuse_at is not None and written >= self._refuse_at:
             raise self._refusal
 
@@ -176,7 +193,9 @@ class FakeTracker:
     def __init__(self) -> None:
         self.activities: list[tuple[str, str]] = []
         self.outcomes: list[Outcome] = []
-        self.waits: list[tuple[str, Fault, int, float]] = []
+        self.waits: list[tuple[str, Fault | Refused, int, float]] = []
+        self.outages: list[tuple[str, bool]] = []
+        self.deferrals: list[tuple[Failure, int]] = []
         self.dead_letters: list[Failure] = []
         self.faults: list[tuple[Record, Exception]] = []
 
@@ -188,9 +207,17 @@ class FakeTracker:
         """Keep an outcome."""
         self.outcomes.append(outcome)
 
-    def waiting(self, endpoint: str, fault: Fault, attempt: int, seconds: float) -> None:
+    def waiting(self, endpoint: str, fault: Fault | Refused, attempt: int, seconds: float) -> None:
         """Keep a repetition."""
         self.waits.append((endpoint, fault, attempt, seconds))
+
+    def outage(self, call: str, *, is_open: bool, fault: Fault | Refused | None) -> None:  # noqa: ARG002 - the port's
+        """Keep a beginning, a sign of life and an end of an outage."""
+        self.outages.append((call, is_open))
+
+    def deferred(self, failure: Failure, hop: int) -> None:
+        """Keep a deferral."""
+        self.deferrals.append((failure, hop))
 
     def dead_letter(self, failure: Failure) -> None:
         """Keep a dead letter."""
@@ -208,8 +235,9 @@ class FakeSleep:
         self.delays: list[float] = []
 
     async def __call__(self, seconds: float) -> None:
-        """Keep the delay."""
+        """Keep the delay, and let others have their turn."""
         self.delays.append(seconds)
+        await asyncio.sleep(0)
 
     def elapsed(self) -> float:
         """Return the time that would have passed, in seconds."""
@@ -265,3 +293,23 @@ class FakeLease:
     def may_post(self) -> bool:
         """Return what the test says."""
         return self.is_held
+
+
+def retrying_with(
+    policy: RetryPolicy,
+    tracker: Tracker,
+    sleep: FakeSleep,
+    *,
+    jitter: float = 1.0,
+    serves: bool = True,
+    threshold: int = 10,
+) -> Retrying:
+    """Return a Retrying without randomness; `serves` says what a harmless question finds."""
+
+    async def asked() -> bool:
+        return serves
+
+    circuits = Circuits(
+        OutagePolicy(threshold), tracker=tracker, sleep=sleep, timer=sleep.elapsed, serves=asked
+    )
+    return Retrying(policy, circuits, tracker, sleep, sleep.elapsed, lambda: jitter)

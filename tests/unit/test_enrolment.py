@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from tests.unit.fakes import (
     CUSTOMER,
+    NAMES,
     NOW,
     PROGRAM,
     Entry,
@@ -24,6 +25,7 @@ from tests.unit.fakes import (
     found,
     promotion,
     record,
+    retrying_with,
 )
 from topics.record import Record
 from worker import attempts
@@ -50,7 +52,7 @@ from worker.intake import Rules
 from worker.no_ledger import NoLedger
 from worker.ports import Abandoned, PublishFailed, Tracker
 from worker.reconciliation import Readings
-from worker.retrying import Retrying, RetryPolicy
+from worker.retrying import RetryPolicy
 from worker.telemetry.metrics import Metrics
 
 LIMIT = NotIssued((Notice(8890, "promotion not issued"),))
@@ -84,7 +86,7 @@ class World:
         self.publisher = FakePublisher(self.journal, self.refuse_at, self.refusal)
         told = self.metrics or self.tracker
         api = FakeApi(self.journal, self.lookups, self.issues)
-        retrying = Retrying(RetryPolicy(), told, self.sleep, lambda: 1.0)
+        retrying = retrying_with(RetryPolicy(), told, self.sleep)
         timer = self.sleep.elapsed
         world = attempts.World(
             api=api,
@@ -96,9 +98,7 @@ class World:
             sleep=self.sleep,
             probe=nothing,
         )
-        self.enrolments = Enrolments(
-            self.rules, world, group_id="enrolment-worker", publisher=self.publisher, tracker=told
-        )
+        self.enrolments = Enrolments(self.rules, world, names=NAMES, publisher=self.publisher, tracker=told)
 
     async def handle(self, source: Record | None = None) -> None:
         await self.enrolments.handle(source or record(event()), FakeLease())
@@ -194,7 +194,7 @@ class World:
         ),
         ([found(promotion(1))], {}, Rules(dry_run=True), [("WOULD_ENROL", 1, None)]),
         ([found(BLIND)], {1: [DOUBTFUL]}, Rules(), [("DEAD_LETTERED", 1, "in_doubt")]),
-        ([DOUBTFUL], {}, Rules(), [("DEAD_LETTERED", None, "retries_exhausted")]),
+        ([DOUBTFUL], {}, Rules(), [("DEFERRED", None, "retries_exhausted")]),
         ([], {}, Rules(Policy(org_id=7)), [("DEAD_LETTERED", None, "other_organisation")]),
         ([RuntimeError("a bug")], {}, Rules(), [("DEAD_LETTERED", None, "handler_fault")]),
     ],
@@ -410,15 +410,15 @@ async def test_what_reached_nobody_is_repeated_under_the_same_key(fault: Fault) 
 
 
 @pytest.mark.asyncio
-async def test_a_lookup_without_usable_answers_ends_as_a_dead_letter() -> None:
-    """RETRY_MAX_ATTEMPTS unusable answers: the record is put aside, then the outcome says so."""
+async def test_a_lookup_without_usable_answers_is_deferred() -> None:
+    """RETRY_MAX_ATTEMPTS unusable answers: the record is moved, then the outcome says so."""
     world = World([DOUBTFUL])
 
     await world.handle()
 
     assert len(world.calls("lookup")) == 5
-    assert world.journal[-2:] == [("put_aside", "retries_exhausted"), ("publish", "DEAD_LETTERED", None)]
-    ((_, failure),) = world.publisher.dead_letters
+    assert world.journal[-2:] == [("defer", 1), ("publish", "DEFERRED", None)]
+    ((_, failure, _),) = world.publisher.deferred
     assert failure.attempts == 5
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.fakes import (
     CUSTOMER,
+    NAMES,
     NOW,
     Entry,
     FakeApi,
@@ -18,6 +19,7 @@ from tests.unit.fakes import (
     found,
     promotion,
     record,
+    retrying_with,
 )
 from worker.attempts import World
 from worker.checkpoints import nothing
@@ -28,7 +30,7 @@ from worker.enrolment import Enrolments
 from worker.intake import Rules
 from worker.ports import PublishFailed
 from worker.reconciliation import Readings
-from worker.retrying import Retrying, RetryPolicy
+from worker.retrying import RetryPolicy
 
 LOST = Doubtful(FaultKind.TIMEOUT, "slow")
 OPEN = promotion(1)
@@ -47,7 +49,7 @@ async def _handle(
     """Handle an event; return event, outcome and whether it was reconciled, of each outcome told."""
     journal: list[Entry] = []
     api, sleep, tracker = FakeApi(journal, lookups, {1: issues}), FakeSleep(), FakeTracker()
-    retrying = Retrying(RetryPolicy(1), tracker, sleep, lambda: 1.0)
+    retrying = retrying_with(RetryPolicy(1), tracker, sleep)
     world = World(
         api=api,
         ledger=ledger,
@@ -59,7 +61,7 @@ async def _handle(
         probe=nothing,
     )
     publisher = FakePublisher(journal, refuse_at, PublishFailed("enrolment-outcomes: NotEnoughReplicas"))
-    enrolments = Enrolments(Rules(), world, group_id="group", publisher=publisher, tracker=tracker)
+    enrolments = Enrolments(Rules(), world, names=NAMES, publisher=publisher, tracker=tracker)
     await enrolments.handle(record(event(eventId=event_id)), FakeLease())
     return [(o.activity.event_id, o.outcome.value, o.reconciled) for _, o in publisher.outcomes]
 
@@ -67,7 +69,7 @@ async def _handle(
 async def _left_open(ledger: FakeLedger) -> None:
     """Let the event "first" lose its answer, with nothing to be read of the customer afterwards."""
     told = await _handle(ledger, "first", [found(OPEN), LOST], [LOST])
-    assert told == [("first", "DEAD_LETTERED", None)]
+    assert told == [("first", "DEFERRED", None)]
     assert ledger.standing(CUSTOMER, SUBJECT).attempt is not None
 
 
@@ -86,7 +88,7 @@ async def test_an_open_attempt_that_succeeded_is_told_before_the_next_event_is_s
 
 @pytest.mark.asyncio
 async def test_an_open_attempt_that_came_to_nothing_makes_room_for_the_next_event() -> None:
-    """The first event keeps its dead letter; the second enrols."""
+    """The first event comes again later; the second enrols."""
     ledger = FakeLedger()
     await _left_open(ledger)
     told = await _handle(ledger, "second", [found(OPEN)], [Issued(3, ())])

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.unit.fakes import FakeSleep, FakeTracker, found
+from tests.unit.fakes import FakeSleep, FakeTracker, found, retrying_with
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,
@@ -19,7 +19,7 @@ from worker.domain.answers import (
     Throttled,
     Unsent,
 )
-from worker.retrying import Retrying, RetryPolicy
+from worker.retrying import RetryPolicy
 
 FOUND = found()
 ERRORS = (Notice(8015, "no such customer"),)
@@ -32,12 +32,16 @@ MISCONFIGURED = Misconfigured("HTTP 401")
 class Bench:
     """A Retrying with recorded delays, a fixed jitter, and a call that answers as scripted."""
 
-    def __init__(self, *answers: object, policy: RetryPolicy | None = None, jitter: float = 1.0) -> None:
+    def __init__(
+        self, *answers: object, policy: RetryPolicy | None = None, jitter: float = 1.0, serves: bool = True
+    ) -> None:
         self.answers = list(answers)
         self.resends: list[int] = []
         self.sleep = FakeSleep()
         self.tracker = FakeTracker()
-        self.retrying = Retrying(policy or RetryPolicy(), self.tracker, self.sleep, lambda: jitter)
+        self.retrying = retrying_with(
+            policy or RetryPolicy(), self.tracker, self.sleep, jitter=jitter, serves=serves
+        )
 
     async def call(self, resend_count: int) -> object:
         self.resends.append(resend_count)
@@ -56,7 +60,7 @@ class Bench:
 async def test_an_answer_is_not_asked_for_twice(answer: object) -> None:
     """Whatever the API says about the event is returned at once, with one attempt."""
     for bench in (Bench(answer), Bench(answer)):
-        assert await bench.retrying.lookup(bench.call) == (answer, 1)
+        assert await bench.retrying.lookup("a", bench.call) == (answer, 1)
         assert (bench.resends, bench.sleep.delays, bench.tracker.waits) == ([0], [], [])
 
 
@@ -67,8 +71,8 @@ async def test_a_call_that_reached_nobody_is_repeated_for_as_long_as_it_takes(fa
     lookup = Bench(*[fault] * 60, FOUND)
     issue = Bench(*[fault] * 60, Issued(3, ()))
 
-    assert await lookup.retrying.lookup(lookup.call) == (FOUND, 61)
-    assert await issue.retrying.issue(issue.call) == (Issued(3, ()), 61)
+    assert await lookup.retrying.lookup("a", lookup.call) == (FOUND, 61)
+    assert await issue.retrying.issue("a", issue.call) == (Issued(3, ()), 61)
     assert lookup.resends == issue.resends == list(range(61))
     assert len(lookup.sleep.delays) == 60
 
@@ -78,7 +82,7 @@ async def test_an_unusable_answer_to_a_lookup_is_repeated_up_to_the_limit() -> N
     """RETRY_MAX_ATTEMPTS unusable answers end it; what reached nobody in between does not count."""
     bench = Bench(DOUBTFUL, UNSENT, DOUBTFUL, THROTTLED, DOUBTFUL, policy=RetryPolicy(max_attempts=3))
 
-    assert await bench.retrying.lookup(bench.call) == (DOUBTFUL, 5)
+    assert await bench.retrying.lookup("a", bench.call) == (DOUBTFUL, 5)
     assert bench.answers == []
 
 
@@ -87,7 +91,7 @@ async def test_a_lookup_recovers_from_unusable_answers() -> None:
     """The last allowed attempt may still succeed."""
     bench = Bench(*[DOUBTFUL] * 4, FOUND)
 
-    assert await bench.retrying.lookup(bench.call) == (FOUND, 5)
+    assert await bench.retrying.lookup("a", bench.call) == (FOUND, 5)
 
 
 @pytest.mark.parametrize("before", [[], [UNSENT], [THROTTLED, MISCONFIGURED, UNSENT]])
@@ -98,7 +102,7 @@ async def test_a_doubtful_enrolment_is_never_repeated(before: list[Fault], kind:
     doubtful = Doubtful(kind, "?")
     bench = Bench(*before, doubtful, Issued(1, ()))
 
-    assert await bench.retrying.issue(bench.call) == (doubtful, len(before) + 1)
+    assert await bench.retrying.issue("a", bench.call) == (doubtful, len(before) + 1)
     assert bench.answers == [Issued(1, ())]
 
 
@@ -111,7 +115,7 @@ async def test_delays_grow_to_their_bound_and_jitter_is_full() -> None:
     none = Bench(*[UNSENT] * 5, FOUND, policy=policy, jitter=0.0)
 
     for bench in (highest, halved, none):
-        await bench.retrying.lookup(bench.call)
+        await bench.retrying.lookup("a", bench.call)
 
     assert highest.sleep.delays == [0.5, 1.0, 2.0, 3.0, 3.0]
     assert halved.sleep.delays == [0.25, 0.5, 1.0, 1.5, 1.5]
@@ -123,7 +127,7 @@ async def test_delays_stay_finite_however_long_an_outage_lasts() -> None:
     """After thousands of attempts the delay is still the maximum, not an overflow."""
     bench = Bench(*[UNSENT] * 3000, FOUND)
 
-    await bench.retrying.lookup(bench.call)
+    await bench.retrying.lookup("a", bench.call)
 
     assert bench.sleep.delays[-1] == 10.0
 
@@ -139,7 +143,7 @@ async def test_throttling_waits_at_least_as_long_as_asked(
     """Retry-After is a lower bound, also beyond the own maximum."""
     bench = Bench(Throttled(retry_after), FOUND, jitter=jitter)
 
-    await bench.retrying.lookup(bench.call)
+    await bench.retrying.lookup("a", bench.call)
 
     assert bench.sleep.delays == [delay]
 
@@ -149,7 +153,7 @@ async def test_each_wait_is_told_before_it_begins() -> None:
     """The tracker learns endpoint, fault, attempt and delay of every repetition, and of nothing else."""
     bench = Bench(UNSENT, THROTTLED, DOUBTFUL)
 
-    await bench.retrying.issue(bench.call)
+    await bench.retrying.issue("a", bench.call)
 
     assert bench.tracker.waits == [("issue", UNSENT, 1, 0.2), ("issue", THROTTLED, 2, 0.4)]
 
@@ -161,7 +165,7 @@ async def test_what_is_no_answer_is_not_repeated(raised: BaseException) -> None:
     bench = Bench(UNSENT, raised, FOUND)
 
     with pytest.raises(type(raised)) as seen:
-        await bench.retrying.lookup(bench.call)
+        await bench.retrying.lookup("a", bench.call)
 
     assert seen.value is raised
     assert bench.answers == [FOUND]
@@ -170,10 +174,11 @@ async def test_what_is_no_answer_is_not_repeated(raised: BaseException) -> None:
 @pytest.mark.asyncio
 async def test_calls_at_once_do_not_share_their_counts() -> None:
     """One Retrying serves all lanes: each call counts its own attempts."""
-    shared = Retrying(RetryPolicy(max_attempts=2), FakeTracker(), FakeSleep(), lambda: 0.0)
+    sleep = FakeSleep()
+    shared = retrying_with(RetryPolicy(max_attempts=2), FakeTracker(), sleep, jitter=0.5)
 
     async def doubted(_: int) -> LookupAnswer:
         await asyncio.sleep(0)
         return DOUBTFUL
 
-    assert await asyncio.gather(*(shared.lookup(doubted) for _ in range(3))) == [(DOUBTFUL, 2)] * 3
+    assert await asyncio.gather(*(shared.lookup("a", doubted) for _ in range(3))) == [(DOUBTFUL, 2)] * 3

@@ -13,7 +13,7 @@ from worker.capillary.auth import Authenticator, BasicAuthenticator, Header, OAu
 from worker.capillary.config import Basic, CapillaryConfig, OAuth
 from worker.capillary.endpoints import Requests, is_sendable
 from worker.capillary.exchange import Exchange, Target
-from worker.capillary.observer import Endpoint, NoObserver, RequestObserver
+from worker.capillary.observer import Endpoint, NoObserver, OpenGate, RequestObserver
 from worker.capillary.paging import read_all
 from worker.capillary.redaction import redactor
 from worker.capillary.transport import Transport, always
@@ -35,7 +35,7 @@ from worker.domain.answers import (
     Unsent,
 )
 from worker.domain.promotions import Identifier
-from worker.ports import Clock
+from worker.ports import Clock, Gate
 from worker.telemetry import names
 
 _UNSENDABLE = Refused(
@@ -61,17 +61,23 @@ class CapillaryClient:
         clock: Clock = _utc_now,
         observer: RequestObserver | None = None,
         tracer: Tracer | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._clock = clock
         self._transport = Transport(config)
         self._exchange = Exchange(
-            self._transport, observer or NoObserver(), tracer or trace.get_tracer(names.TRACER)
+            self._transport,
+            observer or NoObserver(),
+            tracer or trace.get_tracer(names.TRACER),
+            gate or OpenGate(),
         )
         self._requests = Requests(config, self._transport.extensions)
-        self._lookup = Target(Endpoint.LOOKUP, "GET", self._requests.lookup_url)
-        self._issue = Target(Endpoint.ISSUE, "POST", self._requests.issue_url)
-        self._catalogue = Target(Endpoint.CATALOGUE, "GET", self._requests.catalogue_url)
-        self._token = Target(Endpoint.TOKEN, "POST", self._requests.token_url)
+        lookup_url = self._requests.lookup_url
+        self._lookup = Target(Endpoint.LOOKUP, "GET", lookup_url, urgent=False)
+        self._review = Target(Endpoint.LOOKUP, "GET", lookup_url, urgent=True)
+        self._issue = Target(Endpoint.ISSUE, "POST", self._requests.issue_url, urgent=True)
+        self._catalogue = Target(Endpoint.CATALOGUE, "GET", self._requests.catalogue_url, urgent=False)
+        self._token = Target(Endpoint.TOKEN, "POST", self._requests.token_url, urgent=True)
         self._auth = self._authenticator(config.credentials)
 
     async def __aenter__(self) -> Self:
@@ -97,7 +103,7 @@ class CapillaryClient:
 
         async def read(offset: int) -> PageAnswer:
             return await self._exchange.authenticated(
-                self._lookup,
+                self._lookup if available_to_enrol else self._review,
                 self._auth,
                 lambda headers: self._requests.lookup(
                     identifier, available_to_enrol=available_to_enrol, offset=offset, headers=headers

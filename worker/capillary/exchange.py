@@ -16,6 +16,7 @@ from worker.capillary.observer import Endpoint, RequestObserver
 from worker.capillary.transport import Transport, always
 from worker.capillary.verdict import Answer, Reply, result_of
 from worker.domain.answers import Doubtful, Fault, Misconfigured, Refused, Throttled, Unsent
+from worker.ports import Gate
 from worker.telemetry import names
 
 A = TypeVar("A", bound=Answer)
@@ -32,11 +33,13 @@ class Exchange:
         transport: Transport,
         observer: RequestObserver,
         tracer: Tracer,
+        gate: Gate,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._transport = transport
         self._observer = observer
         self._tracer = tracer
+        self._gate = gate
         self._timer = timer
 
     async def authenticated(
@@ -75,7 +78,12 @@ class Exchange:
         credentials: Header | None = None,
         may_send: Callable[[], bool] = always,
     ) -> A | Unsent | Doubtful:
-        """Send it once. The span holds no query, the propagated context no baggage: it leaves the house."""
+        """Send it once, when it is its turn.
+
+        The span holds no query, the propagated context no baggage: it leaves the house.
+        """
+        entered_at = await self._gate.enter(urgent=target.urgent)
+        fault: Fault | None = None
         started = self._timer()
         span = self._tracer.start_span(target.method, kind=SpanKind.CLIENT, attributes=target.attributes)
         try:
@@ -86,6 +94,7 @@ class Exchange:
                 headers.append(credentials)
             reply = await self._transport.send(build(headers), may_send)
             answer = judge(reply) if isinstance(reply, Reply) else reply
+            fault = answer if isinstance(answer, Fault) else None
             result = result_of(answer)
             if span.is_recording():
                 _describe(span, reply, answer, result)
@@ -96,6 +105,7 @@ class Exchange:
             raise
         finally:
             span.end()
+            self._gate.leave(entered_at, fault)
         self._observer.request_finished(target.endpoint, result, self._timer() - started)
         return answer
 
@@ -103,10 +113,12 @@ class Exchange:
 class Target:
     """An endpoint's method and its attributes, the same for each of its spans."""
 
-    __slots__ = ("attributes", "endpoint", "method")
+    __slots__ = ("attributes", "endpoint", "method", "urgent")
 
-    def __init__(self, endpoint: Endpoint, method: str, url: str) -> None:
+    def __init__(self, endpoint: Endpoint, method: str, url: str, *, urgent: bool) -> None:
+        """`urgent` requests go on with what is begun, and pass the gate before others."""
         self.endpoint = endpoint
+        self.urgent = urgent
         self.method = method
         parts = urlsplit(url)
         self.attributes: dict[str, str | int] = {

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import Protocol
 
+from worker.domain.answers import Fault
+
 
 class Endpoint(StrEnum):
     """The endpoints that the worker calls; bounded, so that it serves as a metric's label."""
@@ -30,3 +32,14 @@ class NoObserver:
 
     def request_finished(self, endpoint: str, result: str, seconds: float) -> None:
         """Do nothing."""
+
+
+class OpenGate:
+    """Lets every request through at once. Implements `worker.ports.Gate`."""
+
+    async def enter(self, *, urgent: bool) -> float:  # noqa: ARG002 - the port's
+        """Wait for nothing."""
+        return 0.0
+
+    def leave(self, entered_at: float, fault: Fault | None = None) -> None:
+        """Keep no count."""

@@ -1,12 +1,12 @@
 """What becomes of an event or of one promotion of it: the closed union behind the outcome records."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 from worker.domain.answers import (
     CustomerNotFound,
-    Doubtful,
     Issued,
     Misconfigured,
     Notice,
@@ -135,13 +135,24 @@ class WouldEnrol:
 
 @dataclass(frozen=True, slots=True)
 class PutAside:
-    """Not settled, and not to be settled here: the event goes to the dead-letter topic."""
+    """Not settled, and not to be settled here: the event goes to a retry topic or to the dead letters."""
 
     reason: Unsettled
     message: str
     attempts: int
     subject: Subject | None = None
     key: str | None = None
+    waits: bool = False
+    """A fault of configuration: never a dead letter, however often it is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not settled: the event goes to this retry topic, and a final settlement follows."""
+
+    hop: int
+    aside: PutAside
+    errors: tuple[Notice, ...] = ()
 
 
 Settlement = (
@@ -153,7 +164,21 @@ Settlement = (
     | Rejected
     | WouldEnrol
     | PutAside
+    | Deferred
 )
+
+
+def next_hop(hop: int, last: int, unsettled: Sequence[PutAside]) -> int | None:
+    """Return the retry topic that the event goes to, coming from `hop`; None for the dead letters.
+
+    Only what failed for want of a usable answer is worth another try.
+    """
+    again = [aside for aside in unsettled if aside.reason is Unsettled.RETRIES_EXHAUSTED]
+    if not again:
+        return None
+    if hop < last:
+        return hop + 1
+    return last if any(aside.waits for aside in again) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,14 +226,13 @@ def settle_by_ledger(advice: OwnEnrolment | NotAgain | CoolingDown, subject: Sub
 def settle_issue(  # noqa: PLR0911 - one for each kind of answer
     subject: Subject,
     key: str,
-    answer: Issued | NotIssued | CustomerNotFound | Refused | Unsent | Doubtful | Throttled | Misconfigured,
+    answer: Issued | NotIssued | CustomerNotFound | Refused | Unsent | Throttled | Misconfigured,
     attempts: int,
 ) -> Settlement | LimitUnexplained:
     """Settle a promotion by the last answer to its request.
 
     A warning other than 8890 without a side effect is not documented: nothing was issued, so it is final
-    and rejected, with the warning kept. A doubtful answer is for the ledger to settle; here it stays in
-    doubt.
+    and rejected, with the warning kept. A doubtful answer is for the ledger to settle.
     """
     match answer:
         case Issued():
@@ -225,11 +249,11 @@ def settle_issue(  # noqa: PLR0911 - one for each kind of answer
             return UnknownCustomer(answer.errors, attempts, subject, key)
         case Refused():
             return Rejected(answer.errors, attempts, subject, key)
-        case Doubtful():
-            return PutAside(Unsettled.IN_DOUBT, f"issue: {answer.kind}", attempts, subject, key)
         case Unsent():
             return PutAside(Unsettled.RETRIES_EXHAUSTED, f"issue: {answer.kind}", attempts, subject, key)
         case Throttled():
             return PutAside(Unsettled.RETRIES_EXHAUSTED, "issue: throttled", attempts, subject, key)
         case Misconfigured():
-            return PutAside(Unsettled.RETRIES_EXHAUSTED, "issue: misconfigured", attempts, subject, key)
+            return PutAside(
+                Unsettled.RETRIES_EXHAUSTED, f"issue: {answer.detail}", attempts, subject, key, waits=True
+            )

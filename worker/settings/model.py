@@ -95,9 +95,7 @@ class ApiSettings(_Group):
     api_client_secret: SecretStr | None = Field(None, description="OAuth: secret")
     api_source: kinds.Source = Field("INSTORE", description="source of events that name none")
     api_timeout_seconds: kinds.Seconds = Field(10.0, description="limit of a whole request")
-    api_requests_per_minute: kinds.Budget = Field(
-        0, description="budget of the whole group, 0 for none", json_schema_extra=LATER
-    )
+    api_requests_per_minute: kinds.Budget = Field(0, description="budget of the whole group, 0 for none")
     api_idempotency_header: kinds.HeaderName = Field(
         "Idempotency-Key", description="header that carries the idempotency key"
     )
@@ -145,22 +143,16 @@ class RetrySettings(_Group):
     retry_max_attempts: kinds.Count = Field(5, description="tries of a request in place")
     retry_initial_seconds: kinds.Seconds = Field(0.2, description="longest wait before the second try")
     retry_max_seconds: kinds.Seconds = Field(10.0, description="longest wait before any try")
-    retry_delays_seconds: kinds.Delays = Field(
-        (30.0, 300.0, 1800.0), description="delay of each retry topic", json_schema_extra=LATER
-    )
+    retry_delays_seconds: kinds.Delays = Field((30.0, 300.0, 1800.0), description="delay of each retry topic")
     reconcile_settle_seconds: kinds.SecondsOrZero = Field(
         5.0,
         description="how long the API may take to apply a request and show it in a lookup",
     )
     not_found_grace_seconds: kinds.SecondsOrZero = Field(
-        0.0, description="age within which an unknown customer is tried again", json_schema_extra=LATER
+        0.0, description="age within which an unknown customer is tried again"
     )
-    outage_threshold: kinds.Count = Field(
-        10, description="failures in a row that mean: the API is down", json_schema_extra=LATER
-    )
-    outage_probe_seconds: kinds.Seconds = Field(
-        5.0, description="how often to try while it is down", json_schema_extra=LATER
-    )
+    outage_threshold: kinds.Count = Field(10, description="failures in a row that mean: the API is down")
+    outage_probe_seconds: kinds.Seconds = Field(5.0, description="how often to try while it is down")
 
 
 class ProcessSettings(_Group):

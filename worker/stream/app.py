@@ -16,6 +16,7 @@ from topics.record import Position, Record
 from worker.settings import Settings
 from worker.stream import consumer
 from worker.stream.consumer import Consumer
+from worker.stream.holds import Holds
 from worker.stream.lanes import Bounds, Lanes, Partition
 from worker.stream.ledger import LedgerTable
 from worker.stream.membership import Lease, Membership
@@ -24,7 +25,6 @@ from worker.stream.publisher import LARGEST_REQUEST_BYTES
 from worker.stream.rebuild import RebuildingTables
 from worker.stream.security import aiokafka_options, faust_credentials
 from worker.stream.trail import Trail
-from worker.stream.watchdog import Pulse
 
 _WEEK_SECONDS: Final = 7 * 86_400.0
 _METADATA_MAX_AGE_MS: Final = 10_000
@@ -47,7 +47,10 @@ class WorkerApp(faust.App):
 
     lanes: Lanes
     membership: Membership
+    sources: frozenset[str]
+    """The topics whose records are handled: activity, and its retries unless nothing may be written."""
     trail: Trail
+    holds: Holds
     rewinding: set[Partition]
     """Partitions of which records are passed over until those from further back come."""
     guard: PartitionGuard
@@ -115,7 +118,10 @@ def build_app(settings: Settings, partitions: int) -> WorkerApp:
     app.guard = PartitionGuard(settings.topic_names, partitions, keeps_ledger=not settings.dry_run)
     app.drain_seconds = settings.drain_seconds
     app.drained = asyncio.Event()
-    app.trail = Trail(settings.activity_topic)
+    names = settings.topic_names
+    app.sources = frozenset({names.activity} if settings.dry_run else {names.activity, *names.retries})
+    app.trail = Trail(app.sources)
+    app.holds = Holds()
     app.rewinding = set()
     app.aiokafka_options = aiokafka_options(settings)
     app.membership = Membership(valid_seconds)
@@ -127,8 +133,20 @@ def rebalance_seconds(settings: Settings) -> float:
     return settings.drain_seconds + _FINISH_GRACE_SECONDS + 25.0
 
 
-def consume(app: WorkerApp, settings: Settings, handle: Handler, lane_of: Callable[[Record], bytes]) -> None:
-    """Let the application hand every activity record to the handler, in order per lane."""
+def consume(
+    app: WorkerApp,
+    settings: Settings,
+    handle: Handler,
+    *,
+    lane_of: Callable[[Record], bytes],
+    wait_of: Callable[[Record], float],
+    assigned: Callable[[int], None],
+) -> None:
+    """Let the application hand every activity record and every retry to the handler, in order per lane.
+
+    `wait_of` says in how many seconds a record is due; `assigned` hears how many activity partitions are
+    ours.
+    """
 
     async def crash(error: Exception) -> None:
         log.error("giving up: an event could not be brought to its end", error=type(error).__name__)
@@ -150,19 +168,26 @@ def consume(app: WorkerApp, settings: Settings, handle: Handler, lane_of: Callab
         "key_serializer": "raw",
         "value_serializer": "raw",
     }
-    source = app.topic(settings.activity_topic, allow_empty=True, **raw)
+    source = app.topic(*sorted(app.sources), allow_empty=True, **raw)
 
     @app.on_partitions_assigned.connect
-    async def assigned(*arguments: Any, **_: Any) -> None:  # noqa: ANN401 - a signal's receiver
+    async def on_assigned(*arguments: Any, **_: Any) -> None:  # noqa: ANN401 - a signal's receiver
         ours = sorted(tp.partition for tp in arguments[-1] if tp.topic == settings.activity_topic)
+        assigned(len(ours))
         log.info("partitions assigned", topic=settings.activity_topic, partitions=ours)
 
     # Faust's own strategy replaces an agent that failed, and forgets what it had in hand.
     @app.agent(source, name="activity", supervisor_strategy=CrashingSupervisor)
     async def activity(stream: StreamT[Any]) -> None:
         async for event in cast("Stream[bytes]", stream).noack().events():
-            if _current(app, event) and await _follows(app, event.message.tp, event.message.offset):
-                await app.lanes.submit(_record(event), copy_context(), keep=event)
+            if not _current(app, event) or not await _follows(app, event.message.tp, event.message.offset):
+                continue
+            record = _record(event)
+            seconds = wait_of(record)
+            if seconds > 0:
+                await _hold(app, event.message.tp, event.message.offset, seconds)
+            else:
+                await app.lanes.submit(record, copy_context(), keep=event)
 
 
 def _current(app: WorkerApp, event: Event) -> bool:
@@ -191,6 +216,15 @@ async def _follows(app: WorkerApp, tp: TP, offset: int) -> bool:
     return False
 
 
+async def _hold(app: WorkerApp, tp: TP, offset: int, seconds: float) -> None:
+    """Leave a partition alone whose next record is not due, and come back to that one."""
+    partition = (tp.topic, tp.partition)
+    app.holds.hold(partition, seconds)
+    app.rewinding.add(partition)
+    app.consumer.pause_partitions([tp])
+    await app.consumer.seek(tp, offset)
+
+
 def _record(event: Event) -> Record:
     message = event.message
     return Record(
@@ -200,44 +234,3 @@ def _record(event: Event) -> Record:
         value=message.value,
         headers=tuple(cast("list[tuple[str, bytes]]", message.headers or [])),
     )
-
-
-def is_ready(app: WorkerApp) -> bool:
-    """Whether partitions are assigned and the tables, if any, are rebuilt."""
-    return bool(app.started and not app.should_stop and not app.rebalancing and app.tables.actives_ready)
-
-
-def pulse(app: WorkerApp, topic: str, progress: int) -> Pulse:
-    """Return what the watchdog judges by."""
-    recovery = cast("RebuildingTables", app.tables).recovery
-    return Pulse(
-        finished=app.lanes.finished,
-        progress=progress,
-        recovered=sum(offset or 0 for offset in recovery.active_offsets.values()),
-        has_work=app.lanes.on_hand > 0 or (app.started and not is_ready(app)) or _unread(app, topic),
-        silent_seconds=app.membership.silent_seconds(),
-    )
-
-
-def partition_count(app: WorkerApp, topic: str) -> int | None:
-    """Return how many partitions the topic has as far as the consumer knows, None before it knows."""
-    return app.consumer.topic_partitions(topic) if app.started else None
-
-
-def lags(app: WorkerApp, topic: str) -> dict[int, int]:
-    """Return, for each assigned partition of the topic, how many records are not yet committed."""
-    if not is_ready(app):
-        return {}
-    consumer = cast("Consumer", app.consumer)
-    return {tp.partition: consumer.lag(tp) for tp in consumer.assignment() if tp.topic == topic}
-
-
-def _unread(app: WorkerApp, topic: str) -> bool:
-    consumer = cast("Consumer", app.consumer)
-    ours = [tp for tp in consumer.assignment() if tp.topic == topic] if is_ready(app) else []
-    return any(consumer.unread(tp) or _is_on_its_way(app, (tp.topic, tp.partition)) for tp in ours)
-
-
-def _is_on_its_way(app: WorkerApp, partition: Partition) -> bool:
-    fetched, taken = app.trail.last(partition), app.lanes.delivered(partition)
-    return fetched is not None and (taken is None or taken < fetched)

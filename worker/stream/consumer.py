@@ -6,6 +6,7 @@ overridden here; the version is pinned, and tests/integration/test_stream.py fai
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 SCHEME: Final = "kafka"
 _COMMIT_SECONDS: Final = 5.0
+_OUTAGE_DRAIN_SECONDS: Final = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +91,7 @@ class Consumer(driver.Consumer):
         """
         started = time.monotonic()
         crashed = self.app.lanes.crashed
-        abandoned = await self.app.lanes.drain(0.0 if crashed else self.app.drain_seconds)
+        abandoned = await self.app.lanes.drain(0.0 if crashed else self._drain_seconds())
         self._unacked_messages.clear()
         if not crashed:
             await self.commit_finished()
@@ -101,10 +103,15 @@ class Consumer(driver.Consumer):
                 committed={f"{topic}-{n}": at for (topic, n), at in self.app.lanes.watermarks.items()},
             )
         self.app.trail.forget()
+        self.app.holds.forget()
         self.app.rewinding.clear()
         self.app.lanes.forget(stopping=self.app.should_stop)
         if self.app.should_stop:
             self.app.drained.set()
+
+    def _drain_seconds(self) -> float:
+        """Return how long work may take to finish; while the API is down hardly any of it can."""
+        return min(self.app.drain_seconds, _OUTAGE_DRAIN_SECONDS if self.app.holds.outage else math.inf)
 
     async def commit_finished(self) -> None:
         """Commit the watermarks as they are now; gives up after some seconds, as when Kafka is down."""

@@ -1,6 +1,7 @@
 """Outcomes and dead letters on their way to Kafka, each awaited until it is acknowledged."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 import structlog
@@ -28,45 +29,58 @@ log = structlog.get_logger(__name__)
 class KafkaPublisher:
     """Writes through the application's producer. Implements `worker.ports.Publisher`."""
 
-    def __init__(self, app: App, names: TopicNames, largest_dead_letter: int) -> None:
-        """Write to the topics of these names; a dead letter may have that many bytes, by its topic."""
+    def __init__(self, app: App, names: TopicNames, largest: Mapping[str, int]) -> None:
+        """Write to the topics of these names; `largest` says how many bytes their records may have."""
         self._app = app
         self._outcome_topic = names.outcomes
         self._dead_letter_topic = names.dead_letters
-        self._largest_dead_letter = largest_dead_letter
+        self._retry_topics = names.retries
+        self._largest = largest
         self._source = f"/enrolment-worker/{names.group_id}"
 
     async def publish(self, key: bytes, outcome: Outcome) -> None:
         """Write an outcome; returns once Kafka has acknowledged it, raises PublishFailed otherwise."""
         with sending(self._outcome_topic, outcome.outcome_id) as trace_headers:
             headers = outcome_headers(outcome, self._source) + trace_headers
-            try:
-                await self._send(self._outcome_topic, key, outcome.to_json(), headers)
-            except KafkaError as error:
-                raise PublishFailed(f"{self._outcome_topic}: {type(error).__name__}") from error
+            await self._send(self._outcome_topic, key, outcome.to_json(), headers)
 
     async def put_aside(self, record: Record, failure: Failure) -> None:
         """Write a dead letter; a value that the topic cannot take is left out, and a header says so."""
         headers, value = dead_letter_headers(record.headers, failure), record.value
         topic = self._dead_letter_topic
         # Decided beforehand: a batch that the broker refuses breaks the idempotent producer's sequence.
-        if _size(record.key, value, headers) > self._largest_dead_letter:
+        if _size(record.key, value, headers) > self._largest[topic]:
             log.warning("dead letter without its value: too large", topic=topic, of=str(failure.position))
             headers, value = (*headers, (VALUE_OMITTED, b"true")), b""
-        try:
-            await self._send(topic, record.key, value, headers)
-        except KafkaError as error:
-            raise PublishFailed(f"{topic}: {type(error).__name__}") from error
+        await self._send(topic, record.key, value, headers)
 
-    async def _send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+    async def defer(self, record: Record, failure: Failure, hop: int) -> bool:
+        """Write to a retry topic, on the record's own partition; False where that cannot take it."""
+        topic = self._retry_topics[hop - 1]
+        headers = dead_letter_headers(record.headers, failure)
+        if _size(record.key, record.value, headers) > self._largest[topic]:
+            return False
+        await self._send(topic, record.key, record.value, headers, record.position.partition)
+        return True
+
+    async def _send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        partition: int | None = None,
+    ) -> None:
         # Kafka allows null header values, Faust's types do not know it.
         foreign: list[Any] = list(headers)
         try:
-            sent = await self._app.producer.send(topic, key, value, None, None, foreign)
+            sent = await self._app.producer.send(topic, key, value, partition, None, foreign)
+            # A cancelled handler must not cancel a record that is on its way in a batch with others.
+            await asyncio.shield(sent)
         except ProducerSendError as error:
-            raise error.__cause__ or error from error
-        # A cancelled handler must not cancel a record that is on its way in a batch with others.
-        await asyncio.shield(sent)
+            raise PublishFailed(f"{topic}: {type(error.__cause__ or error).__name__}") from error
+        except KafkaError as error:
+            raise PublishFailed(f"{topic}: {type(error).__name__}") from error
 
 
 def _size(key: bytes | None, value: bytes | None, headers: Headers) -> int:

@@ -15,10 +15,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What the worker must know: the activity topic's partitions, and how large a dead letter may be."""
+    """What the worker must know of its topics."""
 
     partitions: int
-    largest_dead_letter: int
+    """Of the activity topic."""
+    largest: Mapping[str, int]
+    """How many bytes a record may have, for each retry topic and the dead-letter topic."""
 
 
 async def prepare_topics(settings: Settings) -> Prepared:
@@ -47,9 +49,13 @@ async def prepare_topics(settings: Settings) -> Prepared:
     created = [report.spec.name for report in reports if report.found is None]
     if created:
         log.info("topics created", topics=created)
-    kept = (await admin.existing([names.dead_letters])).get(names.dead_letters)
-    config = (kept.config if kept else None) or {}
-    return Prepared(partitions, int(config.get("max.message.bytes", LARGEST_ACTIVITY_BYTES)))
+    aside = [*names.retries, names.dead_letters]
+    kept = await admin.existing(aside)
+    configs = {name: (kept[name].config if name in kept else None) or {} for name in aside}
+    largest = {
+        name: int(config.get("max.message.bytes", LARGEST_ACTIVITY_BYTES)) for name, config in configs.items()
+    }
+    return Prepared(partitions, largest)
 
 
 def cut_off(names: TopicNames, partitions: Mapping[str, int]) -> str | None:

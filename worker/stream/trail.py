@@ -6,24 +6,26 @@ after the seek. A hole so made looks like a gap of the log. So each fetched reco
 before it.
 """
 
+from collections.abc import Container
+
 from worker.stream.lanes import Partition
 
 
 class Trail:
-    """The order in which records of one topic were fetched, under one assignment.
+    """The order in which records of some topics were fetched, under one assignment.
 
     A fetch that goes back begins a new chain: Faust, or we, sought to an earlier offset.
     """
 
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, topics: Container[str]) -> None:
+        self._topics = topics
         self._last: dict[Partition, int] = {}
         self._first: dict[Partition, int] = {}
         self._before: dict[tuple[Partition, int], int | None] = {}
 
     def fetched(self, partition: Partition, offset: int) -> None:
         """Note a record in the order of fetching; those of other topics are of no interest."""
-        if partition[0] != self._topic:
+        if partition[0] not in self._topics:
             return
         last = self._last.get(partition)
         begins = last is None or offset <= last

@@ -7,7 +7,6 @@ import pytest
 from tests.unit.fakes import NOW, PROGRAM, promotion
 from worker.domain.answers import (
     CustomerNotFound,
-    Doubtful,
     FaultKind,
     IssueAnswer,
     Issued,
@@ -68,21 +67,20 @@ def aside(reason: Unsettled, message: str) -> PutAside:
         ),
         (CustomerNotFound(ERRORS), UnknownCustomer(ERRORS, 3, SUBJECT, "the-key")),
         (Refused(ERRORS), Rejected(ERRORS, 3, SUBJECT, "the-key")),
-        *(
-            (Doubtful(kind, "detail"), aside(Unsettled.IN_DOUBT, f"issue: {kind.value}"))
-            for kind in FaultKind
-        ),
         (
             Unsent(FaultKind.NOT_CONNECTED, "detail"),
             aside(Unsettled.RETRIES_EXHAUSTED, "issue: not_connected"),
         ),
         (Throttled(1.0), aside(Unsettled.RETRIES_EXHAUSTED, "issue: throttled")),
-        (Misconfigured("detail"), aside(Unsettled.RETRIES_EXHAUSTED, "issue: misconfigured")),
+        (
+            Misconfigured("HTTP 403"),
+            PutAside(Unsettled.RETRIES_EXHAUSTED, "issue: HTTP 403", 3, SUBJECT, "the-key", waits=True),
+        ),
     ],
     ids=lambda case: type(case).__name__,
 )
 def test_each_answer_to_an_issue_settles_its_promotion(answer: IssueAnswer, expected: Any) -> None:  # noqa: ANN401 - any settlement
-    """Every answer has one settlement; only a doubtful one leaves the promotion in doubt."""
+    """Every answer has one settlement; a doubtful one is the ledger's to settle."""
     assert settle_issue(SUBJECT, "the-key", answer, 3) == expected
 
 

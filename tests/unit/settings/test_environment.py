@@ -85,9 +85,8 @@ def test_topics_need_nothing_of_the_api() -> None:
 
 def test_settings_without_effect_are_told() -> None:
     """Each setting that this release does not act on is named once it is changed, and only then."""
-    assert not_yet_effective(load({**LEAST, "OUTAGE_THRESHOLD": "10"})) == ()
-    changed = {"OUTAGE_THRESHOLD": "11", "RETRY_DELAYS_SECONDS": "1,2,3", "MAX_IN_FLIGHT": "9"}
+    assert not_yet_effective(load({**LEAST, "CATALOGUE_REFRESH_SECONDS": "0"})) == ()
+    changed = {"CATALOGUE_REFRESH_SECONDS": "60", "OUTAGE_THRESHOLD": "11"}
     assert not_yet_effective(load({**LEAST, **changed})) == (
-        "ENROLMENT_RETRY_DELAYS_SECONDS is set, and this release does not act on it yet",
-        "ENROLMENT_OUTAGE_THRESHOLD is set, and this release does not act on it yet",
+        "ENROLMENT_CATALOGUE_REFRESH_SECONDS is set, and this release does not act on it yet",
     )

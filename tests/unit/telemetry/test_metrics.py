@@ -26,8 +26,12 @@ CONTRACT = {
     "enrolment_ledger_entries": set(),
 }
 """Section 7 of the contract: names and labels."""
-NOT_BUILT = {"enrolment_api_outage", "enrolment_ledger_entries"}
-"""They come with outage detection and with the ledger."""
+OURS = {
+    "enrolment_api_concurrency_limit",
+    "enrolment_api_requests_per_second_limit",
+    "enrolment_api_requests_waiting",
+}
+"""Without labels."""
 
 
 def outcome(name: OutcomeName, reason: str | None) -> Outcome:
@@ -51,7 +55,7 @@ def samples(metrics: Metrics) -> list[str]:
 
 
 def test_names_and_labels_are_exactly_the_contracts() -> None:
-    """Dashboards build on these names: each is there with its labels, and no other."""
+    """Dashboards build on these names: each is there with its labels, and no other but a few of our own."""
     metrics = Metrics()
     metrics.activity("transactionAdded", "handled")
     metrics.outcome(outcome(OutcomeName.ENROLLED, None))
@@ -69,8 +73,7 @@ def test_names_and_labels_are_exactly_the_contracts() -> None:
         assert sample is not None
         name, labels = sample.groups()
         seen.setdefault(name, set()).update(set(re.findall(r'(\w+)="', labels or "")) - {"le"})
-    assert seen.items() <= CONTRACT.items()
-    assert CONTRACT.keys() - seen.keys() <= NOT_BUILT
+    assert seen == CONTRACT | {name: set() for name in OURS}
 
 
 @pytest.mark.parametrize(
@@ -140,15 +143,40 @@ def test_repetitions_are_counted_by_the_kind_of_fault(fault: Fault, reason: str)
 
 
 def test_an_outage_does_not_flood_the_log() -> None:
-    """Of 1,000 repetitions ten are logged, and all are counted."""
-    metrics = Metrics()
+    """Of 1,000 repetitions in 250 s one a minute is logged, saying what it stands for; all are counted."""
+    seconds = 0.0
+    metrics = Metrics(timer=lambda: seconds)
 
     with capture_logs() as lines:
         for attempt in range(1, 1001):
+            seconds += 0.25
             metrics.waiting("lookup", Misconfigured("HTTP 401"), attempt, 0.2)
 
-    assert [line["attempt"] for line in lines] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+    said = [(line["attempt"], line["unsaid"]) for line in lines]
+    assert said == [(1, 0), (241, 239), (481, 239), (721, 239), (961, 239)]
     assert 'enrolment_retries_total{reason="misconfigured"} 1000.0' in samples(metrics)
+
+
+def test_an_outage_shows_and_is_said_once_a_minute_with_its_remedy() -> None:
+    """The gauge is 1 as long as any kind of call is down; the line says what to correct, if anything."""
+    seconds = 0.0
+    metrics = Metrics(timer=lambda: seconds)
+
+    with capture_logs() as lines:
+        for _ in range(13):
+            metrics.outage(
+                "lookup", is_open=True, fault=Misconfigured("HTTP 401: the credentials are refused")
+            )
+            seconds += 5.0
+        metrics.outage("issue", is_open=True, fault=Doubtful(FaultKind.SERVER_ERROR, "HTTP 503"))
+        metrics.outage("lookup", is_open=False, fault=None)
+        assert "enrolment_api_outage 1.0" in samples(metrics)
+        metrics.outage("issue", is_open=False, fault=None)
+
+    assert "enrolment_api_outage 0.0" in samples(metrics)
+    down = [(line["endpoint"], line["detail"]) for line in lines if line["log_level"] == "error"]
+    assert down == [("lookup", "HTTP 401: the credentials are refused")] * 2 + [("issue", "HTTP 503")]
+    assert "correct the API credentials" in lines[0]["remedy"]
 
 
 @pytest.mark.parametrize("reason", list(DeadLetterReason))

@@ -1,0 +1,164 @@
+"""Waiting an outage out: who waits, who tries, and when it is over; in virtual time."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from tests.unit.fakes import FakeTracker, found
+from tests.unit.virtual_time import run_in_virtual_time, settle
+from worker.circuit import Call, Circuits, OutagePolicy
+from worker.domain.answers import Doubtful, FaultKind
+
+BROKEN = Doubtful(FaultKind.SERVER_ERROR, "HTTP 500")
+
+
+class Scene:
+    """Two circuits, what they told, and an API that is asked something harmless."""
+
+    def __init__(self, threshold: int = 3) -> None:
+        self.tracker = FakeTracker()
+        self.changes: list[bool] = []
+        self.is_up = True
+        self.asked = 0
+        self.circuits = Circuits(
+            OutagePolicy(threshold, probe_seconds=5.0),
+            tracker=self.tracker,
+            sleep=asyncio.sleep,
+            timer=self.now,
+            serves=self._serves,
+            changed=self.changes.append,
+        )
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _serves(self) -> bool:
+        self.asked += 1
+        await asyncio.sleep(0.1)
+        return self.is_up
+
+    def fail(self, call: Call, customers: str = "abc") -> None:
+        for customer in customers:
+            self.circuits[call].heard(customer, BROKEN)
+
+
+def run(scene: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
+    """Play a scene, in no time."""
+
+    async def main() -> None:
+        await scene(Scene())
+
+    run_in_virtual_time(main())
+
+
+def test_while_it_is_closed_nobody_waits() -> None:
+    """Two failures of three are no outage."""
+
+    async def main(scene: Scene) -> None:
+        scene.fail(Call.LOOKUP, "ab")
+        await scene.circuits[Call.LOOKUP].admit()
+        assert scene.now() == 0.0
+        assert scene.changes == []
+
+    run(main)
+
+
+def test_one_after_another_tries_and_the_first_success_lets_all_go_on() -> None:
+    """A try every OUTAGE_PROBE_SECONDS, each time another customer's; nobody else asks meanwhile."""
+
+    async def main(scene: Scene) -> None:
+        circuit, tried = scene.circuits[Call.LOOKUP], list[tuple[str, float]]()
+
+        async def caller(customer: str) -> None:
+            while True:
+                await circuit.admit()
+                tried.append((customer, scene.now()))
+                if circuit.heard(customer, found() if scene.now() >= 20 else BROKEN):
+                    return
+
+        scene.fail(Call.LOOKUP)
+        async with asyncio.TaskGroup() as tasks:
+            for customer in "xyz":
+                tasks.create_task(caller(customer))
+        assert tried == [("x", 5), ("y", 10), ("z", 15), ("x", 20), ("y", 20), ("z", 20)]
+        assert scene.changes == [True, False]
+        assert scene.tracker.outages[-1] == ("lookup", False)
+
+    run(main)
+
+
+def test_an_outage_gives_signs_of_life_also_when_nobody_waits() -> None:
+    """The operator sees it going on; an answer to a request that was under way ends it."""
+
+    async def main(scene: Scene) -> None:
+        scene.fail(Call.LOOKUP)
+        await asyncio.sleep(16.0)
+        assert scene.tracker.outages == [("lookup", True)] * 4
+        scene.circuits[Call.LOOKUP].heard("d", found())
+        await asyncio.sleep(16.0)
+        assert scene.tracker.outages == [("lookup", True)] * 4 + [("lookup", False)]
+
+    run(main)
+
+
+def test_who_gives_up_waiting_is_not_the_one_to_try() -> None:
+    """A cancelled caller does not use up a try."""
+
+    async def main(scene: Scene) -> None:
+        circuit = scene.circuits[Call.LOOKUP]
+        scene.fail(Call.LOOKUP)
+        first, second = (asyncio.create_task(circuit.admit()) for _ in range(2))
+        await settle()
+        first.cancel()
+        await asyncio.sleep(5.0)
+        await settle()
+        assert second.done()
+
+    run(main)
+
+
+def test_each_kind_of_call_has_its_own() -> None:
+    """While enrolments fail, what became of one can be looked up; the worker counts as in an outage."""
+
+    async def main(scene: Scene) -> None:
+        scene.fail(Call.ISSUE)
+        await scene.circuits[Call.LOOKUP].admit()
+        assert scene.now() == 0.0
+        assert scene.circuits.is_open
+        scene.fail(Call.LOOKUP)
+        scene.circuits[Call.ISSUE].heard("d", found())
+        assert scene.circuits.is_open
+        assert scene.changes == [True, True, True]
+
+    run(main)
+
+
+def test_others_were_served_when_anybody_was_since_then() -> None:
+    """A service before the moment does not count; one after it does, without asking."""
+
+    async def main(scene: Scene) -> None:
+        scene.is_up = False
+        await asyncio.sleep(1.0)
+        scene.circuits[Call.LOOKUP].heard("a", found())
+        assert not await scene.circuits.served_others(Call.LOOKUP, scene.now())
+        since = scene.now()
+        await asyncio.sleep(1.0)
+        scene.circuits[Call.LOOKUP].heard("a", found())
+        assert await scene.circuits.served_others(Call.LOOKUP, since)
+        assert scene.asked == 1
+
+    run(main)
+
+
+def test_where_nobody_else_asked_the_api_is_asked_once_for_all() -> None:
+    """Many events that fail at once ask together; an API that is down serves nobody."""
+
+    async def main(scene: Scene) -> None:
+        ask = [scene.circuits.served_others(Call.LOOKUP, 0.0) for _ in range(20)]
+        assert all(await asyncio.gather(*ask))
+        assert scene.asked == 1
+        assert not await scene.circuits.served_others(Call.LOOKUP, 0.0, by_asking=False)
+        scene.fail(Call.LOOKUP)
+        assert not await scene.circuits.served_others(Call.LOOKUP, -1.0)
+
+    run(main)

@@ -1,0 +1,48 @@
+"""When the API counts as down, and when as back: failures in a row over different customers."""
+
+from collections.abc import Hashable
+
+from worker.domain.answers import Fault
+from worker.domain.faults import is_suspect, treatment
+
+
+class Breaker:
+    """Judges the answers of one endpoint in the order in which they come.
+
+    It opens on `threshold` failures in a row of as many different customers: one customer's data can make a
+    server fail for ever, and is no outage. Codes that are final for one customer (8003, 8013, 11013) open it
+    likewise when one customer after another gets them. The first answer that is none of these closes it.
+    """
+
+    def __init__(self, threshold: int) -> None:
+        self._threshold = threshold
+        self._failed: set[Hashable] = set()
+        self._refused: set[Hashable] = set()
+        self._open = False
+        self._by_refusals = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the endpoint counts as down."""
+        return self._open
+
+    def heard(self, customer: Hashable, answer: object) -> bool:
+        """Take an answer in; return whether the API served the customer with it."""
+        if isinstance(answer, Fault):
+            if treatment(answer).counts:
+                self._failed.add(customer)
+                if len(self._failed) >= self._threshold:
+                    self._open = True
+            return False
+        self._failed.clear()
+        if is_suspect(answer):
+            self._refused.add(customer)
+            if len(self._refused) >= self._threshold:
+                self._open = self._by_refusals = True
+            if self._by_refusals:
+                return False
+        else:
+            self._refused.clear()
+            self._by_refusals = False
+        self._open = False
+        return True

@@ -1,0 +1,75 @@
+"""What can be seen of the running application: its partitions, how far behind it is, whether it gets on."""
+
+from collections.abc import Iterable
+from typing import cast
+
+from faust.types import TP
+
+from worker.stream.app import WorkerApp
+from worker.stream.consumer import Consumer
+from worker.stream.holds import Holding
+from worker.stream.lanes import Partition
+from worker.stream.rebuild import RebuildingTables
+from worker.stream.watchdog import Pulse
+
+
+def is_ready(app: WorkerApp) -> bool:
+    """Whether partitions are assigned and the tables, if any, are rebuilt."""
+    return bool(app.started and not app.should_stop and not app.rebalancing and app.tables.actives_ready)
+
+
+def holding(app: WorkerApp) -> Holding:
+    """Return the service that keeps from being read what is to wait."""
+
+    def tps(partitions: Iterable[Partition]) -> list[TP]:
+        return [TP(*partition) for partition in partitions]
+
+    return Holding(
+        app.holds,
+        assigned=lambda: [(tp.topic, tp.partition) for tp in _ours(app)],
+        pause=lambda held: app.consumer.pause_partitions(tps(held)),
+        resume=lambda free: app.consumer.resume_partitions(tps(free)),
+    )
+
+
+def _ours(app: WorkerApp) -> list[TP]:
+    """Return the partitions that are assigned and may be read."""
+    return [tp for tp in app.consumer.assignment() if tp.topic in app.sources] if is_ready(app) else []
+
+
+def pulse(app: WorkerApp, progress: int) -> Pulse:
+    """Return what the watchdog judges by."""
+    recovery = cast("RebuildingTables", app.tables).recovery
+    return Pulse(
+        finished=app.lanes.finished,
+        progress=progress,
+        recovered=sum(offset or 0 for offset in recovery.active_offsets.values()),
+        has_work=app.lanes.on_hand > 0 or (app.started and not is_ready(app)) or _unread(app),
+        silent_seconds=app.membership.silent_seconds(),
+    )
+
+
+def partition_count(app: WorkerApp, topic: str) -> int | None:
+    """Return how many partitions the topic has as far as the consumer knows, None before it knows."""
+    return app.consumer.topic_partitions(topic) if app.started else None
+
+
+def lags(app: WorkerApp) -> dict[Partition, int]:
+    """Return, for each assigned partition of the topics, how many records are not yet committed."""
+    consumer = cast("Consumer", app.consumer)
+    return {(tp.topic, tp.partition): consumer.lag(tp) for tp in _ours(app)}
+
+
+def _unread(app: WorkerApp) -> bool:
+    consumer = cast("Consumer", app.consumer)
+    partitions = {tp: (tp.topic, tp.partition) for tp in _ours(app)}
+    return any(
+        consumer.unread(tp) or _is_on_its_way(app, partition)
+        for tp, partition in partitions.items()
+        if not app.holds.held(partition)
+    )
+
+
+def _is_on_its_way(app: WorkerApp, partition: Partition) -> bool:
+    fetched, taken = app.trail.last(partition), app.lanes.delivered(partition)
+    return fetched is not None and (taken is None or taken < fetched)
