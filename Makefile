@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV PYTHONPATH UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo test crash bench check format clean help
+.PHONY: install demo test crash soak bench check format clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ test: install ## Run all tests: unit, integration, end to end
 
 crash: install ## Kill, freeze and restart everything for minutes, then compare the books
 	@$(RUN) tests.crash $(CRASH_ARGS)
+
+soak: install ## Run for minutes against an API of all weathers, then compare the books
+	@$(RUN) tests.soak $(SOAK_ARGS)
 
 bench: install ## Measure throughput and restarts (minutes)
 	@$(RUN) tests.bench $(BENCH_ARGS)

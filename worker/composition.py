@@ -34,7 +34,7 @@ from worker.stream.partition_watch import PartitionWatch
 from worker.stream.process import Closing, new_event_loop, serve
 from worker.stream.publisher import KafkaPublisher
 from worker.stream.startup import prepare_topics
-from worker.stream.vitals import holding, is_ready, lags, partition_count, pulse
+from worker.stream.vitals import is_ready, lags, partition_count, pulse
 from worker.stream.watchdog import Pulse, Watch, Watchdog
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import processing
@@ -144,7 +144,6 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
         HttpPort(settings.http_host, settings.http_port, probes),
         Closing(client.aclose),
         Watchdog(watch, taken),
-        holding(app),
         PartitionWatch(app.guard, lambda: partition_count(app, settings.activity_topic)),
     )
 

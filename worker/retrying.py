@@ -93,7 +93,11 @@ class Retrying:
             if not kept_to.gives_up or failures < self._policy.max_attempts:
                 return True
             by_asking = not kept_to.by_configuration
-            return not await self._circuits.served_others(kind, failing_since, by_asking=by_asking)
+            if await self._circuits.served_others(kind, failing_since, by_asking=by_asking):
+                return False
+            # Only failures while others are served are this event's own.
+            failures, failing_since = 0, None
+            return True
 
         def wait(state: RetryCallState) -> float:
             answer, _ = _result(state)

@@ -5,6 +5,15 @@ from pathlib import Path
 
 def peak_mib(pid: int) -> float:
     """Return the peak of the process's resident memory (Linux)."""
+    return _mib(pid, "VmHWM")
+
+
+def resident_mib(pid: int) -> float:
+    """Return the process's resident memory as it is now (Linux)."""
+    return _mib(pid, "VmRSS")
+
+
+def _mib(pid: int, name: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    line = next(line for line in status.splitlines() if line.startswith(name))
     return int(line.split()[1]) / 1024

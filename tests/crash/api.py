@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import urllib.request
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -54,8 +55,12 @@ class Api:
         """Put a promotion into the world; return its id."""
         promotion_id = _FIRST_PROMOTION + number
         kind = _KINDS[number % len(_KINDS)]
-        self._ask("POST", "/promotions", [{"promotionId": promotion_id, "name": f"Offer {number}"} | kind])
+        self.send("POST", "/promotions", [{"promotionId": promotion_id, "name": f"Offer {number}"} | kind])
         return promotion_id
+
+    def send(self, method: str, path: str, body: object) -> None:
+        """Change something at its control port."""
+        self._ask(method, path, body)
 
     def _ask(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
         data = None if body is None else json.dumps(body).encode()
@@ -66,25 +71,30 @@ class Api:
 
 def start_api(household: Household, options: Options) -> Api:
     """Start a simulator with the run's customers and faults, and no promotion yet."""
-    port, control_port = free_ports(2)
     rate = options.lost_answers / len(_LOST)
-    arguments: dict[str, object] = {
-        "port": port,
-        "control-port": control_port,
-        "customers": options.customers,
+    faults = [f"{name}@issue:rate={rate:.6f},seconds={_LATE_SECONDS}" for name in _LOST]
+    arguments = {
         "latency": "20ms..50ms",
         "seed": options.seed,
         "show-late-seconds": _SHOW_LATE_SECONDS,
         "request-log-size": 100 * options.events,
     }
+    return start_simulator(household, options.customers, arguments, [*faults, "error_503@lookup:rate=0.005"])
+
+
+def start_simulator(
+    household: Household, customers: int, arguments: Mapping[str, object], faults: Sequence[str] = ()
+) -> Api:
+    """Start a simulator with customers numbered from 1, these options and faults, and no promotion."""
+    port, control_port = free_ports(2)
+    ports = {"port": port, "control-port": control_port, "customers": customers}
     command = [sys.executable, "-m", "worker", "simulate"]
-    command += [part for name, value in arguments.items() for part in (f"--{name}", str(value))]
-    faults = [f"{name}@issue:rate={rate:.6f},seconds={_LATE_SECONDS}" for name in _LOST]
-    command += [part for rule in (*faults, "error_503@lookup:rate=0.005") for part in ("--fault", rule)]
+    command += [part for name, value in {**ports, **arguments}.items() for part in (f"--{name}", str(value))]
+    command += [part for rule in faults for part in ("--fault", rule)]
     process = household.start("api", command, dict(os.environ))
     api = Api(process, f"http://{HOST}:{port}", f"http://{HOST}:{control_port}")
     wait_until(lambda: _answers(api), "the simulated API answers", evidence=process.log_tail)
-    api._ask("PUT", "/world", {"customers": {"count": options.customers, "firstId": 1}})
+    api.send("PUT", "/world", {"customers": {"count": customers, "firstId": 1}})
     return api
 
 

@@ -39,6 +39,7 @@ _SETTINGS: Final = {
     "MAX_IN_FLIGHT": "64",
     "RETRY_INITIAL_SECONDS": "0.05",
     "RETRY_MAX_SECONDS": "0.5",
+    "RETRY_DELAYS_SECONDS": "2,4,6",
 }
 _PATIENCE_SECONDS: Final = 90.0
 """How long nothing may move."""

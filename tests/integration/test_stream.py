@@ -49,6 +49,7 @@ def stage(lab: Lab, simulator: RunningSimulator) -> Iterator[Stage]:
         ("_filter_tps_with_pending_acks", "(self, topics=None)"),
         ("_new_offset", "(self, tp)"),
         ("wait_empty", "(self)"),
+        ("_getmany", "(self, active_partitions, timeout)"),
     ],
 )
 def test_faust_still_has_what_is_overridden(name: str, signature: str) -> None:

@@ -72,10 +72,13 @@ class Stage:
             TopicReader(lab.loop, servers, topic, partitions)
             for topic in (self.names.outcomes, self.names.dead_letters)
         ]
+        aside = [TopicReader(lab.loop, servers, topic, partitions) for topic in self.names.retries]
         self.feed: Final = ActivityFeed(lab.loop, servers, self.names.activity)
         self.outcomes: Final = OutcomeReader(readers[0])
         self.dead_letters: Final = DeadLetterReader(readers[1])
-        self._clients: Final[tuple[ActivityFeed | TopicReader, ...]] = (self.feed, *readers)
+        self.retries: Final = [DeadLetterReader(reader) for reader in aside]
+        """Of each retry topic in turn; its records are as dead letters."""
+        self._clients: Final[list[ActivityFeed | TopicReader]] = [self.feed, *readers, *aside]
 
     @property
     def settings(self) -> dict[str, str]:
@@ -100,6 +103,12 @@ class Stage:
         self._workers.append(worker)
         worker.start()
         return worker
+
+    def feed_of(self, topic: str) -> ActivityFeed:
+        """Return a producer for another of the stage's topics."""
+        feed = ActivityFeed(self.lab.loop, self.lab.bootstrap_servers, topic)
+        self._clients.append(feed)
+        return feed
 
     def committed(self) -> dict[int, int]:
         """Return the group's committed offset of each activity partition that has one."""

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.unit.fakes import FakeSleep, FakeTracker, found, retrying_with
+from worker.circuit import Call
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,
@@ -84,6 +85,33 @@ async def test_an_unusable_answer_to_a_lookup_is_repeated_up_to_the_limit() -> N
 
     assert await bench.retrying.lookup("a", bench.call) == (DOUBTFUL, 5)
     assert bench.answers == []
+
+
+@pytest.mark.asyncio
+async def test_while_nobody_is_served_an_unusable_answer_is_repeated_further() -> None:
+    """RETRY_MAX_ATTEMPTS is for events that fail alone: an API that serves nobody is waited for."""
+    bench = Bench(*[DOUBTFUL] * 40, FOUND, policy=RetryPolicy(max_attempts=3), serves=False)
+
+    assert await bench.retrying.lookup("a", bench.call) == (FOUND, 41)
+
+
+@pytest.mark.parametrize(("others", "attempts"), [(True, 3), (False, 41)])
+@pytest.mark.asyncio
+async def test_a_fault_of_configuration_is_one_events_own_only_if_others_are_served(
+    others: bool,  # noqa: FBT001 - a parameter of the test
+    attempts: int,
+) -> None:
+    """That the API answers anything at all does not show that our credentials are good."""
+    bench = Bench(*[MISCONFIGURED] * 40, FOUND, policy=RetryPolicy(max_attempts=3))
+
+    async def call(resend: int) -> object:
+        await bench.sleep(0.01)
+        if others:
+            bench.retrying._circuits[Call.LOOKUP].heard("another", FOUND)
+        return await bench.call(resend)
+
+    answer = MISCONFIGURED if others else FOUND
+    assert await bench.retrying.lookup("a", call) == (answer, attempts)
 
 
 @pytest.mark.asyncio

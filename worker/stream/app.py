@@ -221,7 +221,6 @@ async def _hold(app: WorkerApp, tp: TP, offset: int, seconds: float) -> None:
     partition = (tp.topic, tp.partition)
     app.holds.hold(partition, seconds)
     app.rewinding.add(partition)
-    app.consumer.pause_partitions([tp])
     await app.consumer.seek(tp, offset)
 
 

@@ -1,13 +1,11 @@
 """What can be seen of the running application: its partitions, how far behind it is, whether it gets on."""
 
-from collections.abc import Iterable
 from typing import cast
 
 from faust.types import TP
 
 from worker.stream.app import WorkerApp
 from worker.stream.consumer import Consumer
-from worker.stream.holds import Holding
 from worker.stream.lanes import Partition
 from worker.stream.rebuild import RebuildingTables
 from worker.stream.watchdog import Pulse
@@ -16,20 +14,6 @@ from worker.stream.watchdog import Pulse
 def is_ready(app: WorkerApp) -> bool:
     """Whether partitions are assigned and the tables, if any, are rebuilt."""
     return bool(app.started and not app.should_stop and not app.rebalancing and app.tables.actives_ready)
-
-
-def holding(app: WorkerApp) -> Holding:
-    """Return the service that keeps from being read what is to wait."""
-
-    def tps(partitions: Iterable[Partition]) -> list[TP]:
-        return [TP(*partition) for partition in partitions]
-
-    return Holding(
-        app.holds,
-        assigned=lambda: [(tp.topic, tp.partition) for tp in _ours(app)],
-        pause=lambda held: app.consumer.pause_partitions(tps(held)),
-        resume=lambda free: app.consumer.resume_partitions(tps(free)),
-    )
 
 
 def _ours(app: WorkerApp) -> list[TP]:

@@ -8,7 +8,6 @@ from tests.unit.fakes import NOW, PROGRAM, promotion
 from worker.domain.answers import (
     CustomerNotFound,
     FaultKind,
-    IssueAnswer,
     Issued,
     Misconfigured,
     Notice,
@@ -31,6 +30,7 @@ from worker.domain.settlement import (
     Subject,
     UnknownCustomer,
     Unsettled,
+    next_hop,
     settle_issue,
     settle_unasked,
 )
@@ -79,7 +79,7 @@ def aside(reason: Unsettled, message: str) -> PutAside:
     ],
     ids=lambda case: type(case).__name__,
 )
-def test_each_answer_to_an_issue_settles_its_promotion(answer: IssueAnswer, expected: Any) -> None:  # noqa: ANN401 - any settlement
+def test_each_answer_to_an_issue_settles_its_promotion(answer: Any, expected: Any) -> None:  # noqa: ANN401 - any settlement
     """Every answer has one settlement; a doubtful one is the ledger's to settle."""
     assert settle_issue(SUBJECT, "the-key", answer, 3) == expected
 
@@ -115,3 +115,21 @@ def test_an_explained_limit_keeps_what_the_api_answered() -> None:
     assert unexplained.explained(LimitReason.CUSTOMER_LIMIT, RESTRICTION) == LimitExhausted(
         SUBJECT, LimitReason.CUSTOMER_LIMIT, RESTRICTION, "the-key", 2, (LIMIT,)
     )
+
+
+@pytest.mark.parametrize(
+    ("hop", "unsettled", "to"),
+    [
+        (0, [aside(Unsettled.RETRIES_EXHAUSTED, "?")], 1),
+        (2, [aside(Unsettled.RETRIES_EXHAUSTED, "?")], 3),
+        (3, [aside(Unsettled.RETRIES_EXHAUSTED, "?")], None),
+        (0, [aside(Unsettled.IN_DOUBT, "?"), aside(Unsettled.HANDLER_FAULT, "?")], None),
+        (1, [aside(Unsettled.IN_DOUBT, "?"), aside(Unsettled.RETRIES_EXHAUSTED, "?")], 2),
+        (3, [PutAside(Unsettled.RETRIES_EXHAUSTED, "issue: HTTP 403", 3, waits=True)], 3),
+    ],
+)
+def test_an_event_goes_on_to_the_next_retry_topic_for_what_another_try_may_settle(
+    hop: int, unsettled: list[PutAside], to: int | None
+) -> None:
+    """From the last one to the dead letters, unless our configuration is at fault: that is never one."""
+    assert next_hop(hop, 3, unsettled) == to

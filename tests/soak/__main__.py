@@ -1,0 +1,199 @@
+"""`python -m tests.soak`: five minutes of weather, then the books; exit status 1 where they disagree."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import cycle
+from random import Random
+from typing import Any, Final
+
+import click
+
+from tests.bench.memory import resident_mib
+from tests.crash.api import Api, start_simulator
+from tests.soak.books import Books, busiest_minute, findings
+from tests.soak.weather import FORECAST, Weather
+from tests.support.events import event
+from tests.support.feeds import Message
+from tests.support.lab import CREDENTIALS, Stage, running_lab
+from tests.support.waiting import wait_until
+from tests.support.worker_process import WorkerProcess
+from worker.demo.broker import running_broker
+
+_BUDGET: Final = 3000
+_CUSTOMERS: Final = 600
+_PARTITIONS: Final = 4
+_EVENTS_A_SECOND: Final = 15
+_BAD_SHARE: Final = 0.02
+_NEW_OFFER_SECONDS: Final = 20.0
+_WARM_SECONDS: Final = 60.0
+_JOINS_AFTER_SECONDS: Final = 130.0
+_CATCH_UP_SECONDS: Final = 240.0
+_SETTINGS: Final = {
+    **CREDENTIALS,
+    "API_REQUESTS_PER_MINUTE": str(_BUDGET),
+    "API_TIMEOUT_SECONDS": "4",
+    "RECONCILE_SETTLE_SECONDS": "1",
+    "RETRY_DELAYS_SECONDS": "3,6,9",
+    "OUTAGE_PROBE_SECONDS": "1",
+    "MAX_IN_FLIGHT": "64",
+}
+_BAD: Final = (
+    b"",
+    b"\xff\x00\xfe",
+    b"[1, 2, 3]",
+    b'{"customer": {"customerId": ',
+    b'{"eventName": "transactionAdded", "customer": {}}',
+    b"[" * 100_000,
+    b'{"eventName": "transactionAdded", "customer": {"customerId": NaN}}',
+    b'{"eventName": "transactionAdded", "customer": {"customerId": 1180591620717411303424}}',
+    b'{"eventName": "transactionAdded", "customer": {"mobile": "' + b"9" * 300_000 + b'"}}',
+)
+
+
+class Soak:
+    """One run. Raises AssertionError where nothing moves any more."""
+
+    def __init__(self, stage: Stage, api: Api, seed: int) -> None:
+        self._stage = stage
+        self._api = api
+        self._random = Random(seed)  # noqa: S311 - repeatable, and no secret
+        self._bad = cycle(_BAD)
+        self._numbers = iter(range(1_000_000))
+        self._offers = iter(range(1_000))
+        self._good_at: set[tuple[int, int]] = set()
+        self._bad_at: set[tuple[int, int]] = set()
+        self._workers: dict[str, WorkerProcess] = {}
+        self._early: dict[str, tuple[float, float]] = {}
+        self._begun = time.monotonic()
+        self._next_offer = 0.0
+
+    def run(self) -> Books:
+        """Let the weather change while events flow; return the books once everything is settled."""
+        self._join("first")
+        self._begun = time.monotonic()
+        for weather in FORECAST:
+            self._set(weather)
+            self._feed_for(weather)
+        self._set(FORECAST[0])
+        every = self._good_at | self._bad_at
+        wait_until(
+            lambda: every <= self._settled(), "all is settled", seconds=_CATCH_UP_SECONDS, evidence=self._left
+        )
+        memory = {
+            name: (self._early[name][1], resident_mib(worker.pid)) for name, worker in self._workers.items()
+        }
+        for worker in self._workers.values():
+            assert worker.stop() == 0, worker.tail()
+        return self._books(memory)
+
+    def _feed_for(self, weather: Weather) -> None:
+        begun = time.monotonic()
+        while time.monotonic() - begun < weather.seconds:
+            tick = time.monotonic()
+            self._offer_now_and_then()
+            self._feed(list(self._events()))
+            if time.monotonic() - self._begun > _JOINS_AFTER_SECONDS and "second" not in self._workers:
+                self._join("second")
+            self._weigh()
+            time.sleep(max(0.0, tick + 1.0 - time.monotonic()))
+        told = Counter(one.name for one in self._stage.outcomes.read())
+        click.echo(f"{time.monotonic() - self._begun:6.0f} s  {weather.name}: {dict(told)}")
+
+    def _events(self) -> Iterator[tuple[bool, Message]]:
+        for _ in range(_EVENTS_A_SECOND):
+            number = next(self._numbers)
+            customer = self._random.randrange(1, _CUSTOMERS + 1)
+            if self._random.random() < _BAD_SHARE:
+                yield False, Message(next(self._bad), b"bad-%d" % number)
+            else:
+                yield True, Message(event(f"event-{number}", {"customerId": customer}), b"%d" % customer)
+
+    def _feed(self, events: list[tuple[bool, Message]]) -> None:
+        records = self._stage.feed.send_all(message for _, message in events)
+        for (is_good, _), record in zip(events, records, strict=True):
+            at = (record.position.partition, record.position.offset)
+            (self._good_at if is_good else self._bad_at).add(at)
+
+    def _offer_now_and_then(self) -> None:
+        if time.monotonic() - self._begun >= self._next_offer:
+            self._next_offer += _NEW_OFFER_SECONDS
+            self._api.offer(next(self._offers))
+
+    def _join(self, name: str) -> None:
+        folder = f"{self._stage.settings['STATE_DIR']}-{name}"
+        worker = self._stage.worker(STATE_DIR=folder, **_SETTINGS)
+        worker.wait_ready()
+        self._workers[name] = worker
+        self._early[name] = (time.monotonic(), 0.0)
+
+    def _weigh(self) -> None:
+        """Note each worker's memory once it has been at work for a minute."""
+        for name, (since, memory) in self._early.items():
+            if not memory and time.monotonic() - since >= _WARM_SECONDS:
+                self._early[name] = (since, resident_mib(self._workers[name].pid))
+
+    def _set(self, weather: Weather) -> None:
+        self._api.send("PATCH", "/settings", weather.settings)
+        self._api.send("PUT", "/faults", list(weather.faults))
+
+    def _settled(self) -> set[tuple[int, int]]:
+        return {
+            (one.value["activity"]["partition"], one.value["activity"]["offset"])
+            for one in self._stage.outcomes.read()
+            if one.name != "DEFERRED"
+        }
+
+    def _left(self) -> str:
+        missing = sorted((self._good_at | self._bad_at) - self._settled())
+        return f"{len(missing)} are not settled, such as {missing[:5]}\n{self._stage.tails()}"
+
+    def _books(self, memory: dict[str, tuple[float, float]]) -> Books:
+        requests: list[dict[str, Any]] = self._api.get("/requests")["requests"]
+        return Books(
+            good=frozenset(self._good_at),
+            bad=frozenset(self._bad_at),
+            outcomes=[one.value for one in self._stage.outcomes.read()],
+            dead_letters=[
+                (int(one.error["partition"]), int(one.error["offset"]))
+                for one in self._stage.dead_letters.read()
+            ],
+            enrolments=self._api.get("/enrolments")["enrolments"],
+            arrivals=sorted(datetime.fromisoformat(one["at"]) for one in requests),
+            budget=_BUDGET,
+            memory=memory,
+        )
+
+
+def _report(books: Books, seconds: float) -> None:
+    told = Counter(one["outcome"] for one in {each["outcomeId"]: each for each in books.outcomes}.values())
+    click.echo(f"took: {seconds:.0f} s; events: {len(books.good)} good, {len(books.bad)} bad")
+    click.echo(f"outcomes: {dict(told)}; repeats {len(books.outcomes) - told.total()}")
+    click.echo(f"dead letters: {len(books.dead_letters)}; enrolments applied: {len(books.enrolments)}")
+    click.echo(f"requests: {len(books.arrivals)}, {busiest_minute(books.arrivals)} in the busiest minute")
+    for name, (early, late) in books.memory.items():
+        click.echo(f"memory of the {name} worker: {early:.0f} MiB after a minute, {late:.0f} MiB at the end")
+
+
+@click.command()
+@click.option("--seed", default=1, show_default=True)
+def main(seed: int) -> None:
+    """Run the soak and say whether the books agree."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    started = time.monotonic()
+    with running_broker() as broker, running_lab(broker.bootstrap_servers) as lab:
+        api = start_simulator(lab.household, _CUSTOMERS, {"request-log-size": 1_000_000, "seed": seed})
+        with lab.stage(api.url, _PARTITIONS) as stage:
+            books = Soak(stage, api, seed).run()
+    _report(books, time.monotonic() - started)
+    found = findings(books)
+    for line in found:
+        click.echo(f"FAULT: {line}")
+    click.echo("the books disagree" if found else "the books agree")
+    raise SystemExit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()

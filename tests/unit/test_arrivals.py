@@ -1,0 +1,83 @@
+"""What arrives: first comers, retries, redrives, and what belongs to another group."""
+
+import pytest
+
+from tests.unit.fakes import AT, NAMES, NOW, record
+from topics.dead_letter import PREFIX, REDRIVEN, DeadLetterReason, Failure, dead_letter_headers
+from topics.record import Headers, Position, Record
+from worker.arrivals import Arrival, NotOurs, arrive, wait_of
+
+FOREIGN: Headers = (("traceparent", b"00-1-2-01"), ("x", b"\xff"))
+ORIGINAL = record({"eventId": "evt-1"}, headers=FOREIGN)
+FAILURE = Failure(
+    DeadLetterReason.RETRIES_EXHAUSTED,
+    "lookup: HTTP 500",
+    AT,
+    ORIGINAL.timestamp_ms,
+    NAMES.group_id,
+    5,
+    NOW,
+    NOW,
+)
+DELAYS = (30.0, 300.0, 1800.0)
+
+
+def again(topic: str, *more: tuple[str, bytes], failure: Failure = FAILURE) -> Record:
+    """Return the original as it lies on another topic, with our headers."""
+    headers = dead_letter_headers(FOREIGN, failure) + more
+    return Record(Position(topic, 3, 7), 1_800_000_000_000, ORIGINAL.key, ORIGINAL.value, headers)
+
+
+def test_an_activity_record_is_what_it_is() -> None:
+    """Whatever headers upstream gives it."""
+    assert arrive(ORIGINAL, NAMES) == Arrival(ORIGINAL)
+    assert arrive(again(NAMES.activity), NAMES) == Arrival(again(NAMES.activity))
+
+
+@pytest.mark.parametrize("hop", [1, 2, 3])
+def test_a_retry_is_the_original_record_and_how_it_failed(hop: int) -> None:
+    """Position, time and headers are those of the activity record: its identity hangs on them."""
+    assert arrive(again(NAMES.retries[hop - 1]), NAMES) == Arrival(ORIGINAL, hop, FAILURE)
+
+
+def test_a_redriven_record_begins_anew() -> None:
+    """It is the original, knows no earlier failure, and reopens what was rejected."""
+    redriven = again(NAMES.activity, (REDRIVEN, b"customer-activity-dlt-3-9"))
+
+    assert arrive(redriven, NAMES) == Arrival(ORIGINAL, redriven=True)
+
+
+@pytest.mark.parametrize(
+    ("stranger", "why"),
+    [
+        (again(NAMES.retries[0], (f"{PREFIX}group", b"another")), "retry_of_another_group"),
+        (record({}, at=Position(NAMES.retries[0], 3, 7)), "retry_of_another_group"),
+        (again(NAMES.retries[0], (f"{PREFIX}offset", b"?")), "unreadable_headers"),
+        (
+            again(NAMES.activity, (REDRIVEN, b"x"), (f"{PREFIX}group", b"another")),
+            "redrive_of_another_group",
+        ),
+    ],
+    ids=["retry", "no-headers", "garbled", "redrive"],
+)
+def test_what_another_group_put_aside_is_not_ours(stranger: Record, why: str) -> None:
+    """It is passed over, and its topic goes on."""
+    assert arrive(stranger, NAMES) == NotOurs(why)
+
+
+@pytest.mark.parametrize(
+    ("hop", "now", "wait"),
+    [(1, 0.0, 30.0), (1, 10.0, 20.0), (1, 30.0, 0.0), (2, 30.0, 270.0), (3, 1e9, 0.0), (1, -1e9, 30.0)],
+)
+def test_a_retry_is_due_its_topics_delay_after_it_was_written(hop: int, now: float, wait: float) -> None:
+    """A clock that is wrong by years makes it wait no longer than the delay."""
+    retry = again(NAMES.retries[hop - 1])
+
+    assert wait_of(retry, NAMES, DELAYS, 1_800_000_000 + now) == wait
+
+
+def test_nothing_else_waits() -> None:
+    """Neither activity nor the retries of another group."""
+    other = again(NAMES.retries[0], (f"{PREFIX}group", b"another"))
+
+    assert [wait_of(each, NAMES, DELAYS, 0.0) for each in (ORIGINAL, other)] == [0.0, 0.0]

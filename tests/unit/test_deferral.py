@@ -1,0 +1,185 @@
+"""Events that cannot be settled now: which topic they go to, and what is told of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.unit.fakes import (
+    NAMES,
+    NOW,
+    FakeApi,
+    FakeLease,
+    FakeLedger,
+    FakePublisher,
+    FakeSleep,
+    FakeTracker,
+    event,
+    found,
+    promotion,
+    record,
+    retrying_with,
+)
+from topics.dead_letter import REDRIVEN, dead_letter_headers
+from topics.record import Headers, Record
+from worker.attempts import World
+from worker.checkpoints import nothing
+from worker.domain.answers import (
+    CustomerNotFound,
+    Doubtful,
+    FaultKind,
+    IssueAnswer,
+    Issued,
+    LookupAnswer,
+    Notice,
+    Refused,
+)
+from worker.domain.identity import outcome_id
+from worker.enrolment import Enrolments
+from worker.intake import Rules
+from worker.reconciliation import Readings
+from worker.retrying import RetryPolicy
+
+BROKEN = Doubtful(FaultKind.SERVER_ERROR, "HTTP 500")
+UNKNOWN = CustomerNotFound((Notice(8015, "customer not found"),))
+REFUSED = Refused((Notice(8874, "promotion id passed is invalid"),))
+SOURCE = record(event())
+
+
+class Group:
+    """A consumer group whose ledger and topics outlast the handling of one record."""
+
+    def __init__(self, rules: Rules | None = None) -> None:
+        self.rules = rules or Rules()
+        self.ledger = FakeLedger()
+        self.publisher = FakePublisher([])
+        self.api_journal: list[tuple[object, ...]] = []
+
+    async def handle(
+        self,
+        source: Record,
+        lookups: Sequence[LookupAnswer],
+        issues: Mapping[int, Sequence[IssueAnswer]] | None = None,
+    ) -> list[tuple[str, int | None]]:
+        """Handle a record; return outcome and promotion of what is told."""
+        api, sleep, tracker = FakeApi(self.api_journal, lookups, issues or {}), FakeSleep(), FakeTracker()
+        retrying = retrying_with(RetryPolicy(2), tracker, sleep)
+        world = World(
+            api=api,
+            ledger=self.ledger,
+            readings=Readings(api, retrying, settle_seconds=5.0, timer=sleep.elapsed, sleep=sleep),
+            retrying=retrying,
+            clock=lambda: NOW + timedelta(seconds=sleep.elapsed()),
+            timer=sleep.elapsed,
+            sleep=sleep,
+            probe=nothing,
+        )
+        before = len(self.publisher.outcomes)
+        told = Enrolments(self.rules, world, names=NAMES, publisher=self.publisher, tracker=tracker)
+        await told.handle(source, FakeLease())
+        return [(each.outcome.value, each.promotion_id) for _, each in self.publisher.outcomes[before:]]
+
+    def retry(self) -> Record:
+        """Return the record deferred last, as it lies on its retry topic."""
+        source, failure, hop = self.publisher.deferred[-1]
+        at = replace(source.position, topic=NAMES.retries[hop - 1], offset=len(self.publisher.deferred))
+        return replace(source, position=at, headers=dead_letter_headers(source.headers, failure))
+
+    def redriven(self) -> Record:
+        """Return the record dead-lettered last, as redrive puts it back."""
+        source, failure = self.publisher.dead_letters[-1]
+        headers: Headers = (*dead_letter_headers(source.headers, failure), (REDRIVEN, b"dlt-0-0"))
+        return replace(source, position=replace(source.position, offset=99), headers=headers)
+
+
+@pytest.mark.asyncio
+async def test_an_event_that_keeps_failing_goes_from_hop_to_hop_and_is_then_a_dead_letter() -> None:
+    """Each time it is told under an id of its own; attempts add up; the record stays the original."""
+    group = Group()
+    told = await group.handle(SOURCE, [BROKEN])
+    for _ in range(3):
+        told += await group.handle(group.retry(), [BROKEN])
+
+    assert told == [*[("DEFERRED", None)] * 3, ("DEAD_LETTERED", None)]
+    assert [hop for _, _, hop in group.publisher.deferred] == [1, 2, 3]
+    ids = [each.outcome_id for _, each in group.publisher.outcomes]
+    assert ids[:3] == [outcome_id("evt-1", None, "DEFERRED", hop) for hop in (1, 2, 3)]
+    ((dead, failure),) = group.publisher.dead_letters
+    assert (dead, failure.attempts, failure.position) == (SOURCE, 8, SOURCE.position)
+    assert failure.first_failed_at == group.publisher.deferred[0][1].first_failed_at
+
+
+@pytest.mark.asyncio
+async def test_only_what_is_unsettled_is_named_and_asked_for_again() -> None:
+    """The promotion that was enrolled is not asked for on the retry."""
+    group = Group()
+    both = [found(promotion(1), promotion(2))]
+    told = await group.handle(SOURCE, both, {1: [Issued(1, ())], 2: [BROKEN]})
+    assert told == [("ENROLLED", 1), ("DEFERRED", 2)]
+    group.api_journal.clear()
+
+    told = await group.handle(group.retry(), both, {1: [], 2: [Issued(2, ())]})
+    assert told == [("ENROLLED", 1), ("ENROLLED", 2)]
+    assert [each[5] for each in group.api_journal if each[0] == "issue"] == [2]
+
+
+@pytest.mark.asyncio
+async def test_what_a_retry_topic_cannot_take_is_a_dead_letter_at_once() -> None:
+    """Too large for it: the dead letter, with or without its value, is the way out."""
+    group = Group()
+    group.publisher.has_room = False
+
+    assert await group.handle(SOURCE, [BROKEN]) == [("DEAD_LETTERED", None)]
+
+
+@pytest.mark.asyncio
+async def test_an_unknown_customer_of_a_young_event_is_looked_for_through_the_first_retry_topic() -> None:
+    """As long as the event is young, and never beyond."""
+    group = Group(Rules(not_found_grace=timedelta(minutes=2)))
+    assert await group.handle(SOURCE, [UNKNOWN]) == [("DEFERRED", None)]
+    assert await group.handle(group.retry(), [UNKNOWN]) == [("DEFERRED", None)]
+    assert [hop for _, _, hop in group.publisher.deferred] == [1, 1]
+
+    old = record(event(occurredAt="2026-01-31T09:00:00Z"))
+    assert await group.handle(old, [UNKNOWN]) == [("CUSTOMER_NOT_FOUND", None)]
+
+
+@pytest.mark.asyncio
+async def test_a_retry_that_has_grown_old_is_brought_to_its_end() -> None:
+    """MAX_EVENT_AGE_HOURS is for events that nothing was done about."""
+    old = record(event(occurredAt="2026-01-31T08:00:00Z"))
+    group = Group(Rules(max_event_age=timedelta(hours=1)))
+    assert await group.handle(old, []) == [("NO_PROMOTION_AVAILABLE", None)]
+
+    group.rules = Rules()
+    await group.handle(old, [BROKEN])
+    group.rules = Rules(max_event_age=timedelta(hours=1))
+    assert await group.handle(group.retry(), [found(promotion(1))], {1: [Issued(1, ())]}) == [("ENROLLED", 1)]
+
+
+@pytest.mark.asyncio
+async def test_a_redrive_reopens_what_was_rejected_and_nothing_else() -> None:
+    """Under the same identity and key: ENROLLED stays as it is, REJECTED is asked for once more."""
+    group = Group()
+    three = [found(promotion(1), promotion(2), promotion(3, timeline=None))]
+    told = await group.handle(SOURCE, three, {1: [Issued(1, ())], 2: [REFUSED], 3: [BROKEN]})
+    assert told == [("ENROLLED", 1), ("REJECTED", 2), ("DEAD_LETTERED", 3)]
+    group.api_journal.clear()
+
+    replayed = await group.handle(SOURCE, three, {3: [BROKEN]})
+    assert replayed[:2] == [("ENROLLED", 1), ("REJECTED", 2)]
+    assert [each for each in group.api_journal if each[0] == "issue"] == []
+    redriven = await group.handle(group.redriven(), three, {2: [Issued(2, ())], 3: [BROKEN]})
+    assert redriven[:2] == [("ENROLLED", 1), ("ENROLLED", 2)]
+    assert [each[5] for each in group.api_journal if each[0] == "issue"] == [2]
+    assert {each.activity.offset for _, each in group.publisher.outcomes} == {SOURCE.position.offset}
+
+
+@pytest.mark.asyncio
+async def test_a_dry_run_moves_nothing() -> None:
+    """It writes no retry record: the outcome says how the event would end here."""
+    group = Group(Rules(dry_run=True))
+
+    assert await group.handle(SOURCE, [BROKEN]) == [("DEAD_LETTERED", None)]
+    assert (group.publisher.deferred, group.publisher.dead_letters) == ([], [])
