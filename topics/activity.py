@@ -13,7 +13,7 @@ from typing import Final
 
 from pydantic_core import from_json
 
-from topics.record import LATEST_MS, Record
+from topics.record import LATEST_MS, UNREADABLE, Record
 
 UNNAMED: Final = ""
 """Event name of an event that names none; only the trigger `*` acts on it."""
@@ -24,6 +24,9 @@ _LARGEST = 2**63
 """Ids beyond are no ids; numbers of thousands of digits would not even print."""
 LONGEST: Final = 512
 """Characters of an id, a name or an identifier; outcomes and request lines must stay bounded."""
+LARGEST_VALUE_BYTES: Final = 4 * 1024 * 1024
+"""Of a value that is parsed at all; parsed, it may take thirty times that."""
+_OFFSETS = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +67,29 @@ def read_activity(record: Record) -> Activity | Tombstone | Malformed:
     """Read a record of the activity topic; any bytes lead to one of the three results, none raises."""
     if record.value is None:
         return Tombstone()
-    if not record.value.strip():
-        return Malformed("value: empty")
-    try:
-        body = from_json(record.value, allow_inf_nan=False)
-    except ValueError:
-        return Malformed("value: not JSON")
-    if not isinstance(body, dict):
-        return Malformed("value: not a JSON object")
+    unreadable = record.header(UNREADABLE)
+    if unreadable is not None and _OFFSETS.fullmatch(unreadable):
+        return Malformed(f"record batch: offsets {unreadable} cannot be read; the value is the batch")
+    body = _json_object(record.value)
+    if isinstance(body, Malformed):
+        return body
     activity = _read(record, _Fields(body))
     for name, text in (("eventId", activity.event_id), ("eventName", activity.event_name)):
         if len(text) > LONGEST:
             return Malformed(f"{name}: longer than {LONGEST} characters")
     return activity
+
+
+def _json_object(value: bytes) -> dict[str, object] | Malformed:
+    if len(value) > LARGEST_VALUE_BYTES:
+        return Malformed(f"value: larger than {LARGEST_VALUE_BYTES} bytes")
+    if not value.strip():
+        return Malformed("value: empty")
+    try:
+        body = from_json(value, allow_inf_nan=False)
+    except ValueError:
+        return Malformed("value: not JSON")
+    return body if isinstance(body, dict) else Malformed("value: not a JSON object")
 
 
 def _read(record: Record, event: "_Fields") -> Activity:

@@ -1,14 +1,33 @@
 """A Kafka record as its bytes, and where it lies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 Headers = tuple[tuple[str, bytes | None], ...]
-"""Record headers in their order; names may repeat, and Kafka allows null for a value."""
+"""Record headers in their order; names may repeat, and Kafka allows null for a value.
+
+A name that is not UTF-8 holds its bytes as lone surrogates (the error handler `surrogateescape`).
+"""
+
+UNREADABLE: Final = "enrolment.error.unreadable"
+"""On what stands for a batch that could not be read: its first and last offset, as `17-21`."""
 
 LATEST_MS: Final = 253_402_300_799_000
 """The last second that a datetime can hold, in milliseconds since the epoch."""
+
+
+_HEADER_OCTETS: Final = 200
+"""What a header costs in memory beside what it holds."""
+
+
+def octets_of(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> int:
+    """Return about how much memory a record takes, for bounds: a short header costs more than its bytes."""
+    bare = len(key or b"") + len(value or b"")
+    if not headers:
+        return bare
+    return bare + sum(_HEADER_OCTETS + len(name) + len(content or b"") for name, content in headers)
 
 
 @dataclass(frozen=True, slots=True)

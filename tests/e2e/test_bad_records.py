@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from cramjam import zstd
 
 from tests.brokers import create_topic
+from tests.support.batches import batch_of, raw_batch, raw_record
 from tests.support.events import event
 from tests.support.feeds import Message
 from tests.support.lab import CREDENTIALS, Lab, Stage
@@ -37,6 +41,8 @@ _MALFORMED = {
     "300 KB": b"x" * 300_000,
     "deep lists": b"[" * 100_000 + b"]" * 100_000,
     "deep objects": b'{"a":' * 40_000 + b"1" + b"}" * 40_000,
+    "NaN": b'{"eventName": "transactionAdded", "amount": NaN, "customer": {"customerId": 1}}',
+    "a lone surrogate": b'{"eventName": "transactionAdded", "customer": {"externalId": "\\ud800"}}',
     "too long an id": event("i" * 10_000, {"customerId": 1}),
 }
 _NO_IDENTIFIER = {
@@ -160,3 +166,86 @@ def test_records_too_large_for_the_dead_letter_topic(lab: Lab) -> None:
             assert letter.error["value_omitted"]
         (kept,) = stage.dead_letters.of(records[4])
         assert (kept.record.value, kept.error.get("value_omitted")) == (b"bad", None)
+
+
+def test_header_names_that_are_no_text(lab: Lab) -> None:
+    """Such records must be handled like any others, and come out of the dead-letter topic byte for byte."""
+    odd: Headers = ((b"caf\xe9".decode(errors="surrogateescape"), b"\xff"), *_FOREIGN)
+    world = World.with_customers(3, Promotion(promotion_id=1))
+    good = [event(f"good-{who}", {"customerId": who}) for who in (1, 2, 3)]
+    with lab.simulator(world) as simulator, lab.stage(simulator.api_url) as stage:
+        worker = stage.worker(**CREDENTIALS)
+        first = stage.feed.send_raw(
+            batch_of([(b"1", good[0], ()), (b"1", b"bad", odd), (b"1", good[1], odd), (b"1", None, odd)])
+        )
+        stage.feed.send(good[2], b"1")
+        stage.wait_for_outcomes(["good-1", "good-2", "good-3"])
+        (letter,) = stage.dead_letters.read()
+        assert letter.error["offset"] == str(first.offset + 1)
+        assert (letter.record.key, letter.record.value) == (b"1", b"bad")
+        assert letter.foreign == odd[:-1]
+        wait_until(lambda: stage.committed() == {0: 5}, "all is committed", evidence=worker.tail)
+        assert worker.stop() == 0
+
+
+def test_large_records_leave_memory_bounded(lab: Lab) -> None:
+    """A gigabyte of bad records must be put aside one by one, in the memory of a few."""
+    size, count = 10_000_000, 100
+    config = {"max.message.bytes": str(2 * size)}
+    world = World.with_customers(1, Promotion(promotion_id=1))
+    with lab.simulator(world) as simulator, lab.stage(simulator.api_url, config=config) as stage:
+        # One by one they are as large as the topic allows; packed, 200 KB on the wire are a gigabyte.
+        text = b'{"eventName": "%b"}' % (b"x" * size)
+        stage.feed.send_all([Message(text, b"1")] * 10)
+        for _ in range(count - 10):
+            stage.feed.send_raw(raw_batch(bytes(zstd.compress(raw_record(0, b"1", text))), 1, codec=4))
+        stage.feed.send(event("good", {"customerId": 1}), b"1")
+        worker = stage.worker(**CREDENTIALS)
+        stage.wait_for_outcomes(["good"], seconds=120)
+        wait_until(lambda: stage.committed() == {0: count + 1}, "all is committed", evidence=worker.tail)
+        # 230 MiB of them, seen; without a bound in bytes a fetch alone brought it to a gigabyte.
+        assert _peak_mebibytes(worker.pid) < 450
+        letters = stage.dead_letters.read()
+        assert len(letters) == count
+        assert {letter.error["message"] for letter in letters} == {"value: larger than 4194304 bytes"}
+
+
+def _peak_mebibytes(pid: int) -> int:
+    """Return the most memory that a process has held so far."""
+    (kibibytes,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(kibibytes) // 1024
+
+
+def test_odd_but_usable(lab: Lab) -> None:
+    """What is merely odd must lead to its enrolment: large, repeated, out of range where nobody looks."""
+    odd = {
+        "key twice": (
+            event("@", {}).replace(b"{}", b'{"customerId": "7"}, "customer": {"customerId": 0}'),
+            b"1",
+            (),
+        ),
+        "2 to the 70": (event("@", {"customerId": 0}, amount=2**70), b"1", ()),
+        "year 0": (event("@", {"customerId": 0}, createdAt="0000-01-01T00:00:00Z"), b"1", ()),
+        "wrong types": (event("@", {"customerId": 0, "mobile": [], "email": {}}, orgId=[1]), b"1", ()),
+        "700 KB": (event("@", {"customerId": 0}, note="x" * 700_000), b"1", ()),
+        "a large key": (event("@", {"customerId": 0}), b"k" * 500_000, ()),
+        "many headers": (event("@", {"customerId": 0}), b"1", tuple((f"h{n}", b"x") for n in range(50_000))),
+        "a large header": (event("@", {"customerId": 0}), None, (("h" * 30_000, b"\xff" * 500_000),)),
+    }
+    world = World.with_customers(len(odd), Promotion(promotion_id=1))
+    with lab.simulator(world) as simulator, lab.stage(simulator.api_url) as stage:
+        worker = stage.worker(**CREDENTIALS)
+        stage.feed.send_all(
+            Message(
+                value.replace(b"@", name.encode()).replace(b'"customerId": 0', b'"customerId": %d' % who),
+                key,
+                headers,
+            )
+            for who, (name, (value, key, headers)) in enumerate(odd.items(), start=1)
+        )
+        stage.wait_for_outcomes(odd)
+        assert {name: [one.name for one in stage.outcomes.of(name)] for name in odd} == {
+            name: ["ENROLLED"] for name in odd
+        }
+        assert stage.dead_letters.read() == []
+        assert worker.stop() == 0

@@ -9,11 +9,13 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from tests.support.loop_thread import LoopThread
 from topics.record import Headers, Position, Record
+from worker.stream import raw_batches
 
-_LARGEST_BYTES: Final = 8 * 1024 * 1024
+_LARGEST_BYTES: Final = 16 * 1024 * 1024
 _POLL_MS: Final = 20
 
 
@@ -50,10 +52,19 @@ class ActivityFeed:
         """Produce records and return them as Kafka has them, once all are acknowledged."""
         return self._loop.run(self._send_all(messages))
 
+    def send_raw(self, batch: bytes, partition: int = 0) -> Position:
+        """Produce a batch as these bytes and return where its first record lies."""
+        return self._loop.run(self._send_raw(batch, partition))
+
     def close(self) -> None:
         """Close the connections."""
         if self._producer is not None:
             self._loop.run(self._producer.stop())
+
+    async def _send_raw(self, batch: bytes, partition: int) -> Position:
+        async with AIOKafkaProducer(bootstrap_servers=self._servers, acks="all") as producer:
+            sent = await producer.send_batch(_RawBatch(batch), self._topic, partition=partition)
+            return Position(self._topic, partition, (await sent).offset)
 
     async def _send_all(self, messages: Iterable[Message]) -> list[Record]:
         if self._producer is None:
@@ -83,6 +94,15 @@ class ActivityFeed:
         return [_as_fed(message, await acknowledged) for message, acknowledged in sent]
 
 
+class _RawBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka ships no types
+    """Bytes that the client takes for a batch that it has built."""
+
+    def __init__(self, batch: bytes) -> None:
+        super().__init__(0, 0)
+        self._buffer, self._relative_offset = batch, 1
+        self.close()
+
+
 class TopicReader:
     """Reads a topic from its beginning, without a group; what was read is kept."""
 
@@ -105,6 +125,7 @@ class TopicReader:
 
     async def _read(self) -> None:
         if self._consumer is None:
+            raw_batches.install()
             self._consumer = AIOKafkaConsumer(
                 bootstrap_servers=self._servers,
                 enable_auto_commit=False,

@@ -1,6 +1,6 @@
 """Where end-to-end tests happen: a broker, simulators, and stages with topics and workers of their own."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -43,10 +43,12 @@ class Lab:
             leave()
 
     @contextmanager
-    def stage(self, api_url: str, partitions: int = 1) -> Iterator["Stage"]:
+    def stage(
+        self, api_url: str, partitions: int = 1, config: Mapping[str, str] | None = None
+    ) -> Iterator["Stage"]:
         """Make an activity topic of its own; workers are ended and topics removed with the block."""
         stage = Stage(self, api_url, partitions)
-        self.loop.run(create_topic(self.bootstrap_servers, stage.names.activity, partitions, None))
+        self.loop.run(create_topic(self.bootstrap_servers, stage.names.activity, partitions, config))
         try:
             yield stage
         finally:

@@ -14,7 +14,8 @@ from mode import CrashingSupervisor
 
 from topics.record import Position, Record
 from worker.settings import Settings
-from worker.stream import consumer
+from worker.stream import consumer, raw_batches
+from worker.stream.buffer import Buffer
 from worker.stream.consumer import Consumer
 from worker.stream.holds import Holds
 from worker.stream.lanes import Bounds, Lanes, Partition
@@ -29,7 +30,7 @@ from worker.stream.trail import Trail
 _WEEK_SECONDS: Final = 7 * 86_400.0
 _METADATA_MAX_AGE_MS: Final = 10_000
 _BUFFERED: Final = 256
-"""Records between the consumer and the lanes, which have the larger share and bound it in bytes too."""
+"""Records between the consumer and the lanes, which have the larger share; `Buffer` bounds their bytes."""
 _FINISH_GRACE_SECONDS: Final = 10.0
 """What a rebalance may take beyond the drain: cancelled work unwinding, the last commit."""
 
@@ -59,6 +60,12 @@ class WorkerApp(faust.App):
     drained: asyncio.Event
     """Set once the process, told to stop, has drained."""
 
+    def FlowControlQueue(  # noqa: N802 - Faust's name
+        self, maxsize: int | None = None, *, clear_on_resume: bool = False
+    ) -> Buffer:
+        """Return what holds an agent's records until it takes them."""
+        return Buffer(maxsize or 0, flow_control=self.flow_control, clear_on_resume=clear_on_resume)
+
     async def on_stop(self) -> None:
         """Stop, and let a rebalance that waits for the drain go on in any case."""
         await super().on_stop()
@@ -81,6 +88,7 @@ class WorkerApp(faust.App):
 def build_app(settings: Settings, partitions: int) -> WorkerApp:
     """Build the application for so many activity partitions; nothing connects before it is started."""
     consumer.install()
+    raw_batches.install([settings.activity_topic, *settings.topic_names.retries])
     valid_seconds = settings.kafka_session_timeout_seconds - settings.api_timeout_seconds
     app = WorkerApp(
         settings.group_id,

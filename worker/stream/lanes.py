@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from topics.record import Record
+from topics.record import Record, octets_of
 from worker.ports import Abandoned
 from worker.stream.order_book import Entry, OrderBook
 
@@ -27,7 +27,7 @@ class Bounds:
     """How much may be on hand at once.
 
     `in_flight` events are worked on; `waiting` more may queue behind their keys; at most `window`
-    offsets of a partition may lie between its watermark and its last delivery; all keys and values
+    offsets of a partition may lie between its watermark and its last delivery; all records
     together take at most `octets`, or are a single event.
     """
 
@@ -222,4 +222,4 @@ class Lanes:
 
 
 def _size(record: Record) -> int:
-    return len(record.key or b"") + len(record.value or b"")
+    return octets_of(record.key, record.value, record.headers)

@@ -86,6 +86,10 @@ def ledger_table(app: App, partitions: int, retention: timedelta) -> LedgerTable
     return cast("LedgerTable", table)
 
 
+class LedgerEntryTooLarge(ValueError):  # noqa: N818 - its name is what the dead letter says
+    """An entry is larger than its topic can take: the API listed more of a customer than can be kept."""
+
+
 class FaustLedger:
     """The entries of the partition whose event is being handled. Implements `worker.ports.Ledger`.
 
@@ -111,14 +115,17 @@ class FaustLedger:
         return UNKNOWN if value is None else ledger_format.read_standing(value)
 
     async def write(self, *entries: LedgerEntry) -> None:
-        """Write the entries, in this order, in one batch; raises PublishFailed where Kafka refuses one."""
+        """Write the entries, in this order, in one batch.
+
+        Raises PublishFailed where Kafka refuses one, LedgerEntryTooLarge before it would have to.
+        """
         event = current_event()
         if event is None:
             raise RuntimeError("a ledger entry is written outside of a delivery")
         lane = lane_of_key(event.message.key)
         written = [ledger_format.write(entry, lane) for entry in entries]
         if any(len(value) > LARGEST_ENTRY_BYTES for _, value in written):
-            raise ValueError("a ledger entry is larger than its topic can take")
+            raise LedgerEntryTooLarge
         await _acknowledged([self._send(key, value) for key, value in written])
 
     def entries(self) -> int:

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from aiokafka.errors import KafkaError
 from faust import App
 from faust.exceptions import ProducerSendError
+from faust.transport.drivers.aiokafka import Producer
 
 from topics.dead_letter import VALUE_OMITTED, Failure, dead_letter_headers
 from topics.names import TopicNames
 from topics.outcome import Outcome, outcome_headers
 from topics.record import Headers, Record
 from worker.ports import PublishFailed
+from worker.stream.raw_batches import is_plain, name_in_bytes, send_raw
 from worker.telemetry.tracing import sending
 
 LARGEST_REQUEST_BYTES: Final = 64 * 1024 * 1024
@@ -73,8 +75,13 @@ class KafkaPublisher:
     ) -> None:
         # Kafka allows null header values, Faust's types do not know it.
         foreign: list[Any] = list(headers)
+        producer = cast("Producer", self._app.producer)
         try:
-            sent = await self._app.producer.send(topic, key, value, partition, None, foreign)
+            if is_plain(headers):
+                sent = await producer.send(topic, key, value, partition, None, foreign)
+            else:
+                aiokafka = producer._ensure_producer()  # noqa: SLF001 - Faust sends no batches
+                sent = await send_raw(aiokafka, topic, (key, value), headers, partition)
             # A cancelled handler must not cancel a record that is on its way in a batch with others.
             await asyncio.shield(sent)
         except ProducerSendError as error:
@@ -85,5 +92,5 @@ class KafkaPublisher:
 
 def _size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
     """Return an upper bound of the record's batch, as the broker measures it."""
-    fields = sum(len(name.encode()) + len(content or b"") + _FIELD_BYTES for name, content in headers)
+    fields = sum(len(name_in_bytes(name)) + len(content or b"") + _FIELD_BYTES for name, content in headers)
     return _BATCH_BYTES + len(key or b"") + len(value or b"") + fields

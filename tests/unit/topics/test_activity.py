@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from tests.unit.fakes import event, record
+from tests.unit.fakes import AT, event, record
 from tests.unit.strategies import RECORDS
 from topics.activity import UNNAMED, Activity, Malformed, Tombstone, read_activity
-from topics.record import Headers, Position, Record
+from topics.record import UNREADABLE, Headers, Position, Record
 
 FLAT: dict[str, Any] = {
     "eventName": "customerAdded",
@@ -379,6 +379,10 @@ def test_times_are_rfc_3339_or_epoch_milliseconds(given_time: object, expected: 
         (b'{"a": NaN}', "value: not JSON"),
         (b'{"a": Infinity}', "value: not JSON"),
         (b'{"a": ' + b"9" * 5000 + b"}", "value: not JSON"),
+        (b"\xef\xbb\xbf{}", "value: not JSON"),
+        ('{"eventId": "a"}'.encode("utf-16"), "value: not JSON"),
+        (b'{"eventId": "' + b"x" * 4_194_304 + b'"}', "value: larger than 4194304 bytes"),
+        (b" " * 4_194_305, "value: larger than 4194304 bytes"),
         (b'{"a": ' * 5000 + b"1" + b"}" * 5000, "value: not JSON"),
         (b"[{}]", "value: not a JSON object"),
         (b'"eventId"', "value: not a JSON object"),
@@ -391,6 +395,42 @@ def test_times_are_rfc_3339_or_epoch_milliseconds(given_time: object, expected: 
 def test_what_is_no_event_is_named_by_field_and_fault(value: bytes, message: str) -> None:
     """Malformed values are told by field and fault; what they hold is not repeated."""
     assert read_activity(record(value)) == Malformed(message)
+
+
+@pytest.mark.parametrize(
+    ("mark", "message"),
+    [
+        (b"17-21", "record batch: offsets 17-21 cannot be read; the value is the batch"),
+        (b"17-ann@example.com", "value: not JSON"),
+        (None, "value: not JSON"),
+    ],
+)
+def test_what_stands_for_an_unreadable_batch_says_so(mark: bytes | None, message: str) -> None:
+    """The offsets that are missing are told, and nothing that an upstream may have put there instead."""
+    assert read_activity(record(b"\0", headers=((UNREADABLE, mark),))) == Malformed(message)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b'{"eventId": "first", "eventId": "last"}', ("last", None, None)),
+        (b'{"eventId": "first", " eventId": "last"}', ("last", None, None)),
+        (b'{"eventId": 1180591620717411303424, "orgId": 1180591620717411303424}', (str(AT), None, None)),
+        (b'{"eventId": "a", "occurredAt": "0000-01-01T00:00:00Z"}', ("a", None, None)),
+        (
+            b'{"eventId": "a", "occurredAt": "0001-01-01T00:00:00Z"}',
+            ("a", None, datetime(1, 1, 1, tzinfo=UTC)),
+        ),
+        (b'{"eventId": "a\\u0000b", "orgId": 1e3}', ("a\0b", None, None)),
+        (b'{"eventId": "' + b"x" * 3_000_000 + b'"', None),
+    ],
+    ids=["twice", "twice-with-blanks", "2-to-the-70", "year-0", "year-1", "null-character", "cut-off"],
+)
+def test_odd_values(value: bytes, expected: tuple[str, int | None, datetime | None] | None) -> None:
+    """The last of two equal keys counts; what is out of range is as if absent."""
+    reading = read_activity(record(value))
+    found = (reading.event_id, reading.org_id, reading.occurred_at) if isinstance(reading, Activity) else None
+    assert found == expected
 
 
 def test_only_a_null_value_is_a_tombstone() -> None:

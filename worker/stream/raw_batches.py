@@ -1,0 +1,223 @@
+"""Record batches that aiokafka cannot read or write: handled here, so that none blocks its partition.
+
+Kafka's brokers take header names that are not UTF-8, and look into compressed batches less closely than
+their readers must. aiokafka raises on both, on each reading, and the records behind are never reached. Here
+such a batch is read once more: names become text that holds their bytes (surrogateescape), and what cannot
+be read at all is handed out as one record that holds the batch.
+
+All other batches go aiokafka's own way. Its two classes are replaced for the whole process.
+"""
+
+import re
+import struct
+from collections.abc import Collection, Iterator
+from typing import Any, Final, NoReturn
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.consumer import fetcher
+from aiokafka.errors import UnsupportedCodecError
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record import default_records
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import decode_varint_py
+from aiokafka.structs import ConsumerRecord, TopicPartition
+
+from topics.record import UNREADABLE, Headers, octets_of
+
+_Records: Final[Any] = fetcher.PartitionRecords
+_Batch: Final[Any] = default_records._DefaultRecordBatchPy  # noqa: SLF001 - the one that is written in Python
+_LENGTH_AT, _LENGTH_BYTES, _MAGIC_AT = 8, 4, 16
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_MAGIC: Final = 2
+"""Message format since Kafka 0.11; earlier ones have no headers, and Kafka 4 has none of them left."""
+
+MOST_OCTETS: Final = 16 * 1024 * 1024
+"""Of records that one fetch of a partition may unpack to; or a single one."""
+
+log = structlog.get_logger(__name__)
+
+
+def install(topics: Collection[str] = ()) -> None:
+    """Read like this from now on, in the whole process.
+
+    What cannot be read at all is handed out as a record for these topics only: elsewhere, in a ledger,
+    it is no record, and reading goes on to raise.
+    """
+    handed_out = frozenset(topics)
+
+    class PartitionRecords(_PartitionRecords):
+        hand_out = handed_out
+
+    fetcher.MemoryRecords = _RememberingRecords
+    fetcher.PartitionRecords = PartitionRecords
+
+
+def name_in_bytes(name: str) -> bytes:
+    """Return a header name as it is in Kafka."""
+    return name.encode(errors="surrogateescape")
+
+
+def is_plain(headers: Headers) -> bool:
+    """Whether aiokafka can write these headers: whether all their names are UTF-8."""
+    return all(name.isascii() or not _SURROGATE.search(name) for name, _ in headers)
+
+
+async def send_raw(
+    producer: AIOKafkaProducer,
+    topic: str,
+    record: tuple[bytes | None, bytes | None],
+    headers: Headers,
+    partition: int | None = None,
+) -> Any:  # noqa: ANN401 - aiokafka's future
+    """Send a key and value with headers of any names, as a batch of one; returns what `send` returns."""
+    key, value = record
+    await producer.client._wait_on_metadata(topic)  # noqa: SLF001 - what `send` does
+    batch = _RawBatch()
+    batch.append(timestamp=None, key=key, value=value, headers=[(_RawName(name), it) for name, it in headers])
+    batch.close()
+    to = producer._partition(topic, partition, key, value, key, value)  # noqa: SLF001 - what `send` does
+    return await producer.send_batch(batch, topic, partition=to)
+
+
+class _RememberingRecords(MemoryRecords):  # type: ignore[misc]  # of a class that aiokafka picks at run time
+    """The batches of a fetch; knows the bytes of the last that it gave."""
+
+    def __init__(self, fetched: bytes) -> None:
+        super().__init__(fetched)
+        self._fetched = fetched
+        self._at, self._end = 0, 0
+
+    def next_batch(self) -> Any:  # noqa: ANN401 - see above
+        self._at = self._end
+        (length,) = struct.unpack_from(">i", self._fetched, self._at + _LENGTH_AT)
+        self._end += _LENGTH_AT + _LENGTH_BYTES + length
+        return super().next_batch()
+
+    @property
+    def last_batch(self) -> bytes:
+        """The batch as it lies in Kafka."""
+        return bytes(self._fetched[self._at : self._end])
+
+
+class _PartitionRecords(_Records):  # type: ignore[misc]  # of Any
+    """A fetch's records, read again and by hand from where aiokafka gives up."""
+
+    hand_out: frozenset[str] = frozenset()
+    next_fetch_offset: int
+
+    def _unpack_records(self) -> Iterator[Any]:
+        """Yield them up to some size: a megabyte that was fetched may unpack to gigabytes.
+
+        What is left out is fetched again, from the next offset.
+        """
+        octets = 0
+        for record in self._unpack_all():
+            yield record
+            octets += octets_of(record.key, record.value, record.headers)
+            if octets >= MOST_OCTETS:
+                return
+
+    def _unpack_all(self) -> Iterator[Any]:
+        while True:
+            try:
+                yield from super()._unpack_records()
+            except Exception as error:  # noqa: BLE001 - codecs raise what they like
+                yield from self._read_by_hand(self._records.last_batch, error)
+            else:
+                return
+
+    def _read_by_hand(self, raw: bytes, error: Exception) -> Iterator[Any]:
+        tp = self._tp
+        if isinstance(error, UnsupportedCodecError) or len(raw) <= _MAGIC_AT or raw[_MAGIC_AT] != _MAGIC:
+            raise error
+        batch = _ByHand(raw)
+        if not batch.validate_crc():
+            # Not what a producer sent: the bytes do not even tell how many records they are.
+            _give_up(tp, batch, "its checksum is wrong", error)
+        if batch.is_control_batch:
+            raise error
+        try:
+            for record in batch:
+                if record.offset >= self.next_fetch_offset:
+                    read = self._consumer_record(tp, record)
+                    self.next_fetch_offset = record.offset + 1
+                    yield read
+        except Exception as fault:  # noqa: BLE001 - see above
+            if tp.topic not in self.hand_out:
+                _give_up(tp, batch, type(fault).__name__, fault)
+            log.error(  # noqa: TRY400 - what a batch holds may be personal, also in an exception
+                "a record batch cannot be read to its end; what is left is put aside",
+                partition=f"{tp.topic}-{tp.partition}",
+                offsets=[self.next_fetch_offset, batch.next_offset - 1],
+                error=type(fault).__name__,
+            )
+            if self.next_fetch_offset < batch.next_offset:
+                yield _in_place_of(tp, batch, raw, max(self.next_fetch_offset, batch.base_offset))
+        self.next_fetch_offset = batch.next_offset
+
+
+class _ByHand(_Batch):  # type: ignore[misc]  # of Any
+    """aiokafka's batch in Python, with header names of any bytes."""
+
+    _buffer: bytearray
+
+    def _maybe_uncompress(self) -> None:
+        super()._maybe_uncompress()
+        self._buffer = _Lenient(self._buffer)
+
+    def _read_msg(self) -> Any:  # noqa: ANN401 - aiokafka's record
+        # The compiled one looks behind the buffer's end where a length lies, and takes the process down.
+        return super()._read_msg(decode_varint_py)
+
+
+class _Lenient(bytearray):
+    """Bytes whose parts become text whatever they are."""
+
+    def __getitem__(self, at: Any) -> Any:  # noqa: ANN401 - as bytearray's
+        part = super().__getitem__(at)
+        return _Lenient(part) if isinstance(at, slice) else part
+
+    def decode(self, *_: object) -> str:
+        return bytes(self).decode(errors="surrogateescape")
+
+
+class _RawName(str):
+    """A header name that becomes the bytes it was read from."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        return str.encode(self, errors="surrogateescape")
+
+
+class _RawBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka ships no types
+    """A batch of one record that asks header names for their bytes."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 0)
+        self._builder = default_records._DefaultRecordBatchBuilderPy(  # noqa: SLF001 - the compiled one wants str itself
+            _MAGIC, 0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=0, batch_size=0
+        )
+
+    def _set_producer_state(self, *state: int) -> None:
+        self._builder.set_producer_state(*state)
+
+
+def _in_place_of(tp: TopicPartition, batch: Any, raw: bytes, first: int) -> ConsumerRecord[Any, Any]:  # noqa: ANN401 - aiokafka's
+    """Return what stands for the rest of a batch: a record at its last offset, which is committed past."""
+    last = batch.next_offset - 1
+    mark = (UNREADABLE, b"%d-%d" % (first, last))
+    return ConsumerRecord(
+        tp.topic, tp.partition, last, batch.max_timestamp, 0, None, raw, None, -1, len(raw), (mark,)
+    )
+
+
+def _give_up(tp: TopicPartition, batch: Any, why: str, error: Exception) -> NoReturn:  # noqa: ANN401 - aiokafka's
+    log.error(
+        "a record batch cannot be read",
+        partition=f"{tp.topic}-{tp.partition}",
+        offset=batch.base_offset,
+        why=why,
+    )
+    raise error
