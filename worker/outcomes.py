@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from topics.activity import LONGEST, UNNAMED, Activity, identity_outside_value
 from topics.outcome import SEVERITY, ActivityReference, CodeAndMessage, Outcome, OutcomeName, RestrictionUsed
@@ -24,6 +24,9 @@ from worker.domain.settlement import (
     UnknownCustomer,
     WouldEnrol,
 )
+
+MOST_NOTICES: Final = 16
+"""Warnings, or errors, that an outcome tells; its record must fit its topic whatever the API says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,11 @@ def _asked(settlement: Enrolled | LimitExhausted | UnknownCustomer | Rejected | 
 
 
 def _notices(notices: tuple[Notice, ...]) -> tuple[CodeAndMessage, ...] | None:
-    return tuple(CodeAndMessage(code=n.code, message=n.message) for n in notices) or None
+    told = [CodeAndMessage(code=n.code, message=n.message) for n in notices[:MOST_NOTICES]]
+    if len(notices) > len(told):
+        more = f"{told[-1].message} (and {len(notices) - len(told)} more)"
+        told[-1] = CodeAndMessage(code=told[-1].code, message=more)
+    return tuple(told) or None
 
 
 def _restriction(restriction: Restriction | None) -> RestrictionUsed | None:

@@ -294,3 +294,18 @@ def test_a_reference_is_told_and_stays_out_of_the_repr() -> None:
 
     assert json.loads(tell(named, NothingAvailable(), NOW).to_json())["customerRef"] == "ab12"
     assert "ab12" not in repr(named)
+
+
+def test_an_outcome_fits_its_topic_whatever_the_api_says() -> None:
+    """Of an endless list the first are told, with a mark; a record stays far below a megabyte."""
+    text = "\u0001" * 512
+    many = tuple(Notice(code, text) for code in range(10_000))
+    subject = Subject(57099, PROGRAM, text, 7)
+    outcome = tell(origin(), Rejected(many, 2, subject, "the-key", warnings=many), NOW)
+
+    told = outcome.errors
+    assert told is not None
+    assert [error.code for error in told] == list(range(16))
+    assert told[-1].message == f"{text} (and 9984 more)"
+    assert told[-2].message == text
+    assert len(outcome.to_json()) < 120_000

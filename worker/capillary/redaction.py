@@ -17,17 +17,18 @@ def redactor(*secrets: str) -> Redact:
     """Return a function that makes a message fit for outcomes and logs.
 
     It masks the given texts (in any case, also percent-encoded, also without a leading + or zeros), e-mail
-    addresses and runs of 8 or more digits, joins lines, and cuts to 300 characters.
+    addresses and runs of 8 or more digits, joins lines, and cuts to 300 characters, with a mark.
     """
 
     def redact(message: str) -> str:
         if not message:
             return message
-        if len(message) > _READ_LENGTH:
-            # The cut may split an identifier: its first half goes as well.
-            message = message[:_READ_LENGTH].rpartition(" ")[0]
-        masked = _PERSONAL.sub(_MASK, _any_of(secrets).sub(_MASK, message))
-        return " ".join(masked.split())[:MESSAGE_LENGTH].rstrip()
+        # The cut may split an identifier: its first half goes as well.
+        read = message if len(message) <= _READ_LENGTH else message[:_READ_LENGTH].rpartition(" ")[0]
+        masked = " ".join(_PERSONAL.sub(_MASK, _any_of(secrets).sub(_MASK, read)).split())
+        if read is message and len(masked) <= MESSAGE_LENGTH:
+            return masked
+        return masked[: MESSAGE_LENGTH - 1].rstrip() + "…"
 
     return redact
 

@@ -17,6 +17,7 @@ from worker.capillary.wire import (
     Page,
     TokenGrant,
     WireNotice,
+    cut,
     parse_object,
     read_notices,
     read_page,
@@ -260,4 +261,4 @@ def _notices(notices: Iterable[WireNotice], redact: Redact) -> tuple[Notice, ...
 
 
 def _text(notices: Iterable[Notice]) -> str:
-    return ", ".join(f"{notice.code} {notice.message}".strip() for notice in notices)
+    return cut(", ".join(f"{notice.code} {notice.message}".strip() for notice in notices))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +31,9 @@ from worker.domain.promotions import Promotion, Restriction, TimelineEntry
 T = TypeVar("T")
 Json = Mapping[str, object]
 
+LONGEST_TEXT: Final = 512
+"""Characters of a name or a message of the API that are kept."""
+
 
 def _none_if_unusable(value: object, handler: ValidatorFunctionWrapHandler) -> object:
     if value is None:
@@ -50,6 +53,11 @@ def _listed(value: object) -> object:
 
 def _aware(value: datetime) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def cut(text: str) -> str:
+    """Return the text, where it is too long its beginning and a mark: outcomes and log lines stay bounded."""
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
 
 
 Lenient = Annotated[T | None, WrapValidator(_none_if_unusable)]
@@ -92,8 +100,8 @@ class _WireRestriction(_Wire):
 
     def to_domain(self) -> Restriction:
         return Restriction(
-            kpi=self.kpi or "",
-            limit_on=(self.limit_on or "").upper(),
+            kpi=cut(self.kpi or ""),
+            limit_on=cut((self.limit_on or "").upper()),
             max_limit=self.max_limit,
             usage=self.current_customer_usage,
         )
@@ -131,8 +139,8 @@ class _WirePromotion(_Wire):
         return Promotion(
             promotion_id=self.promotion_id,
             program_id=self.program_id,
-            name=self.promotion_name or "",
-            offer_type=(self.points_offer_type or "").upper(),
+            name=cut(self.promotion_name or ""),
+            offer_type=cut((self.points_offer_type or "").upper()),
             active=self.active is not False,
             starts_at=self.start_date,
             ends_at=self.end_date,

@@ -274,3 +274,25 @@ def test_token_endpoint(status: int, body: object, expected: Answer) -> None:
 def test_results(answer: Answer, expected: str) -> None:
     """Every answer has its metric label."""
     assert result_of(answer) == expected
+
+
+def test_endless_names_are_cut() -> None:
+    """A promotion's name keeps its beginning and a mark."""
+    promotion = {"promotionId": 1, "programId": 2, "promotionName": "n" * 1_000_000}
+    page = _page(200, {"customerId": 1, "promotions": [promotion]})
+    assert isinstance(page, Page)
+    assert page.promotions[0].name == "n" * 511 + "…"
+
+
+def test_endless_lists_of_errors_make_no_endless_line() -> None:
+    """What goes to the log of a fault of configuration is bounded as a whole."""
+    answer = _page(200, {"errors": [{"code": 310144, "message": "x" * 100}] * 10_000})
+    assert isinstance(answer, Misconfigured)
+    assert len(answer.detail) == 512
+
+
+@pytest.mark.parametrize("body", ['{"errors": [{"code": 7, "message": "\\ud800"}]}'])
+def test_lone_surrogates_in_messages(body: str) -> None:
+    """Text that cannot be written to Kafka is as if absent."""
+    answer = _page(200, body)
+    assert answer == Refused((Notice(7, ""),))
