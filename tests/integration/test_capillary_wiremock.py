@@ -1,27 +1,27 @@
 """The client against WireMock: HTTP faults made by software that nobody here wrote."""
 
 import asyncio
-import hashlib
 import json
-import os
-import re
-import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
-from typing import NoReturn
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
+from tests.support.wiremock import (
+    ISSUE,
+    LOOKUP,
+    TOKEN,
+    WireMock,
+    html_answer,
+    json_answer,
+    running_wiremock,
+)
 from worker.capillary.client import CapillaryClient
-from worker.capillary.config import Basic, CapillaryConfig
-from worker.demo.errors import BrokerUnavailable
-from worker.demo.java import Java, find_java
-from worker.demo.kafka_jars import Jar, cache_folder, fetch_from_maven
-from worker.demo.processes import Household
+from worker.capillary.config import Basic, CapillaryConfig, OAuth
 from worker.domain.answers import (
     Doubtful,
     FaultKind,
@@ -31,102 +31,34 @@ from worker.domain.answers import (
     Misconfigured,
     NotIssued,
     Throttled,
+    Unsent,
 )
 from worker.domain.promotions import Identifier, IdentifierName
 
 pytestmark = pytest.mark.asyncio
 
-WIREMOCK = Jar(
-    "d097b19bd483c5038479b13a5c71e9faf8f2f5106584f0c120a7770ab0bdb367",
-    19530671,
-    "org.wiremock:wiremock-standalone:3.13.2",
-)
-START_SECONDS = 30.0
 SAMPLES = Path(__file__).parents[1] / "fixtures" / "capillary"
 MOBILE = Identifier(IdentifierName.MOBILE, "919812345678", "INSTORE")
-ISSUE = {"method": "POST", "urlPath": "/v2/promotion/issue"}
-LOOKUP = {"method": "GET", "urlPath": "/v2/customers/lookup/promotionData"}
-
-pytest.importorskip("jgo", reason="WireMock's jar is fetched with jgo, which the demo extra brings")
 
 
 @pytest.fixture(scope="module")
 def wiremock_url() -> Iterator[str]:
-    """Run WireMock for this module; skipped by name where Java or the jar cannot be had."""
-    try:
-        java, jar = find_java(), _wiremock_jar()
-    except (BrokerUnavailable, OSError, RuntimeError) as reason:
-        _skip(f"no WireMock: {reason}")
-    with Household("wiremock-") as household:
-        yield _started(household, java, jar)
-
-
-def _skip(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
-
-
-def _wiremock_jar() -> Path:
-    """Return the pinned jar out of the user's cache, downloaded before where it is missing."""
-    cached = cache_folder().parent / "wiremock" / WIREMOCK.file_name
-    if not cached.exists() or hashlib.sha256(cached.read_bytes()).hexdigest() != WIREMOCK.sha256:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cached.parent) as staging:
-            fetched = fetch_from_maven(WIREMOCK, Path(staging))
-            if hashlib.sha256(fetched.read_bytes()).hexdigest() != WIREMOCK.sha256:
-                raise RuntimeError(f"{WIREMOCK.file_name} differs from its pinned SHA-256")
-            fetched.replace(cached)
-    return cached
-
-
-def _started(household: Household, java: Java, jar: Path) -> str:
-    """Start WireMock on a port of its own choosing and return its base URL."""
-    process = household.start(
-        "wiremock", [java.path, "-Xmx256m", "-jar", jar, "--port", "0", "--bind-address", "127.0.0.1"]
-    )
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        port = re.search(r"^port:\s+(\d+)", process.log_tail(100), re.MULTILINE)
-        if port:
-            return f"http://127.0.0.1:{port[1]}"
-        time.sleep(0.05)
-    pytest.fail(f"WireMock did not start:\n{process.log_tail()}", pytrace=False)
-
-
-@dataclass(frozen=True)
-class WireMock:
-    """Tells WireMock what to answer, and asks it what it got."""
-
-    url: str
-    admin: aiohttp.ClientSession
-
-    async def answers(self, request: Mapping[str, object], response: Mapping[str, object]) -> None:
-        mapping = {"request": request, "response": response}
-        async with self.admin.post(f"{self.url}/__admin/mappings", json=mapping) as answer:
-            answer.raise_for_status()
-
-    async def received(self, request: Mapping[str, object]) -> int:
-        async with self.admin.post(f"{self.url}/__admin/requests/count", json=request) as answer:
-            counted = await answer.json()
-        return int(counted["count"])
+    """Run WireMock for this module."""
+    with running_wiremock() as url:
+        yield url
 
 
 @pytest_asyncio.fixture
 async def wiremock(wiremock_url: str) -> AsyncIterator[WireMock]:
     """Give a WireMock without stubs and without memory."""
     async with aiohttp.ClientSession() as admin:
-        async with admin.post(f"{wiremock_url}/__admin/reset") as answer:
-            answer.raise_for_status()
-        yield WireMock(wiremock_url, admin)
+        wiremock = WireMock(wiremock_url, admin)
+        await wiremock.reset()
+        yield wiremock
 
 
 def _client(url: str, timeout_seconds: float = 5.0) -> CapillaryClient:
     return CapillaryClient(CapillaryConfig(url, Basic("user", "hush"), timeout_seconds=timeout_seconds))
-
-
-def _json(body: object, status: int = 200, **more: object) -> dict[str, object]:
-    return {"status": status, "jsonBody": body, "headers": {"Content-Type": "application/json"}} | more
 
 
 async def _issue(
@@ -136,7 +68,16 @@ async def _issue(
     await wiremock.answers(ISSUE, response)
     async with _client(wiremock.url, timeout_seconds) as client:
         answer = await client.issue(MOBILE, 469, 57099, "a-key")
-    assert await wiremock.received(ISSUE) == 1
+    assert len(await wiremock.received(ISSUE)) == 1
+    return answer
+
+
+async def _look_up(wiremock: WireMock, response: Mapping[str, object]) -> object:
+    """Look up once against that response; whatever comes of it, one request must have arrived."""
+    await wiremock.answers(LOOKUP, response)
+    async with _client(wiremock.url, 0.5) as client:
+        answer = await client.lookup(MOBILE)
+    assert len(await wiremock.received(LOOKUP)) == 1
     return answer
 
 
@@ -161,14 +102,14 @@ async def test_broken_answers_leave_an_issue_in_doubt(
 
 async def test_a_late_answer_is_in_doubt(wiremock: WireMock) -> None:
     """An answer after the time-out counts for nothing: the issue is in doubt."""
-    late = _json({"sideEffects": [{"issualId": 1}]}, fixedDelayMilliseconds=1500)
+    late = json_answer({"sideEffects": [{"issualId": 1}]}, fixedDelayMilliseconds=1500)
     assert await _issue(wiremock, late, 0.3) == Doubtful(FaultKind.TIMEOUT, "TimeoutError")
 
 
 async def test_a_dribbling_answer_is_in_doubt(wiremock: WireMock) -> None:
     """An answer that dribbles beyond the time-out is in doubt."""
     dribble = {"numberOfChunks": 10, "totalDuration": 3000}
-    answer = await _issue(wiremock, _json({"sideEffects": []}, chunkedDribbleDelay=dribble), 0.5)
+    answer = await _issue(wiremock, json_answer({"sideEffects": []}, chunkedDribbleDelay=dribble), 0.5)
     assert answer == Doubtful(FaultKind.TIMEOUT, "TimeoutError")
 
 
@@ -176,13 +117,45 @@ async def test_a_dribbling_answer_is_in_doubt(wiremock: WireMock) -> None:
     ("status", "expected"),
     [
         (502, Doubtful(FaultKind.SERVER_ERROR, "HTTP 502")),
+        (200, Doubtful(FaultKind.MALFORMED, "HTTP 200, no usable body")),
         (404, Misconfigured("HTTP 404 without an error of the API")),
     ],
 )
 async def test_answers_of_proxies(wiremock: WireMock, status: int, expected: IssueAnswer) -> None:
-    """HTML under 502 is a server's fault, under 404 a fault of configuration."""
-    html = {"status": status, "body": "<html>Sorry</html>", "headers": {"Content-Type": "text/html"}}
-    assert await _issue(wiremock, html) == expected
+    """HTML under 200 or 502 leaves the effect open, under 404 it is a fault of configuration."""
+    assert await _issue(wiremock, html_answer(status)) == expected
+    assert await _look_up(wiremock, html_answer(status)) == expected
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"fault": "CONNECTION_RESET_BY_PEER"},
+        {"fault": "EMPTY_RESPONSE"},
+        {"fault": "MALFORMED_RESPONSE_CHUNK"},
+        {"fault": "RANDOM_DATA_THEN_CLOSE"},
+        json_answer({}, fixedDelayMilliseconds=1500),
+        json_answer({}, chunkedDribbleDelay={"numberOfChunks": 10, "totalDuration": 3000}),
+        {"status": 200},
+        {"status": 500},
+    ],
+    ids=["reset", "empty", "malformed", "random", "slow", "trickled", "no body", "500"],
+)
+async def test_a_lookup_without_an_answer(wiremock: WireMock, response: dict[str, object]) -> None:
+    """However a lookup fails, that is the answer, after one request; repeating it is for others to decide."""
+    assert isinstance(await _look_up(wiremock, response), Doubtful)
+
+
+async def test_a_storm_of_500s(wiremock: WireMock) -> None:
+    """Each of many calls gets its fault, one request each, and the client works as before when it is over."""
+    await wiremock.answers(LOOKUP, {"status": 500})
+    async with _client(wiremock.url) as client:
+        stormy = await asyncio.gather(*(client.lookup(MOBILE) for _ in range(20)))
+        await wiremock.answers(LOOKUP, _sample("lookup_enrolled"))
+        calm = await client.lookup(MOBILE)
+    assert stormy == [Doubtful(FaultKind.SERVER_ERROR, "HTTP 500")] * 20
+    assert isinstance(calm, Found)
+    assert len(await wiremock.received(LOOKUP)) == 21
 
 
 async def test_redirects_stay_where_they_are(wiremock: WireMock) -> None:
@@ -190,20 +163,89 @@ async def test_redirects_stay_where_they_are(wiremock: WireMock) -> None:
     await wiremock.answers({"urlPath": "/elsewhere"}, {"status": 200})
     answer = await _issue(wiremock, {"status": 302, "headers": {"Location": f"{wiremock.url}/elsewhere"}})
     assert answer == Misconfigured("HTTP 302: redirects are not followed")
-    assert await wiremock.received({"urlPath": "/elsewhere"}) == 0
+    assert await wiremock.received({"urlPath": "/elsewhere"}) == []
 
 
 async def test_throttling(wiremock: WireMock) -> None:
-    """WireMock's 429 with a wait is read as such."""
-    answer = await _issue(wiremock, {"status": 429, "headers": {"Retry-After": "4"}})
-    assert answer == Throttled(4.0)
+    """A 429 tells the wait in seconds or as a date, or leaves it open; a lookup's like an issue's."""
+    assert await _issue(wiremock, _throttled("4")) == Throttled(4.0)
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    answer = await _look_up(wiremock, _throttled(date))
+    assert isinstance(answer, Throttled)
+    assert answer.retry_after is not None
+    assert 27 < answer.retry_after <= 30
+
+
+async def test_wrong_credentials(wiremock: WireMock) -> None:
+    """A 401 on a fixed password is a fault of configuration at once: nothing could be renewed."""
+    assert await _issue(wiremock, html_answer(401)) == Misconfigured("HTTP 401: the credentials are refused")
+    assert isinstance(await _look_up(wiremock, json_answer({}, 403)), Misconfigured)
+
+
+@pytest.mark.parametrize("status", [200, 400, 401])
+async def test_wrong_client_secret(wiremock: WireMock, status: int) -> None:
+    """Without a token nothing is sent, and the reason is one of configuration."""
+    await wiremock.answers(TOKEN, json_answer({"errors": [{"code": 1, "message": "no such key"}]}, status))
+    async with _oauth_client(wiremock.url) as client:
+        assert isinstance(await client.issue(MOBILE, 469, 57099, "a-key"), Misconfigured)
+    assert await wiremock.received(ISSUE) == []
+
+
+async def test_no_token_for_now(wiremock: WireMock) -> None:
+    """While the token endpoint is out of order the issue is unsent, not in doubt."""
+    await wiremock.answers(TOKEN, html_answer(502))
+    async with _oauth_client(wiremock.url) as client:
+        answer = await client.issue(MOBILE, 469, 57099, "a-key")
+    assert answer == Unsent(FaultKind.SERVER_ERROR, "no token: HTTP 502")
+
+
+async def test_an_expired_token_is_renewed_once(wiremock: WireMock) -> None:
+    """Behind a 401 the issue is repeated with a new token and the same key."""
+    await wiremock.answers_in_turn("tokens", TOKEN, [_token("old"), _token("new")])
+    await wiremock.answers(_with_token("old"), {"status": 401})
+    await wiremock.answers(_with_token("new"), _sample("issue_issued"))
+    async with _oauth_client(wiremock.url) as client:
+        assert await client.issue(MOBILE, 469, 57099, "a-key") == Issued(3, ())
+    requests = await wiremock.received(ISSUE)
+    assert {request["headers"]["idempotency-key"] for request in requests} == {'"a-key"'}
+    assert (len(requests), len(await wiremock.received(TOKEN))) == (2, 2)
+
+
+async def test_a_second_401_is_a_fault_of_configuration(wiremock: WireMock) -> None:
+    """A new token that is refused as well is not renewed again."""
+    await wiremock.answers_in_turn("tokens", TOKEN, [_token("old"), _token("new")])
+    await wiremock.answers(ISSUE, {"status": 401})
+    async with _oauth_client(wiremock.url) as client:
+        answer = await client.issue(MOBILE, 469, 57099, "a-key")
+    assert answer == Misconfigured("HTTP 401: the credentials are refused")
+    assert (len(await wiremock.received(ISSUE)), len(await wiremock.received(TOKEN))) == (2, 2)
+
+
+def _throttled(retry_after: str) -> dict[str, object]:
+    return {"status": 429, "headers": {"Retry-After": retry_after}}
+
+
+def _oauth_client(url: str) -> CapillaryClient:
+    return CapillaryClient(CapillaryConfig(url, OAuth("key", "hush")))
+
+
+def _token(token: str) -> dict[str, object]:
+    return json_answer({"data": {"accessToken": token, "ttlSeconds": 300}})
+
+
+def _with_token(token: str) -> dict[str, object]:
+    return ISSUE | {"headers": {"X-CAP-API-OAUTH-TOKEN": {"equalTo": token}}}
+
+
+def _sample(name: str) -> dict[str, object]:
+    return json_answer(json.loads((SAMPLES / f"{name}.json").read_text()))
 
 
 @pytest.mark.parametrize("status", [200, 400])
 async def test_sample_of_an_exhausted_limit(wiremock: WireMock, status: int) -> None:
     """The page's sample of an 8890 is understood under any status."""
     limit = json.loads((SAMPLES / "issue_limit.json").read_text())
-    answer = await _issue(wiremock, _json(limit, status))
+    answer = await _issue(wiremock, json_answer(limit, status))
     assert isinstance(answer, NotIssued)
     assert [warning.code for warning in answer.warnings] == [8890]
 
@@ -224,7 +266,7 @@ async def test_what_wiremock_accepts_as_an_issue(wiremock: WireMock) -> None:
         "bodyPatterns": [{"equalToJson": {"programId": 469, "promotionId": 57099}}],
     }
     issued = json.loads((SAMPLES / "issue_issued.json").read_text())
-    await wiremock.answers(strict, _json(issued))
+    await wiremock.answers(strict, json_answer(issued))
     async with _client(wiremock.url) as client:
         assert await client.issue(MOBILE, 469, 57099, "a-key") == Issued(3, ())
 
@@ -232,7 +274,7 @@ async def test_what_wiremock_accepts_as_an_issue(wiremock: WireMock) -> None:
 async def test_a_sample_of_lookup(wiremock: WireMock) -> None:
     """The page's sample is read through WireMock, which compresses it."""
     sample = json.loads((SAMPLES / "lookup_enrolled.json").read_text())
-    await wiremock.answers(LOOKUP, _json(sample))
+    await wiremock.answers(LOOKUP, json_answer(sample))
     async with _client(wiremock.url) as client:
         answer = await client.lookup(MOBILE)
     assert isinstance(answer, Found)
@@ -242,7 +284,7 @@ async def test_a_sample_of_lookup(wiremock: WireMock) -> None:
 async def test_many_requests_over_few_connections(wiremock: WireMock) -> None:
     """More requests than connections all get through, in turn."""
     issued = json.loads((SAMPLES / "issue_issued.json").read_text())
-    await wiremock.answers(ISSUE, _json(issued, fixedDelayMilliseconds=5))
+    await wiremock.answers(ISSUE, json_answer(issued, fixedDelayMilliseconds=5))
     config = CapillaryConfig(wiremock.url, Basic("user", "hush"), max_connections=4)
     async with CapillaryClient(config) as client:
         answers = await asyncio.gather(*(client.issue(MOBILE, 469, 57099, f"key-{n}") for n in range(100)))

@@ -152,10 +152,13 @@ async def _read(response: httpx.Response) -> Reply:
 
 
 def _session(config: CapillaryConfig, verify: ssl.SSLContext) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=_Connector(
             limit=config.max_connections, keepalive_timeout=config.keepalive_seconds, ssl=verify
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         request_class=_Request,
     )
+    # It would send a lookup whose connection breaks once more, outside of every count and budget.
+    session._retry_connection = False  # noqa: SLF001 - aiohttp's own test client sets it so
+    return session
