@@ -55,6 +55,7 @@ class Circuit:
         self._probing: asyncio.Task[None] | None = None
         self._served_at = float("-inf")
         self._last_fault: Fault | Refused | None = None
+        self._told = False
 
     @property
     def is_open(self) -> bool:
@@ -78,16 +79,12 @@ class Circuit:
         elif isinstance(answer, Fault | Refused):
             self._last_fault = answer
         if self.is_open and not was_open:
-            self._tracker.outage(self._call, is_open=True, fault=self._last_fault)
-            self._probing = asyncio.get_running_loop().create_task(self._probe())
-            self._changed()
+            self._open()
         elif was_open and not self.is_open:
+            self._close()
+        if served and self._told:
+            self._told = False
             self._tracker.outage(self._call, is_open=False, fault=None)
-            if self._probing is not None:
-                self._probing.cancel()
-            while self._waiting:
-                self._let_go()
-            self._changed()
         return served
 
     def served_since(self, moment: float) -> bool:
@@ -95,18 +92,37 @@ class Circuit:
         return self._served_at > moment
 
     async def _probe(self) -> None:
-        """Let one of those that wait try, then another: one customer may fail for reasons of its own."""
-        while True:
+        """Let one of those that wait try, then another: one customer may fail for reasons of its own.
+
+        Where nobody waits, the next event has to show it: with consumption paused there would be none.
+        """
+        while self.is_open:
             await self._sleep(self._policy.probe_seconds)
             self._tracker.outage(self._call, is_open=True, fault=self._last_fault)
-            self._let_go()
+            if not self._let_one_go():
+                self._breaker.half_open()
+                self._changed()
 
-    def _let_go(self) -> None:
+    def _open(self) -> None:
+        self._told = True
+        self._tracker.outage(self._call, is_open=True, fault=self._last_fault)
+        self._probing = asyncio.get_running_loop().create_task(self._probe())
+        self._changed()
+
+    def _close(self) -> None:
+        if self._probing is not None:
+            self._probing.cancel()
+        while self._let_one_go():
+            pass
+        self._changed()
+
+    def _let_one_go(self) -> bool:
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
-                return
+                return True
+        return False
 
 
 class Circuits:

@@ -225,15 +225,15 @@ def test_dead_lettered_in_doubt(desk: Desk) -> None:
     assert [each.error["reason"] for each in desk.stage.dead_letters.of(told.record)] == ["in_doubt"]
 
 
-def test_dead_lettered_after_the_last_attempt(desk: Desk) -> None:
-    """A lookup that never brings a usable answer must end after RETRY_MAX_ATTEMPTS, with the record kept."""
+def test_deferred_after_the_last_attempt(desk: Desk) -> None:
+    """A lookup without a usable answer must leave the key free after RETRY_MAX_ATTEMPTS, the record kept."""
     customer = desk.customer()
     desk.fault("garbage", customer, endpoint=Endpoint.LOOKUP)
     told = desk.tell(event(unique("event"), _by_id(customer)))
     assert _value(told.only) == told_as(
-        told, "DEAD_LETTERED", "error", customer=customer, reason="retries_exhausted", attempts=2
+        told, "DEFERRED", "warning", customer=customer, hop=1, reason="retries_exhausted", attempts=2
     )
-    letters = [each.error for each in desk.stage.dead_letters.of(told.record)]
+    letters = [each.error for each in desk.stage.retries[0].of(told.record)]
     assert [(each["reason"], each["attempts"]) for each in letters] == [("retries_exhausted", "2")]
 
 

@@ -102,6 +102,7 @@ def told_as(
     customer: Customer | int | None = None,
     promotion: Promotion | None = None,
     org: int | None = None,
+    hop: int | None = None,
     **fields: Any,  # noqa: ANN401 - fields of the JSON object
 ) -> dict[str, Any]:
     """Return the value that the contract gives the outcome of a plain event; `occurredAt` is the told one."""
@@ -110,7 +111,9 @@ def told_as(
     about = {} if promotion is None else _promotion_fields(promotion)
     who = customer.customer_id if isinstance(customer, Customer) else customer
     expected = {
-        "outcomeId": outcome_id(given["eventId"], promotion.promotion_id if promotion else None, outcome),
+        "outcomeId": outcome_id(
+            given["eventId"], promotion.promotion_id if promotion else None, outcome, hop
+        ),
         "outcome": outcome,
         "severity": severity,
         "orgId": org,

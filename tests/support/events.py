@@ -23,9 +23,10 @@ def event(
     return json.dumps(body).encode()
 
 
-def outcome_id(event_id: str, promotion_id: int | None, outcome: str) -> str:
+def outcome_id(event_id: str, promotion_id: int | None, outcome: str, hop: int | None = None) -> str:
     """Return the id that the contract gives an outcome."""
-    return str(uuid5(_NAMESPACE, f"outcome/{event_id}/{promotion_id or '-'}/{outcome}"))
+    more = "" if hop is None else f"/{hop}"
+    return str(uuid5(_NAMESPACE, f"outcome/{event_id}/{promotion_id or '-'}/{outcome}{more}"))
 
 
 def enrolment_key(org: int, customer: int, program: int, promotion: int, *more: str) -> str:

@@ -87,16 +87,39 @@ def test_one_after_another_tries_and_the_first_success_lets_all_go_on() -> None:
     run(main)
 
 
-def test_an_outage_gives_signs_of_life_also_when_nobody_waits() -> None:
-    """The operator sees it going on; an answer to a request that was under way ends it."""
+def test_where_nobody_waits_the_next_event_shows_whether_the_api_is_back() -> None:
+    """Consumption goes on after a while; one more failure pauses it again, a success ends the outage."""
+
+    async def main(scene: Scene) -> None:
+        circuit = scene.circuits[Call.ISSUE]
+        scene.fail(Call.ISSUE)
+        await asyncio.sleep(4.0)
+        assert scene.changes == [True]
+        await asyncio.sleep(2.0)
+        assert (scene.changes, circuit.is_open) == ([True, False], False)
+        circuit.heard("d", BROKEN)
+        assert scene.changes == [True, False, True]
+        await asyncio.sleep(6.0)
+        circuit.heard("e", found())
+        await asyncio.sleep(60.0)
+        assert scene.changes == [True, False, True, False]
+        assert scene.tracker.outages == [("issue", True)] * 4 + [("issue", False)]
+
+    run(main)
+
+
+def test_an_answer_to_a_request_that_was_under_way_ends_the_outage() -> None:
+    """It left before the circuit opened, and was served."""
 
     async def main(scene: Scene) -> None:
         scene.fail(Call.LOOKUP)
-        await asyncio.sleep(16.0)
-        assert scene.tracker.outages == [("lookup", True)] * 4
+        waiting = asyncio.create_task(scene.circuits[Call.LOOKUP].admit())
+        await settle()
         scene.circuits[Call.LOOKUP].heard("d", found())
-        await asyncio.sleep(16.0)
-        assert scene.tracker.outages == [("lookup", True)] * 4 + [("lookup", False)]
+        await settle()
+        assert waiting.done()
+        await asyncio.sleep(60.0)
+        assert scene.tracker.outages == [("lookup", True), ("lookup", False)]
 
     run(main)
 

@@ -26,6 +26,13 @@ class Breaker:
         """Whether the endpoint counts as down."""
         return self._open
 
+    def half_open(self) -> None:
+        """Let whoever comes next show whether the API is back: one more failure opens it again."""
+        for run in (self._failed, self._refused):
+            if len(run) >= self._threshold:
+                run.pop()
+        self._open = False
+
     def heard(self, customer: Hashable, answer: object) -> bool:
         """Take an answer in; return whether the API served the customer with it."""
         if isinstance(answer, Fault):
