@@ -175,6 +175,6 @@ class Circuits:
         if circuit.served_since(since) or not by_asking:
             return circuit.served_since(since)
         async with self._asking:
-            if self._alive_at <= since and await self._serves():
+            if self._alive_at < since and await self._serves():
                 self._alive_at = self._timer()
-        return self._alive_at > since
+        return self._alive_at >= since
