@@ -7,6 +7,7 @@ those that AVAILABLE_TO_ENROL goes on listing after an enrolment, and those that
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -186,7 +187,7 @@ def _told(told: Told) -> dict[str, object]:
     return {name: value for name, value in told.only.value.items() if name != "occurredAt"}
 
 
-def _enrolled(case: Case, told: Told, **fields: object) -> dict[str, object]:
+def _enrolled(case: Case, told: Told, **fields: Any) -> dict[str, object]:  # noqa: ANN401 - see told_as
     return told_as(
         told,
         "ENROLLED",
