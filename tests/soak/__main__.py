@@ -30,6 +30,8 @@ _BAD_SHARE: Final = 0.02
 _NEW_OFFER_SECONDS: Final = 20.0
 _WARM_SECONDS: Final = 60.0
 _JOINS_AFTER_SECONDS: Final = 130.0
+_JOIN_SECONDS: Final = 90.0
+"""A throttled worker drains for as long as it may before it lets another join."""
 _CATCH_UP_SECONDS: Final = 240.0
 _SETTINGS: Final = {
     **CREDENTIALS,
@@ -39,6 +41,7 @@ _SETTINGS: Final = {
     "RETRY_DELAYS_SECONDS": "3,6,9",
     "OUTAGE_PROBE_SECONDS": "1",
     "MAX_IN_FLIGHT": "64",
+    "DRAIN_SECONDS": "10",
 }
 _BAD: Final = (
     b"",
@@ -125,7 +128,7 @@ class Soak:
     def _join(self, name: str) -> None:
         folder = f"{self._stage.settings['STATE_DIR']}-{name}"
         worker = self._stage.worker(STATE_DIR=folder, **_SETTINGS)
-        worker.wait_ready()
+        worker.wait_ready(_JOIN_SECONDS)
         self._workers[name] = worker
         self._early[name] = (time.monotonic(), 0.0)
 
