@@ -104,10 +104,22 @@ class _RawBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka ships no types
 
 
 class TopicReader:
-    """Reads a topic from its beginning, without a group; what was read is kept."""
+    """Reads a topic from its beginning, without a group; what was read is kept.
 
-    def __init__(self, loop: LoopThread, bootstrap_servers: str, topic: str, partitions: int) -> None:
+    A committed one sees nothing of transactions that are open or were aborted.
+    """
+
+    def __init__(
+        self,
+        loop: LoopThread,
+        bootstrap_servers: str,
+        topic: str,
+        partitions: int,
+        *,
+        committed: bool = False,
+    ) -> None:
         self._loop = loop
+        self._isolation = "read_committed" if committed else "read_uncommitted"
         self._servers = bootstrap_servers
         self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
         self._consumer: AIOKafkaConsumer | None = None
@@ -130,6 +142,7 @@ class TopicReader:
                 bootstrap_servers=self._servers,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
+                isolation_level=self._isolation,
                 max_partition_fetch_bytes=_LARGEST_BYTES,
                 # The question for a topic's end waits behind a fetch that waits for records.
                 fetch_max_wait_ms=_POLL_MS,

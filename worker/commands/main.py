@@ -14,10 +14,11 @@ _COMMANDS: Final = {
     "run": "Run the worker.",
     "demo": "Show everything on this machine, with nothing configured.",
     "topics": "List the topics, create the missing ones.",
+    "dead-letters": "Look at dead letters, send them back to be handled again.",
     "ledger": "Move the ledger to another partition count.",
     "simulate": "Run the simulated Capillary API, for tests.",
 }
-"""Commands by name: the module of that name has it as `command`."""
+"""Commands by name: the module of that name (with an underscore for a dash) has it as `command`."""
 
 
 class _Refusal(Failure):
@@ -45,7 +46,7 @@ class _Program(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = import_module(f"worker.commands.{cmd_name}").command
+        command: click.Command = import_module(f"worker.commands.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's

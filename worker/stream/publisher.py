@@ -51,7 +51,7 @@ class KafkaPublisher:
         headers, value = dead_letter_headers(record.headers, failure), record.value
         topic = self._dead_letter_topic
         # Decided beforehand: a batch that the broker refuses breaks the idempotent producer's sequence.
-        if _size(record.key, value, headers) > self._largest[topic]:
+        if batch_bytes(record.key, value, headers) > self._largest[topic]:
             log.warning("dead letter without its value: too large", topic=topic, of=str(failure.position))
             headers, value = (*headers, (VALUE_OMITTED, b"true")), b""
         await self._send(topic, record.key, value, headers)
@@ -60,7 +60,7 @@ class KafkaPublisher:
         """Write to a retry topic, on the record's own partition; False where that cannot take it."""
         topic = self._retry_topics[hop - 1]
         headers = dead_letter_headers(record.headers, failure)
-        if _size(record.key, record.value, headers) > self._largest[topic]:
+        if batch_bytes(record.key, record.value, headers) > self._largest[topic]:
             return False
         await self._send(topic, record.key, record.value, headers, record.position.partition)
         return True
@@ -90,7 +90,7 @@ class KafkaPublisher:
             raise PublishFailed(f"{topic}: {type(error).__name__}") from error
 
 
-def _size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+def batch_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int:
     """Return an upper bound of the record's batch, as the broker measures it."""
     fields = sum(len(name_in_bytes(name)) + len(content or b"") + _FIELD_BYTES for name, content in headers)
     return _BATCH_BYTES + len(key or b"") + len(value or b"") + fields

@@ -27,7 +27,7 @@ def test_help_teaches() -> None:
     text = " ".join(invoke("--help").output.split())
     for part in ("Enrol loyalty customers", "enrolment-worker demo", "Settings come from the environment"):
         assert part in text
-    for name in ("run", "demo", "topics", "simulate"):
+    for name in ("run", "demo", "topics", "dead-letters", "simulate"):
         assert f" {name} " in text
         assert f"  enrolment-worker {name}" in invoke(name, "--help").output, "an example"
 
@@ -77,7 +77,9 @@ def test_a_fault_that_cannot_be_read_is_explained() -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["topics", "list"], ["topics", "create"]])
+@pytest.mark.parametrize(
+    "arguments", [["run"], ["topics", "list"], ["topics", "create"], ["dead-letters", "list"]]
+)
 def test_bad_settings_cost_a_line_each(arguments: list[str]) -> None:
     """Bad settings exit with 2, a line for each fault and no traceback."""
     result = invoke(*arguments, ENROLMENT_GROUPID="x")
