@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV PYTHONPATH UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo test crash soak bench check format clean help
+.PHONY: install demo test crash soak fuzz bench check format clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ crash: install ## Kill, freeze and restart everything for minutes, then compare 
 
 soak: install ## Run for minutes against an API of all weathers, then compare the books
 	@$(RUN) tests.soak $(SOAK_ARGS)
+
+fuzz: install ## Feed a million hostile records to whatever reads records (minutes)
+	@$(RUN) tests.fuzz $(FUZZ_ARGS)
 
 bench: install ## Measure throughput and restarts (minutes)
 	@$(RUN) tests.bench $(BENCH_ARGS)

@@ -6,7 +6,7 @@ back on the activity topic with our headers kept and one more, `REDRIVEN`.
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -94,7 +94,7 @@ def read_failure(record: Record) -> Failure | None:
             first_failed_at=_time(record, "first_failed_at"),
             last_failed_at=_time(record, "last_failed_at"),
         )
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -127,7 +127,7 @@ def _time(record: Record, name: str) -> datetime:
     time = datetime.fromisoformat(_text(record, name))
     if time.tzinfo is None:
         raise ValueError(name)
-    return time
+    return time.astimezone(UTC)
 
 
 def _rfc3339(time: datetime) -> str:

@@ -1,0 +1,115 @@
+"""`make fuzz`: a million records, none of which may raise or be read as something out of bounds.
+
+Hypothesis draws records; beside well-formed ones of every shape each is then made worse many times. What
+fails is shown with its bytes; the printed seed draws the same again.
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.mutations import mutated
+from tests.support.readings import checked_activity, checked_letter
+from tests.unit.letters import FAILURE, dead_letter
+from tests.unit.strategies import RECORDS
+from tests.unit.topics.test_activity import BINARY, CLOUD, ENVELOPED, FLAT, PLAIN
+from topics.dead_letter import REDRIVEN
+from topics.record import Headers, Record
+
+_ROUND = 25
+"""Records that hypothesis draws between two looks at the clock."""
+_EACH = 250
+"""How often each of them is made worse."""
+_HEADERS: Headers = (*BINARY, ("traceparent", None), (REDRIVEN, b"customer-activity-dlt-1-7"))
+
+
+def _well_formed() -> Iterator[Record]:
+    """Yield each shape of an event, as it comes and as a dead letter."""
+    failure = replace(FAILURE, group="enrolment-worker", message="lookup: nicht für uns")
+    for shape in (FLAT, ENVELOPED, PLAIN, CLOUD | {"data": FLAT["data"]}, ENVELOPED["attributes"]["data"]):
+        letter = dead_letter(shape, failure, foreign=_HEADERS)
+        yield replace(letter, headers=_HEADERS)
+        yield letter
+
+
+class _Run:
+    def __init__(self, wanted: int, seconds: float) -> None:
+        self._wanted = wanted
+        self._deadline = time.monotonic() + seconds
+        self._shapes = list(_well_formed())
+        self.results = Counter[str]()
+        self.inputs = 0
+
+    @property
+    def over(self) -> bool:
+        return self.inputs >= self._wanted or time.monotonic() > self._deadline
+
+    def feed(self, drawn: Record, dice: random.Random) -> None:
+        """Check the drawn record, and what becomes of it and of the well-formed ones."""
+        if self.over:
+            return
+        self._check(drawn)
+        pool = [*self._shapes, drawn]
+        for _ in range(min(_EACH, self._wanted - self.inputs)):
+            worse = mutated(dice, dice.choice(pool), pool)
+            self._check(worse)
+            pool[dice.randrange(len(pool))] = worse if dice.random() < 0.1 else dice.choice(self._shapes)
+
+    def _check(self, source: Record) -> None:
+        self.inputs += 1
+        try:
+            self.results[f"activity: {type(checked_activity(source)).__name__.lower()}"] += 1
+            self.results[f"dead letter: {type(checked_letter(source)).__name__.lower()}"] += 1
+        except Exception as error:
+            error.add_note(f"value={source.value!r}\nheaders={source.headers!r}")
+            raise
+
+
+def main() -> int:
+    """Run until the inputs or the time are over; return the exit status."""
+    options = argparse.ArgumentParser(prog="make fuzz FUZZ_ARGS=...")
+    options.add_argument("--inputs", type=int, default=1_000_000)
+    options.add_argument("--seconds", type=float, default=900.0, help="give up after so long")
+    options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    given_ = options.parse_args()
+    run, started, rounds = _Run(given_.inputs, given_.seconds), time.monotonic(), 0
+    print(f"seed {given_.seed}", flush=True)
+    while not run.over:
+        _round(run, given_.seed + rounds)
+        rounds += 1
+        if rounds % 10 == 0:
+            print(f"{run.inputs} inputs after {time.monotonic() - started:.0f} s", flush=True)
+    print(f"{run.inputs} inputs in {time.monotonic() - started:.0f} s, no unhandled exception")
+    print(json.dumps(dict(sorted(run.results.items())), indent=2))
+    if run.inputs < given_.inputs:
+        print(f"time is up: {given_.inputs - run.inputs} inputs are missing", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _round(run: _Run, number: int) -> None:
+    @seed(number)
+    @settings(
+        max_examples=_ROUND,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(RECORDS, st.integers(0, 2**64))
+    def examine(drawn: Record, dice: int) -> None:
+        run.feed(drawn, random.Random(dice))  # noqa: S311 - must be repeatable
+
+    examine()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
