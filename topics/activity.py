@@ -191,7 +191,8 @@ def _first_id(*values: object) -> int | None:
     """Return the first positive whole number, given as a number or as decimal text of a sane length."""
     for value in values:
         if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
-            value = int(value)  # noqa: PLW2901 - the same value, as the number that it is
+            # Of blanks, int() knows fewer than strip().
+            value = int(value.strip())  # noqa: PLW2901 - the same value, as the number that it is
         if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _LARGEST:
             return value
     return None

@@ -295,6 +295,7 @@ def test_identity_is_the_events_own_then_cloudevents_then_the_position(
     ("customer", "names"),
     [
         ({"customerId": "482579328"}, [("customerId", "482579328", None)]),
+        ({"customerId": "7\x1f"}, [("customerId", "7", None)]),
         ({"customerId": " 7 ", "source": " ecommerce "}, [("customerId", "7", "ECOMMERCE")]),
         ({"customerId": 0, "mobile": 919845012345}, [("mobile", "919845012345", None)]),
         ({"customerId": -1, "externalId": 0}, [("externalId", "0", None)]),
