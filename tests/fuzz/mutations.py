@@ -10,6 +10,7 @@ from topics.record import Headers, Record
 _TOKENS: Final = (
     *(b"null", b"true", b"1e999", b"-0", b"NaN", b"0.0", b"9" * 30, b"9223372036854775808", b"1E+400"),
     *(b"{", b"}", b"[", b"]", b"[" * 300, b'{"a":' * 300, b'"', b",", b":", b"\\", b'""', b'" "'),
+    *(b'"7\\u001f"', b'"\\u2003x"', b"\\u0085", b'"1e3"', b'" 12 "'),
     *(b"\\ud800", b"\\u0000", b"\xed\xa0\x80", b"\xff", b"\x00", b"\xef\xbb\xbf", b"\xc3\xa9", b"\xd9\xa3"),
     *(b'"eventId":', b'"customer":', b'"customerId":', b'"data":', b'"attributes":', b'"specversion":"1.0",'),
     *(b"2026-01-31T10:00:00Z", b"0001-01-01T00:00:00+23:59", b"9999-12-31T23:59:59-23:59", b"+00:00:30"),
