@@ -84,7 +84,7 @@ def main() -> int:
     """Run until the inputs or the time are over; return the exit status."""
     options = argparse.ArgumentParser(prog="make fuzz FUZZ_ARGS=...")
     options.add_argument("--inputs", type=int, default=1_000_000)
-    options.add_argument("--seconds", type=float, default=900.0, help="give up after so long")
+    options.add_argument("--seconds", type=float, default=1800.0, help="give up after so long")
     options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     given_ = options.parse_args()
     run, started, rounds = _Run(given_.inputs, given_.seconds), time.monotonic(), 0
