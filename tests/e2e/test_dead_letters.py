@@ -16,6 +16,7 @@ from aiokafka.errors import ProducerFenced
 from click.testing import CliRunner, Result
 
 from tests.brokers import create_topic
+from tests.support.batches import raw_batch, raw_record
 from tests.support.events import event
 from tests.support.feeds import ActivityFeed, Message, TopicReader
 from tests.support.lab import Lab, Stage
@@ -36,6 +37,7 @@ pytestmark = pytest.mark.timeout(110)
 _PARTITIONS = 3
 _NOWHERE = "http://127.0.0.1:9"
 _NOW = datetime.now(UTC).replace(microsecond=0)
+_MS = round(_NOW.timestamp() * 1000)
 _FOREIGN: Headers = (
     ("traceparent", b"00-1-2-01"),
     ("x", None),
@@ -159,7 +161,10 @@ def test_a_redriven_record_is_the_dead_letter_on_the_partition_of_its_original(o
     """Key, value and every header byte for byte, plus the mark; a second redrive sends nothing."""
     odd = office.message(7, b"\xff\x00 not JSON", reason=DeadLetterReason.MALFORMED_EVENT)
     keyless = Message(b"{}", None, office.message(8).headers)
-    letters = office.put_aside(*map(office.message, range(6)), odd, keyless)
+    named = (("caf\udce9", b"1"), *office.message(9).headers)
+    letters = office.put_aside(*map(office.message, range(5)), odd, keyless)
+    at = office.letters.send_raw(raw_batch(raw_record(0, b"k", b"{}", named), 1, timestamp=_MS))
+    letters.append(Record(at, _MS, b"k", b"{}", named))
 
     rehearsed = office.call("redrive", "--dry-run")
     assert (rehearsed.exit_code, office.activity.read()) == (0, []), rehearsed.output

@@ -9,7 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from topics.record import Position, Record
-from worker.settings import ConnectionSettings
+from worker.settings import KafkaSettings
+from worker.stream import raw_batches
 from worker.stream.admin import KafkaFailed
 from worker.stream.security import aiokafka_options
 
@@ -76,8 +77,9 @@ class LogReader:
 
 
 @asynccontextmanager
-async def log_reader(settings: ConnectionSettings, *, committed: bool = False) -> AsyncIterator[LogReader]:
+async def log_reader(settings: KafkaSettings, *, committed: bool = False) -> AsyncIterator[LogReader]:
     """Give a reader; a committed one sees nothing of transactions that are open or were aborted."""
+    raw_batches.install([settings.activity_topic, settings.topic_names.dead_letters])
     consumer = AIOKafkaConsumer(
         enable_auto_commit=False,
         auto_offset_reset="earliest",

@@ -69,12 +69,18 @@ async def send_raw(
     record: tuple[bytes | None, bytes | None],
     headers: Headers,
     partition: int | None = None,
+    timestamp_ms: int | None = None,
 ) -> Any:  # noqa: ANN401 - aiokafka's future
-    """Send a key and value with headers of any names, as a batch of one; returns what `send` returns."""
+    """Send a key and value with headers of any names, as a batch of one; returns what `send` returns.
+
+    Of a transactional producer it is part of the transaction.
+    """
     key, value = record
     await producer.client._wait_on_metadata(topic)  # noqa: SLF001 - what `send` does
-    batch = _RawBatch()
-    batch.append(timestamp=None, key=key, value=value, headers=[(_RawName(name), it) for name, it in headers])
+    transactions = producer._txn_manager  # noqa: SLF001 - decides as the producer's own builder does
+    batch = _RawBatch(is_transactional=bool(transactions and transactions.transactional_id))
+    names = [(_RawName(name), it) for name, it in headers]
+    batch.append(timestamp=timestamp_ms, key=key, value=value, headers=names)
     batch.close()
     to = producer._partition(topic, partition, key, value, key, value)  # noqa: SLF001 - what `send` does
     return await producer.send_batch(batch, topic, partition=to)
@@ -194,10 +200,16 @@ class _RawName(str):
 class _RawBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka ships no types
     """A batch of one record that asks header names for their bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_transactional: bool) -> None:
         super().__init__(0, 0)
         self._builder = default_records._DefaultRecordBatchBuilderPy(  # noqa: SLF001 - the compiled one wants str itself
-            _MAGIC, 0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=0, batch_size=0
+            _MAGIC,
+            0,
+            is_transactional=int(is_transactional),
+            producer_id=-1,
+            producer_epoch=-1,
+            base_sequence=0,
+            batch_size=0,
         )
 
     def _set_producer_state(self, *state: int) -> None:

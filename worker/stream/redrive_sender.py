@@ -14,6 +14,7 @@ from worker.settings import KafkaSettings
 from worker.stream.admin import KafkaFailed
 from worker.stream.log_reader import translated
 from worker.stream.publisher import LARGEST_REQUEST_BYTES
+from worker.stream.raw_batches import is_plain, send_raw
 from worker.stream.security import aiokafka_options
 
 _LARGEST_BATCH_BYTES: Final = 256 * 1024
@@ -51,15 +52,19 @@ class RedriveSender:
                 raise
 
     async def _sent(self, record: Record, letter: Letter) -> asyncio.Future[object]:
-        sent: asyncio.Future[object] = await self._producer.send(
-            self._settings.activity_topic,
-            record.value,
-            record.key,
-            letter.failure.position.partition,
-            # Never older than the letter, or its mark would not be found from the letter's time on.
-            timestamp_ms=max(round(self._now() * 1000), letter.written_ms),
-            headers=list(redriven_headers(record)),
-        )
+        topic, partition = self._settings.activity_topic, letter.failure.position.partition
+        headers = redriven_headers(record)
+        # Never older than the letter, or its mark would not be found from the letter's time on.
+        at = max(round(self._now() * 1000), letter.written_ms)
+        sent: asyncio.Future[object]
+        if is_plain(headers):
+            sent = await self._producer.send(
+                topic, record.value, record.key, partition, timestamp_ms=at, headers=list(headers)
+            )
+        else:
+            sent = await send_raw(
+                self._producer, topic, (record.key, record.value), headers, partition, timestamp_ms=at
+            )
         return sent
 
     @contextmanager
