@@ -19,11 +19,11 @@ async def read_all(read: ReadPage) -> LookupAnswer:
     """Return all promotions, each (program, promotion) once, in the API's order.
 
     A page's failure is the answer. Entries may move between pages while we read: when the server's total
-    changes meanwhile, one may have slipped through, so the pages are read once more and what either reading
-    showed is kept, the later state of it.
+    changes meanwhile, or a page repeats a part of an earlier one, one may have slipped through, so the pages
+    are read once more and what either reading showed is kept, the later state of it.
     """
     pages = await _read_pages(read)
-    if isinstance(pages, list) and len({page.total for page in pages} - {None}) > 1:
+    if isinstance(pages, list) and _moved(pages):
         again = await _read_pages(read)
         pages = [*pages, *again] if isinstance(again, list) else again
     if not isinstance(pages, list):
@@ -53,6 +53,19 @@ async def _read_pages(read: ReadPage) -> list[Page] | CustomerNotFound | Refused
             return pages
         seen |= keys
     return Doubtful(FaultKind.MALFORMED, f"a lookup of more than {MOST_PAGES} pages")
+
+
+def _moved(pages: list[Page]) -> bool:
+    """Tell whether entries moved. A page that only repeats is that of a server that ignores `offset`."""
+    if len({page.total for page in pages} - {None}) > 1:
+        return True
+    seen: set[tuple[int, int]] = set()
+    for page in pages:
+        keys = {(p.program_id, p.promotion_id) for p in page.promotions}
+        if seen & keys and keys - seen:
+            return True
+        seen |= keys
+    return False
 
 
 def _goes_on(page: Page, read_so_far: int) -> bool:

@@ -5,8 +5,13 @@ reading showed before an attempt is noted; what a later one shows beyond it is e
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from worker.domain.promotions import Promotion
+
+_ISSUAL_COUNTS: Final = ("ISSUALS", "NUMBER_OF_TIMES")
+"""What the names of those `kpi` hold that count enrolments, the better one first: NUMBER_OF_ISSUALS,
+MAX_NUMBER_OF_ISSUALS_PER_CUSTOMER; NUMBER_OF_TIMES "the issual was done" (page of the v2 lookup)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +44,19 @@ Finding = Applied | NotShown | NoEvidence
 
 
 def evidence_of(promotion: Promotion) -> Evidence:
-    """Return what a reading shows. A count over all customers (limitOn PROMOTION) is no evidence."""
+    """Return what a reading shows.
+
+    A count over all customers (limitOn PROMOTION) is no evidence, nor is one that falls again by itself.
+    """
     ids = None if promotion.timeline is None else tuple(entry.enrolment_id for entry in promotion.timeline)
-    issuals = next(
-        (
-            int(restriction.usage)
-            for restriction in promotion.issual_restrictions
-            if restriction.usage is not None
-            and restriction.limit_on.upper() == "CUSTOMER"
-            and "ISSUALS" in restriction.kpi.upper()
-        ),
-        None,
-    )
+    counts = [
+        (restriction.kpi.upper(), int(restriction.usage))
+        for restriction in promotion.issual_restrictions
+        if restriction.usage is not None
+        and restriction.limit_on.upper() == "CUSTOMER"
+        and not restriction.periodic
+    ]
+    issuals = next((usage for name in _ISSUAL_COUNTS for kpi, usage in counts if name in kpi), None)
     return Evidence(ids, issuals)
 
 

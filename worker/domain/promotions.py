@@ -39,6 +39,8 @@ class Restriction:
     limit_on: str
     max_limit: Decimal | None
     usage: Decimal | None
+    periodic: bool = False
+    """Its usage is that of a moving window: it falls again."""
 
     @property
     def used_up(self) -> bool:

@@ -56,6 +56,7 @@ def _numbers(answer: LookupAnswer) -> list[int]:
         (100, 100, "right", [0, 100]),
         (169, 100, "right", [0, 100]),
         (169, 50, "right", [0, 50, 100, 150]),
+        (169, 10, "right", list(range(0, 169, 10))),
         (3, 100, "absent", [0]),
         (100, 100, "absent", [0, 100]),
         (169, 50, "absent", [0, 50, 100, 150]),
@@ -92,6 +93,23 @@ def test_entries_that_shift_while_pages_are_read() -> None:
 
     answer, asked = _read(server)
     assert (sorted(_numbers(answer)), asked) == (list(range(150)), [0, 100, 0, 100])
+
+
+def test_entries_that_move_under_the_same_total() -> None:
+    """One entry comes and one goes: the total tells nothing, the entry seen twice does, and all are found."""
+    entries = [*range(150)]
+
+    def server(offset: int) -> Page:
+        if offset == 100 and len(asked) == 1:
+            entries.insert(0, 900)
+            entries.remove(120)
+        asked.append(offset)
+        return _page(entries[offset : offset + 100], len(entries))
+
+    asked: list[int] = []
+    answer, offsets = _read(server)
+    assert sorted(_numbers(answer)) == sorted({*range(150), 900} - {120})
+    assert offsets == [0, 100, 0, 100]
 
 
 def test_a_later_reading_replaces_an_earlier_one() -> None:
