@@ -14,6 +14,7 @@ from worker.arrivals import wait_of
 from worker.attempts import World
 from worker.capillary.client import CapillaryClient
 from worker.capillary.config import ApiVersion, Basic, CapillaryConfig, OAuth
+from worker.catalogue import Catalogue, nothing_ruled_out
 from worker.checkpoints import Probe, nothing
 from worker.circuit import Circuits, OutagePolicy
 from worker.domain.concurrency import ConcurrencyLimit
@@ -27,11 +28,12 @@ from worker.ports import Lease
 from worker.reconciliation import Readings
 from worker.retrying import Retrying, RetryPolicy
 from worker.settings import Settings
+from worker.stream import membership
 from worker.stream.app import WorkerApp, build_app, consume, rebalance_seconds
 from worker.stream.http_port import HttpPort, Probes
 from worker.stream.ledger import FaustLedger, ledger_table
 from worker.stream.partition_watch import PartitionWatch
-from worker.stream.process import Closing, new_event_loop, serve
+from worker.stream.process import Background, Closing, new_event_loop, serve
 from worker.stream.publisher import KafkaPublisher
 from worker.stream.startup import prepare_topics
 from worker.stream.vitals import is_ready, lags, partition_count, pulse
@@ -104,6 +106,7 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
         sleep=asyncio.sleep,
         probe=probe,
     )
+    catalogue = _catalogue(settings, client, metrics)
     names = settings.topic_names
     publisher = KafkaPublisher(app, names, prepared.largest)
     enrolments = Enrolments(
@@ -112,6 +115,7 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
         names=names,
         publisher=publisher,
         tracker=metrics,
+        ruled_out=catalogue.rules_out if catalogue else nothing_ruled_out,
     )
 
     async def handle(record: Record, lease: Lease) -> None:
@@ -143,6 +147,7 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
         loop,
         HttpPort(settings.http_host, settings.http_port, probes),
         Closing(client.aclose),
+        *([Background(catalogue.keep)] if catalogue else []),
         Watchdog(watch, taken),
         PartitionWatch(app.guard, lambda: partition_count(app, settings.activity_topic)),
     )
@@ -229,6 +234,7 @@ def capillary_config(settings: Settings) -> CapillaryConfig:
         api_version=ApiVersion(settings.api_version),
         data_scope=settings.api_data_scope,
         data_scope_orgs=settings.api_data_scope_orgs,
+        program_ids=tuple(sorted(settings.program_ids)),
         default_source=settings.api_source,
         timeout_seconds=settings.api_timeout_seconds,
         idempotency_header=settings.api_idempotency_header,
@@ -241,6 +247,19 @@ def _ledger(app: WorkerApp, settings: Settings, partitions: int) -> FaustLedger 
     if settings.dry_run:
         return NoLedger()
     return FaustLedger(ledger_table(app, partitions, timedelta(days=settings.ledger_retention_days)))
+
+
+def _catalogue(settings: Settings, client: CapillaryClient, metrics: Metrics) -> Catalogue | None:
+    if not settings.catalogue_refresh_seconds:
+        return None
+    return Catalogue(
+        client,
+        rules(settings).policy,
+        metrics,
+        refresh_seconds=settings.catalogue_refresh_seconds,
+        timer=membership.now,
+        sleep=asyncio.sleep,
+    )
 
 
 def _secret(value: SecretStr | None) -> str:

@@ -1,6 +1,8 @@
 """The story of an event: admit it, find the customer's promotions, enrol, tell what came of it."""
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime
 from weakref import WeakValueDictionary
 
 from topics.dead_letter import DeadLetterReason
@@ -10,6 +12,7 @@ from topics.record import Record
 from worker.arrivals import Arrival, NotOurs, arrive
 from worker.aside import Aside
 from worker.attempts import Settling, World
+from worker.catalogue import nothing_ruled_out
 from worker.checkpoints import Checkpoint
 from worker.domain.answers import (
     CustomerNotFound,
@@ -46,13 +49,22 @@ class Enrolments:
     """Handles one record at a time per key, many keys at once. Its caller commits once `handle` returns."""
 
     def __init__(
-        self, rules: Rules, world: World, *, names: TopicNames, publisher: Publisher, tracker: Tracker
+        self,
+        rules: Rules,
+        world: World,
+        *,
+        names: TopicNames,
+        publisher: Publisher,
+        tracker: Tracker,
+        ruled_out: Callable[[datetime], bool] = nothing_ruled_out,
     ) -> None:
+        """`ruled_out` tells whether a lookup would certainly find nothing to enrol into now."""
         self._rules = rules
         self._world = world
         self._names = names
         self._publisher = publisher
         self._tracker = tracker
+        self._ruled_out = ruled_out
         self._aside = Aside(
             group_id=names.group_id,
             publisher=publisher,
@@ -112,6 +124,9 @@ class Enrolments:
         if known is not None:
             async with self._customer(known.customer_id):
                 await self._carry_out(arrival, known, lease, is_written=True)
+            return
+        if self._ruled_out(self._world.clock()):
+            await self._settle(event.origin, NothingAvailable(PassedOver.CATALOGUE), lease)
             return
         answer, attempts = await self._look_up(event)
         match answer:

@@ -7,7 +7,7 @@ from typing import Protocol
 from topics.dead_letter import Failure
 from topics.outcome import Outcome
 from topics.record import Record
-from worker.domain.answers import Fault, IssueAnswer, LookupAnswer, Refused
+from worker.domain.answers import CatalogueAnswer, Fault, IssueAnswer, LookupAnswer, Refused
 from worker.domain.ledger import Standing
 from worker.domain.promotions import Identifier
 from worker.domain.settlement import Subject
@@ -71,6 +71,17 @@ class Gate(Protocol):
 
     def leave(self, entered_at: float, fault: Fault | None = None) -> None:
         """Make room; `fault` is what the request came to, None for an answer or a request given up."""
+        ...
+
+
+class PromotionList(Protocol):
+    """The organisation's own list of promotions, without customers."""
+
+    async def live_promotions(self) -> CatalogueAnswer:
+        """Read all pages of the live promotions; one call is one attempt, as with `PromotionsApi`.
+
+        Waits at most the request time-out for each page.
+        """
         ...
 
 
@@ -167,6 +178,18 @@ class Tracker(Protocol):
 
     def fault(self, record: Record, error: Exception) -> None:
         """Report a fault of the worker's own code while it handled the record."""
+        ...
+
+
+class CatalogueTracker(Protocol):
+    """Told of the readings of the promotion list."""
+
+    def catalogue_read(self, promotions: int, open_to_us: int) -> None:
+        """Note a complete reading: how many are live, and how many of them may be enrolled into by us."""
+        ...
+
+    def catalogue_failed(self, fault: Fault, attempt: int, seconds: float) -> None:
+        """Note that a reading failed, for the n-th time in a row, and when the next one may begin."""
         ...
 
 

@@ -79,6 +79,7 @@ class World:
     tracker: FakeTracker = field(default_factory=FakeTracker)
     metrics: Tracker | None = None
     clock: datetime = NOW
+    ruled_out: bool = False
 
     def __post_init__(self) -> None:
         self.journal: list[Entry] = []
@@ -98,7 +99,14 @@ class World:
             sleep=self.sleep,
             probe=nothing,
         )
-        self.enrolments = Enrolments(self.rules, world, names=NAMES, publisher=self.publisher, tracker=told)
+        self.enrolments = Enrolments(
+            self.rules,
+            world,
+            names=NAMES,
+            publisher=self.publisher,
+            tracker=told,
+            ruled_out=lambda _now: self.ruled_out,
+        )
 
     async def handle(self, source: Record | None = None) -> None:
         await self.enrolments.handle(source or record(event()), FakeLease())
@@ -682,3 +690,23 @@ async def test_personal_names_leave_by_no_door(answers: str, named_by: str) -> N
     assert bool(lines) or answers not in LOGGED
     for secret in SECRETS.values():
         assert not [door for door in doors if secret.lower().encode() in door.lower()]
+
+
+@pytest.mark.asyncio
+async def test_a_lookup_that_the_catalogue_rules_out() -> None:
+    """Where nothing can be found nobody is asked, and the outcome says why."""
+    world = World([found(promotion(1))], ISSUED_ANY, ruled_out=True)
+    await world.handle()
+    assert world.told == [("NO_PROMOTION_AVAILABLE", None, "CATALOGUE")]
+    assert world.calls("lookup") == []
+
+
+@pytest.mark.asyncio
+async def test_a_planned_event_that_the_catalogue_would_rule_out() -> None:
+    """A plan is carried out whatever the catalogue says: after a success the promotion may be over."""
+    world = World([found(promotion(1))], {1: [Issued(3, ())]})
+    await world.handle()
+    world.ruled_out = True
+    await world.handle()
+    assert world.told == [("ENROLLED", 1, None)] * 2
+    assert len(world.calls("issue")) == 1

@@ -13,19 +13,23 @@ from worker.capillary.auth import Authenticator, BasicAuthenticator, Header, OAu
 from worker.capillary.config import Basic, CapillaryConfig, OAuth
 from worker.capillary.endpoints import Requests, is_sendable
 from worker.capillary.exchange import Exchange, Target
+from worker.capillary.list_paging import ListReader
 from worker.capillary.observer import Endpoint, NoObserver, OpenGate, RequestObserver
 from worker.capillary.paging import read_all
 from worker.capillary.redaction import redactor
 from worker.capillary.transport import Transport, always
 from worker.capillary.verdict import (
+    ListAnswer,
     PageAnswer,
     TokenAnswer,
     judge_issue,
+    judge_list,
     judge_page,
     judge_presence,
     judge_token,
 )
 from worker.domain.answers import (
+    CatalogueAnswer,
     Doubtful,
     IssueAnswer,
     LookupAnswer,
@@ -79,6 +83,7 @@ class CapillaryClient:
         self._catalogue = Target(Endpoint.CATALOGUE, "GET", self._requests.catalogue_url, urgent=False)
         self._token = Target(Endpoint.TOKEN, "POST", self._requests.token_url, urgent=True)
         self._auth = self._authenticator(config.credentials)
+        self._list = ListReader(self._read_list_page)
 
     async def __aenter__(self) -> Self:
         return self
@@ -141,6 +146,10 @@ class CapillaryClient:
             may_send,
         )
 
+    async def live_promotions(self) -> CatalogueAnswer:
+        """Read all pages of the organisation's live promotions; see `PromotionList`."""
+        return await self._list.read_all()
+
     async def serves(self) -> bool:
         """Ask for one entry of the promotion list; see `PromotionsApi`."""
         answer = await self._exchange.authenticated(
@@ -151,6 +160,15 @@ class CapillaryClient:
             resend_count=0,
         )
         return not isinstance(answer, Unsent | Doubtful | Throttled)
+
+    async def _read_list_page(self, page: int) -> ListAnswer:
+        return await self._exchange.authenticated(
+            self._catalogue,
+            self._auth,
+            lambda headers: self._requests.live_promotions(page, headers),
+            lambda reply: judge_list(reply, self._clock()),
+            resend_count=0,
+        )
 
     def _authenticator(self, credentials: Basic | OAuth) -> Authenticator:
         if isinstance(credentials, Basic):

@@ -55,6 +55,8 @@ class CapillaryConfig:
     """`DATA-SCOPE` of v2.1: SELF, OTHER or ALL; None sends no header."""
     data_scope_orgs: tuple[int, ...] = ()
     """`DATA-SCOPE-ORG` of v2.1; empty sends no header."""
+    program_ids: tuple[int, ...] = ()
+    """The programs to ask for; empty asks for all."""
     default_source: str = "INSTORE"
     """`source` where the identifier has none that the endpoint allows; both endpoints must allow it."""
     timeout_seconds: float = 10.0

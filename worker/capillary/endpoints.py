@@ -12,6 +12,9 @@ from worker.domain.promotions import Identifier, IdentifierName
 PAGE_SIZE = 100
 """The lookup's largest `limit`."""
 
+MOST_PROGRAMS = 100
+"""Programs that a URL is to name; of more than these the answers are filtered here alone."""
+
 LONGEST_IDENTIFIER = 512
 """Characters. Longer ones make URLs that servers refuse in ways that look like a fault of configuration."""
 
@@ -46,17 +49,20 @@ class Requests:
         self._lookup_headers = [*base, *_data_scope(config)]
         self._lookup_sources = LOOKUP_SOURCES[config.api_version]
         self._is_v2 = config.api_version is ApiVersion.V2
+        self._available, self._all = _filters(config)
 
     def lookup(
         self, identifier: Identifier, *, available_to_enrol: bool, offset: int, headers: list[Header]
     ) -> httpx.Request:
-        """Ask for one page that begins with entry `offset`, counted from 0. v2.1 has no `promotionType`."""
+        """Ask for one page that begins with entry `offset`, counted from 0.
+
+        What the customer can still enrol into is asked for as narrowly as the page allows. The readings
+        without that filter find out what became of an attempt: they are not narrowed by settings that may
+        have changed since it was planned.
+        """
         name = identifier.name if self._is_v2 else _V2_1_NAMES.get(identifier.name, identifier.name)
         query = _customer(name, identifier, self._source(identifier, self._lookup_sources))
-        if self._is_v2:
-            query += "&promotionType=ENROL_AND_ISSUE"
-        if available_to_enrol:
-            query += "&promotionStatusForCustomer=AVAILABLE_TO_ENROL"
+        query += self._available if available_to_enrol else self._all
         return httpx.Request(
             "GET",
             f"{self.lookup_url}?{query}&limit={PAGE_SIZE}&offset={offset}",
@@ -85,12 +91,14 @@ class Requests:
 
     def presence(self, headers: list[Header]) -> httpx.Request:
         """Ask for a single entry of the organisation's promotion list: the cheapest valid request."""
-        return httpx.Request(
-            "GET",
-            f"{self.catalogue_url}?limit=1&offset=1",
-            headers=[*self._catalogue_headers, *headers],
-            extensions=self._extensions,
-        )
+        return self._list("limit=1&offset=1", headers)
+
+    def live_promotions(self, page: int, headers: list[Header]) -> httpx.Request:
+        """Ask for one page of the live promotions; of one program where only one is ours."""
+        query = f"limit={PAGE_SIZE}&offset={page}&status=LIVE"
+        if len(self._config.program_ids) == 1:
+            query += f"&program={self._config.program_ids[0]}"
+        return self._list(query, headers)
 
     def token(self, credentials: OAuth, headers: list[Header]) -> httpx.Request:
         """Ask for a token."""
@@ -102,12 +110,36 @@ class Requests:
             extensions=self._extensions,
         )
 
+    def _list(self, query: str, headers: list[Header]) -> httpx.Request:
+        return httpx.Request(
+            "GET",
+            f"{self.catalogue_url}?{query}",
+            headers=[*self._catalogue_headers, *headers],
+            extensions=self._extensions,
+        )
+
     def _source(self, identifier: Identifier, allowed: frozenset[str]) -> str:
         return identifier.source if identifier.source in allowed else self._config.default_source
 
 
 def _customer(name: str, identifier: Identifier, source: str) -> str:
     return f"identifierName={name}&identifierValue={quote_plus(identifier.value)}&source={source}"
+
+
+def _filters(config: CapillaryConfig) -> tuple[str, str]:
+    """Return the parameters that choose promotions: those available to enrol, and all that can be evidence.
+
+    v2.1 has neither `promotionType` nor `programs`. Usage in alternate currencies may explain why nothing was
+    issued; it does not keep us from asking, which the API itself did not count it for.
+    """
+    available = "&promotionStatusForCustomer=AVAILABLE_TO_ENROL"
+    if config.api_version is ApiVersion.V2_1:
+        return f"{available}&includeAlternateCurrencyUsage=false", "&includeAlternateCurrencyUsage=true"
+    ours = "&promotionType=ENROL_AND_ISSUE"
+    narrowed = ours + available
+    if 0 < len(config.program_ids) <= MOST_PROGRAMS:
+        narrowed += f"&programs={','.join(map(str, config.program_ids))}"
+    return narrowed, ours
 
 
 def _data_scope(config: CapillaryConfig) -> list[Header]:

@@ -13,8 +13,9 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
 from worker.capillary.auth import Authenticator, Header
 from worker.capillary.observer import Endpoint, RequestObserver
+from worker.capillary.results import result_of
 from worker.capillary.transport import Transport, always
-from worker.capillary.verdict import Answer, Reply, result_of
+from worker.capillary.verdict import Answer, Reply
 from worker.domain.answers import Doubtful, Fault, Misconfigured, Refused, Throttled, Unsent
 from worker.ports import Gate
 from worker.telemetry import names

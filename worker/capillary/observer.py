@@ -21,7 +21,7 @@ class RequestObserver(Protocol):
     def request_finished(self, endpoint: str, result: str, seconds: float) -> None:
         """One request ended.
 
-        `endpoint` is one of `Endpoint`; `result` is one of `worker.capillary.verdict.Result`, e.g. `issued`,
+        `endpoint` is one of `Endpoint`; `result` is one of `worker.capillary.results.Result`, e.g. `issued`,
         `throttled`, `timeout`; `seconds` includes the wait for a connection.
         """
         ...

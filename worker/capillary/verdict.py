@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Literal, assert_never
+from typing import assert_never
 
-from worker.capillary.redaction import Redact
+from worker.capillary.catalogue_wire import ListPage, read_list_page, read_status
+from worker.capillary.redaction import Redact, redactor
 from worker.capillary.retry_after import retry_after
 from worker.capillary.wire import (
     Json,
@@ -59,30 +60,11 @@ class Answered:
 
 
 PresenceAnswer = Answered | Fault
-Answer = PageAnswer | IssueAnswer | TokenAnswer | PresenceAnswer
+ListAnswer = ListPage | Fault
+Answer = PageAnswer | IssueAnswer | TokenAnswer | PresenceAnswer | ListAnswer
 
 _ABSENCE = (FaultKind.TIMEOUT, FaultKind.SERVER_ERROR)
 _LEAVES_OPEN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
-
-Result = Literal[
-    "found",
-    "issued",
-    "not_issued",
-    "customer_not_found",
-    "refused",
-    "token",
-    "answered",
-    "throttled",
-    "misconfigured",
-    "not_connected",
-    "timeout",
-    "disconnected",
-    "server_error",
-    "malformed",
-    "in_progress",
-    "too_early",
-    "withheld",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,33 +146,37 @@ def judge_presence(reply: Reply, now: datetime) -> PresenceAnswer:
     return Doubtful(doubt, f"HTTP {reply.status}") if doubt in _ABSENCE else Answered()
 
 
-def result_of(answer: Answer) -> Result:  # noqa: C901 - a case for each answer
-    """Return the answer's name for metrics and spans."""
-    result: Result
-    match answer:
-        case Page():
-            result = "found"
-        case TokenGrant():
-            result = "token"
-        case Answered():
-            result = "answered"
-        case Issued():
-            result = "issued"
-        case NotIssued():
-            result = "not_issued"
-        case CustomerNotFound():
-            result = "customer_not_found"
-        case Refused():
-            result = "refused"
-        case Throttled():
-            result = "throttled"
-        case Misconfigured():
-            result = "misconfigured"
-        case Unsent(kind) | Doubtful(kind):
-            result = kind.value
-        case unreachable:
-            assert_never(unreachable)
-    return result
+def judge_list(reply: Reply, now: datetime) -> ListAnswer:
+    """Judge the answer to a request for a page of the promotion list; its errors are our configuration's.
+
+    The list's own `status` and `validationErrors` count as errors, too; its page shows no sample of one.
+    """
+    present = judge_presence(reply, now)
+    if not isinstance(present, Answered):
+        return present
+    body = parse_object(reply.body)
+    refused = _refused_list(body or {})
+    if refused:
+        return Misconfigured(refused)
+    page = None if body is None or reply.status >= HTTPStatus.MULTIPLE_CHOICES else read_list_page(body)
+    if page:
+        return page
+    match _undecided(reply):
+        case Refused(errors):
+            return Misconfigured(_text(errors))
+        case fault:
+            return fault
+
+
+def _refused_list(body: Json) -> str | None:
+    redact = redactor()
+    errors = _notices(read_notices(body.get("errors")), redact)
+    if errors:
+        return _text(errors)
+    status = read_status(body)
+    if status and not HTTPStatus.OK <= status[0] < HTTPStatus.MULTIPLE_CHOICES:
+        return _text([Notice(status[0], redact(status[1]))])
+    return "the list's request has validation errors" if body.get("validationErrors") else None
 
 
 def _decided_by_status(reply: Reply, now: datetime) -> Throttled | Misconfigured | None:

@@ -44,7 +44,7 @@ def _none_if_unusable(value: object, handler: ValidatorFunctionWrapHandler) -> o
         return None
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
     """Fields documented as an object are arrays in the samples; null and an empty object are nothing."""
     if value is None or value == {}:
         return []
@@ -61,14 +61,16 @@ def cut(text: str) -> str:
 
 
 Lenient = Annotated[T | None, WrapValidator(_none_if_unusable)]
-Several = Annotated[list[OnErrorOmit[T]], BeforeValidator(_listed)]
+Several = Annotated[list[OnErrorOmit[T]], BeforeValidator(listed)]
 Long = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Id = Annotated[int, Field(ge=0, lt=2**63)]
 Amount = Annotated[Decimal, Field(ge=-(2**63), lt=2**63)]
 Time = Annotated[datetime, AfterValidator(_aware)]
 
 
-class _Wire(BaseModel):
+class Wire(BaseModel):
+    """Reads the API's spelling of names; texts lose their blanks."""
+
     model_config = ConfigDict(
         alias_generator=to_camel,
         coerce_numbers_to_str=True,
@@ -77,14 +79,14 @@ class _Wire(BaseModel):
     )
 
 
-class WireNotice(_Wire):
+class WireNotice(Wire):
     """An entry of `errors` or `warnings`; without a usable code it is none of the API's."""
 
     code: Long
     message: Lenient[str] = None
 
 
-class WireSideEffect(_Wire):
+class WireSideEffect(Wire):
     """An entry of `sideEffects`: what an issue applied."""
 
     program_id: Lenient[Id] = None
@@ -92,11 +94,12 @@ class WireSideEffect(_Wire):
     issual_id: Lenient[Id] = None
 
 
-class _WireRestriction(_Wire):
+class _WireRestriction(Wire):
     kpi: Lenient[str] = None
     limit_on: Lenient[str] = None
     max_limit: Lenient[Amount] = None
     current_customer_usage: Lenient[Amount] = None
+    type: Lenient[str] = None
 
     def to_domain(self) -> Restriction:
         return Restriction(
@@ -104,14 +107,15 @@ class _WireRestriction(_Wire):
             limit_on=cut((self.limit_on or "").upper()),
             max_limit=self.max_limit,
             usage=self.current_customer_usage,
+            periodic=(self.type or "").upper() == "PERIOD_BASED",
         )
 
 
-class _WireRestrictions(_Wire):
+class _WireRestrictions(Wire):
     issual_restrictions: Lenient[Several[_WireRestriction]] = None
 
 
-class _WireTimelineEntry(_Wire):
+class _WireTimelineEntry(Wire):
     enrollment_id: Id
     enrollment_date: Lenient[Time] = None
     enrollment_expiry_date: Lenient[Time] = None
@@ -120,7 +124,7 @@ class _WireTimelineEntry(_Wire):
         return TimelineEntry(self.enrollment_id, self.enrollment_date, self.enrollment_expiry_date)
 
 
-class _WirePromotion(_Wire):
+class _WirePromotion(Wire):
     promotion_id: Id
     program_id: Id
     promotion_name: Lenient[str] = None
@@ -130,7 +134,7 @@ class _WirePromotion(_Wire):
     end_date: Lenient[Time] = None
     promotion_restriction: Lenient[_WireRestrictions] = None
     # An entry that cannot be read may be the evidence of an enrolment: it is never left out.
-    customer_promotion_timelines: Annotated[list[_WireTimelineEntry], BeforeValidator(_listed)] | None = None
+    customer_promotion_timelines: Annotated[list[_WireTimelineEntry], BeforeValidator(listed)] | None = None
     org_id: Annotated[Lenient[Id], Field(validation_alias=AliasChoices("orgId", "orgID"))] = None
 
     def to_domain(self) -> Promotion:
@@ -150,15 +154,15 @@ class _WirePromotion(_Wire):
         )
 
 
-class _WirePageDetails(_Wire):
+class _WirePageDetails(Wire):
     page_size: Lenient[Id] = None
     total_entries: Lenient[Id] = None
 
 
-class _WirePage(_Wire):
+class _WirePage(Wire):
     customer_id: Id
     page_details: Lenient[_WirePageDetails] = None
-    promotions: Annotated[list[_WirePromotion], BeforeValidator(_listed)] | None = None
+    promotions: Annotated[list[_WirePromotion], BeforeValidator(listed)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ class Page:
     page_size: int | None
 
 
-class _WireToken(_Wire):
+class _WireToken(Wire):
     # Goes into a header as it is.
     access_token: Annotated[str, Field(min_length=1, pattern=r"^[!-~]+$")]
     ttl_seconds: Lenient[Annotated[float, Field(gt=0)]] = None

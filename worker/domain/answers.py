@@ -7,6 +7,7 @@ only where there is none, except for the statuses of authentication (401, 403) a
 from dataclasses import dataclass
 from enum import StrEnum
 
+from worker.domain.catalogue import ListedPromotion
 from worker.domain.promotions import CustomerPromotions
 
 
@@ -101,5 +102,13 @@ class NotIssued:
     warnings: tuple[Notice, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class CatalogueRead:
+    """The organisation's list of live promotions, complete."""
+
+    promotions: tuple[ListedPromotion, ...]
+
+
 LookupAnswer = Found | CustomerNotFound | Refused | Fault
 IssueAnswer = Issued | NotIssued | CustomerNotFound | Refused | Fault
+CatalogueAnswer = CatalogueRead | Fault

@@ -25,6 +25,14 @@ class Policy:
     excluded_promotion_ids: frozenset[int] = frozenset()
     reenrol: Reenrol = Reenrol.ONCE
 
+    def allows(self, program_id: int | None, promotion_id: int) -> bool:
+        """Tell whether the ids pass; an unknown program passes."""
+        return (
+            (not self.program_ids or program_id is None or program_id in self.program_ids)
+            and (not self.promotion_ids or promotion_id in self.promotion_ids)
+            and promotion_id not in self.excluded_promotion_ids
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Enrol:
@@ -104,9 +112,7 @@ def _eligible(promotion: Promotion, policy: Policy, now: datetime) -> bool:
         and promotion.active
         and (promotion.starts_at is None or promotion.starts_at <= now)
         and (promotion.ends_at is None or now <= promotion.ends_at)
-        and (not policy.program_ids or promotion.program_id in policy.program_ids)
-        and (not policy.promotion_ids or promotion.promotion_id in policy.promotion_ids)
-        and promotion.promotion_id not in policy.excluded_promotion_ids
+        and policy.allows(promotion.program_id, promotion.promotion_id)
     )
 
 

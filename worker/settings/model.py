@@ -122,7 +122,6 @@ class EnrolmentSettings(_Group):
     catalogue_refresh_seconds: kinds.SecondsOrZero = Field(
         0.0,
         description="how often to read the promotion list that saves lookups, 0 for off",
-        json_schema_extra=LATER,
     )
     dry_run: kinds.Flag = Field(
         default=False, description="decide and never enrol; needs GROUP_ID and OUTCOME_TOPIC of its own"

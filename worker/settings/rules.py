@@ -141,6 +141,16 @@ def _scope_belongs_to_connected_organisations(settings: Settings) -> Iterator[st
         yield f"{variable('api_data_scope_orgs')} is required with {variable('api_data_scope')}=OTHER"
 
 
+@_reads("catalogue_refresh_seconds", "api_data_scope")
+def _catalogue_knows_one_organisation(settings: Settings) -> Iterator[str]:
+    if settings.catalogue_refresh_seconds and settings.api_data_scope in ("OTHER", "ALL"):
+        yield (
+            f"{variable('catalogue_refresh_seconds')} cannot be used with "
+            f"{variable('api_data_scope')}={settings.api_data_scope}: the promotion list shows the "
+            "credentials' own organisation only; leave it out, or set the scope to SELF"
+        )
+
+
 @_reads("api_timeout_seconds", "kafka_session_timeout_seconds")
 def _request_ends_within_the_session(settings: Settings) -> Iterator[str]:
     request, session = settings.api_timeout_seconds, settings.kafka_session_timeout_seconds

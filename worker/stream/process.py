@@ -1,7 +1,7 @@
 """The worker as a process: its event loop, its services, its exit status."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import faust
@@ -21,6 +21,18 @@ class Closing(Service):
     async def on_stop(self) -> None:
         """Close it."""
         await self._close()
+
+
+class Background(Service):
+    """Runs work of ours beside the application, which starts after it; cancels it in the end."""
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], **kwargs: Any) -> None:  # noqa: ANN401 - mode's own
+        self._work = work
+        super().__init__(**kwargs)
+
+    @Service.task
+    async def _run(self) -> None:
+        await self._work()
 
 
 class Process(faust.Worker):

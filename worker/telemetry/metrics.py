@@ -107,6 +107,7 @@ class Metrics:
             "enrolment_ledger_entries", "Entries of the ledger held here, about.", registry=registry
         )
         self._is_first_keyless = True
+        self._catalogue: tuple[int, int] | None = None
         self._dead_letters = Counter(
             "enrolment_dead_letters", "Records put aside.", ("reason",), registry=registry
         )
@@ -186,6 +187,24 @@ class Metrics:
         """Count and log a record that was moved to a retry topic."""
         self._retries.labels(failure.reason.value).inc()
         log.warning("deferred", hop=hop, why=failure.message, of=str(failure.position))
+
+    def catalogue_read(self, promotions: int, open_to_us: int) -> None:
+        """Log how many promotions there are, whenever that changes."""
+        if (promotions, open_to_us) != self._catalogue:
+            self._catalogue = promotions, open_to_us
+            log.info("catalogue", live_promotions=promotions, open_to_us=open_to_us)
+
+    def catalogue_failed(self, fault: Fault, attempt: int, seconds: float) -> None:
+        """Log a reading that failed at attempts 1, 2, 4, 8; events are looked up meanwhile."""
+        self._catalogue = None
+        if attempt & (attempt - 1) == 0:
+            log.warning(
+                "no catalogue, every event is looked up",
+                reason=_reason(fault),
+                detail=describe(fault),
+                attempt=attempt,
+                seconds=round(seconds, 3),
+            )
 
     def dead_letter(self, failure: Failure) -> None:
         """Count and log a dead letter."""

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.capillary.redaction import redactor
-from worker.capillary.verdict import Reply, judge_issue, judge_page, judge_token, result_of
+from worker.capillary.results import result_of
+from worker.capillary.verdict import Reply, judge_issue, judge_list, judge_page, judge_presence, judge_token
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 FIELDS = [
@@ -42,6 +43,17 @@ FIELDS = [
     "accessToken",
     "ttlSeconds",
     "issualId",
+    "status",
+    "validationErrors",
+    "id",
+    "promotionStatus",
+    "promotionRestrictions",
+    "restrictions",
+    "expiryRestrictions",
+    "cappingStatus",
+    "name",
+    "type",
+    "value",
 ]
 
 values = st.recursive(
@@ -71,3 +83,5 @@ def test_every_reply_has_a_verdict(status: int, body: bytes, headers: dict[str, 
     assert result_of(judge_page(reply, NOW, redact))
     assert result_of(judge_issue(reply, NOW, redact, program_id=1, promotion_id=2))
     assert result_of(judge_token(reply, NOW, redact))
+    assert result_of(judge_list(reply, NOW))
+    assert result_of(judge_presence(reply, NOW))

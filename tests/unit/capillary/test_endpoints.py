@@ -43,6 +43,33 @@ def test_lookup() -> None:
     assert (request.headers["host"], request.headers["authorization"]) == ("host:8443", "Basic x")
 
 
+@pytest.mark.parametrize(
+    ("program_ids", "programs"), [((), None), ((469,), "469"), ((469, 3), "469,3"), (tuple(range(101)), None)]
+)
+def test_lookup_within_programs(program_ids: tuple[int, ...], programs: str | None) -> None:
+    """Only our programs are asked for, as far as a URL can name them; a reading for evidence asks for all."""
+    config = CapillaryConfig("https://host", Basic("u", "p"), program_ids=program_ids)
+    made = Requests(config, {})
+    assert _lookup(made).url.params.get("programs") == programs
+    assert "programs" not in _lookup(made, available=False).url.params
+    config = CapillaryConfig("https://host", Basic("u", "p"), ApiVersion.V2_1, program_ids=program_ids)
+    assert "programs" not in _lookup(Requests(config, {})).url.params
+
+
+def test_lookup_of_connected_organisations_in_full() -> None:
+    """v2.1 counts alternate currencies to explain an 8890, not to decide whether to ask."""
+    made = _requests(ApiVersion.V2_1)
+    shared = {"identifierName": "mobile", "identifierValue": "919812345678", "source": "INSTORE"}
+    shared |= {"limit": "100", "offset": "200"}
+    assert dict(_lookup(made).url.params) == shared | {
+        "promotionStatusForCustomer": "AVAILABLE_TO_ENROL",
+        "includeAlternateCurrencyUsage": "false",
+    }
+    assert dict(_lookup(made, available=False).url.params) == shared | {
+        "includeAlternateCurrencyUsage": "true"
+    }
+
+
 def test_lookup_for_reconciliation() -> None:
     """Without the status filter promotions that a success has made vanish are shown."""
     assert "promotionStatusForCustomer" not in _lookup(_requests(), available=False).url.params
@@ -91,6 +118,16 @@ def test_presence() -> None:
     )
     assert request.headers["authorization"] == "Basic x"
     assert "data-scope" not in request.headers
+
+
+@pytest.mark.parametrize(("program_ids", "program"), [((), {}), ((469,), {"program": "469"}), ((469, 3), {})])
+def test_live_promotions(program_ids: tuple[int, ...], program: dict[str, str]) -> None:
+    """The list's offset is a page number; of several programs it cannot name more than one."""
+    config = CapillaryConfig("https://host", Basic("u", "p"), program_ids=program_ids)
+    request = Requests(config, {}).live_promotions(2, [AUTH])
+    assert request.method == "GET"
+    assert request.url.path == "/api_gateway/loyalty/v1/programs/promotions/list"
+    assert dict(request.url.params) == {"limit": "100", "offset": "2", "status": "LIVE"} | program
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from worker.capillary.catalogue_wire import ListPage
 from worker.capillary.redaction import redactor
+from worker.capillary.results import result_of
 from worker.capillary.verdict import (
     KNOWN_CODES,
     Answer,
@@ -16,10 +18,10 @@ from worker.capillary.verdict import (
     Reply,
     TokenAnswer,
     judge_issue,
+    judge_list,
     judge_page,
     judge_presence,
     judge_token,
-    result_of,
 )
 from worker.capillary.wire import Page, TokenGrant
 from worker.domain.answers import (
@@ -238,6 +240,51 @@ def test_presence(status: int, expected: Answer, body: object) -> None:
     assert judge_presence(_reply(status, body), NOW) == expected
 
 
+LIST: dict[str, object] = {
+    "status": {"code": 200, "message": "success"},
+    "validationErrors": None,
+    "data": [],
+    "pageDetails": {"totalEntries": 0},
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (200, LIST, ListPage((), 0)),
+        *((s, _errors(c), Misconfigured(f"{c} why")) for c in (4054, 4053, 4057, 2010) for s in (200, 400)),
+        (200, _errors(99999), Misconfigured("99999 why")),
+        (
+            200,
+            LIST | {"status": {"code": 2010, "message": "Program ID incorrect"}},
+            Misconfigured("2010 Program ID incorrect"),
+        ),
+        (
+            200,
+            LIST | {"validationErrors": [{"offset": 0}]},
+            Misconfigured("the list's request has validation errors"),
+        ),
+        (200, LIST | {"pageDetails": None}, Doubtful(FaultKind.MALFORMED, "HTTP 200, no usable body")),
+        (200, HTML, Doubtful(FaultKind.MALFORMED, "HTTP 200, no usable body")),
+        (302, HTML, Misconfigured("HTTP 302: redirects are not followed")),
+        (400, LIST, Misconfigured("HTTP 400 without an error of the API")),
+        (401, LIST, Misconfigured("HTTP 401: the credentials are refused")),
+        (403, LIST, Misconfigured("HTTP 403: the credentials are refused")),
+        (404, HTML, Misconfigured("HTTP 404 without an error of the API")),
+        (408, LIST, Doubtful(FaultKind.TIMEOUT, "HTTP 408")),
+        (409, HTML, Doubtful(FaultKind.IN_PROGRESS, "HTTP 409")),
+        (422, HTML, Misconfigured("422 HTTP 422 without an error of the API")),
+        (425, LIST, Unsent(FaultKind.TOO_EARLY, "HTTP 425")),
+        (429, LIST, Throttled(None)),
+        (500, LIST, Doubtful(FaultKind.SERVER_ERROR, "HTTP 500")),
+        (503, _errors(4054), Doubtful(FaultKind.SERVER_ERROR, "HTTP 503")),
+    ],
+)
+def test_list(status: int, body: object, expected: Answer) -> None:
+    """The list's own errors are faults of configuration; a page behind a fault is not believed."""
+    assert judge_list(_reply(status, body), NOW) == expected
+
+
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
@@ -261,6 +308,7 @@ def test_token_endpoint(status: int, body: object, expected: Answer) -> None:
         (Page(1, (), None, None), "found"),
         (TokenGrant("t", None), "token"),
         (Answered(), "answered"),
+        (ListPage((), 0), "found"),
         (Issued(1, ()), "issued"),
         (NotIssued(()), "not_issued"),
         (CustomerNotFound(()), "customer_not_found"),

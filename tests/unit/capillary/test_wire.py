@@ -140,6 +140,17 @@ def test_limits(value: object, expected: int | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "periodic"),
+    [("PERIOD_BASED", True), ("period_based", True), ("NON_PERIOD_BASED", False), (None, False), (5, False)],
+)
+def test_periods(kind: object, periodic: bool) -> None:  # noqa: FBT001 - a table
+    """A restriction of a moving window is told from one that only grows."""
+    restriction = {"kpi": "K", "limitOn": "CUSTOMER", "type": kind}
+    (found,) = _promotion_of(promotionRestriction={"issualRestrictions": [restriction]}).issual_restrictions
+    assert found.periodic is periodic
+
+
+@pytest.mark.parametrize(
     "value", [None, [], {}, "", {"issualRestrictions": None}, {"issualRestrictions": ["x", 5]}, [1]]
 )
 def test_restrictions_that_say_nothing(value: object) -> None:

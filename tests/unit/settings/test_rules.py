@@ -70,6 +70,16 @@ def case(settings: dict[str, str], *expected: str) -> tuple[dict[str, str], tupl
             {**LEAST, "API_VERSION": "v2.1", "API_DATA_SCOPE": "OTHER"},
             "ENROLMENT_API_DATA_SCOPE_ORGS is required with ENROLMENT_API_DATA_SCOPE=OTHER",
         ),
+        *(
+            case(
+                {**LEAST, "API_VERSION": "v2.1", "API_DATA_SCOPE": scope, "API_DATA_SCOPE_ORGS": "1"}
+                | {"CATALOGUE_REFRESH_SECONDS": "300"},
+                f"ENROLMENT_CATALOGUE_REFRESH_SECONDS cannot be used with ENROLMENT_API_DATA_SCOPE={scope}: "
+                "the promotion list shows the credentials' own organisation only; leave it out, or set the "
+                "scope to SELF",
+            )
+            for scope in ("OTHER", "ALL")
+        ),
         case(
             {**LEAST, "API_VERSION": "v2.1", "REENROL": "after-expiry"},
             "ENROLMENT_REENROL=after-expiry needs timelines, which ENROLMENT_API_VERSION=v2.1 does not show; "

@@ -1,0 +1,58 @@
+"""What the organisation's own list of promotions says: whether a lookup can find anything to enrol into.
+
+The list knows no customers. It can only rule out, and only where it is certain: what it leaves open is
+looked up.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from worker.domain.plan import Policy
+from worker.domain.promotions import ENROL_AND_ISSUE
+
+_NOT_LIVE: Final = frozenset({"COMPLETED", "UPCOMING", "INACTIVE"})
+_TIME_ZONES: Final = timedelta(hours=14)
+"""The list's sample writes midnight as `T00:00Z` where the lookup's write it as `T18:30:00.000Z`: its times
+may be local ones. No clock on earth is further off than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """How long what a promotion gave is good for, e.g. ISSUAL_PROMOTION_EXPIRY_BASED_ON, CUSTOM, 5 days."""
+
+    name: str
+    basis: str
+    days: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPromotion:
+    """One promotion as the list has it; None and empty texts were not told, or could not be read."""
+
+    promotion_id: int
+    program_id: int | None
+    name: str
+    status: str
+    offer_type: str
+    starts_at: datetime | None
+    ends_at: datetime | None
+    capped: bool | None
+    """Whether reward currencies are capped; None without a fixed-window calendar."""
+    expiries: tuple[Expiry, ...] = ()
+
+
+def may_enrol_into(promotion: ListedPromotion, policy: Policy) -> bool:
+    """Tell whether a lookup might list it as one to enrol into, by everything but the time."""
+    return (
+        promotion.offer_type in ("", ENROL_AND_ISSUE)
+        and promotion.status not in _NOT_LIVE
+        and policy.allows(promotion.program_id, promotion.promotion_id)
+    )
+
+
+def may_be_open(promotion: ListedPromotion, now: datetime) -> bool:
+    """Tell whether its window may hold the time, in whatever time zone the list writes."""
+    return (promotion.starts_at is None or promotion.starts_at - _TIME_ZONES <= now) and (
+        promotion.ends_at is None or now <= promotion.ends_at + _TIME_ZONES
+    )
