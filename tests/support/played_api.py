@@ -1,0 +1,104 @@
+"""An API that plays answers over HTTP, and the use case that meets it with the real client."""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aiohttp import web
+
+from tests.unit.fakes import FakeLease, FakeLedger, FakePublisher, FakeSleep, FakeTracker, event, record
+from worker import attempts
+from worker.capillary.client import CapillaryClient
+from worker.capillary.config import ApiVersion, Basic, CapillaryConfig
+from worker.checkpoints import nothing
+from worker.domain.plan import Policy
+from worker.enrolment import Enrolments
+from worker.intake import Rules
+from worker.reconciliation import Readings
+from worker.retrying import Retrying, RetryPolicy
+
+NOW: Final = datetime(2026, 2, 10, 9, 30, tzinfo=UTC)
+OWN_ORG: Final = 60711
+
+
+@dataclass
+class PlayedApi:
+    """Plays answers by path, the last one again and again; keeps what was asked."""
+
+    answers: Mapping[str, Sequence[tuple[int, object]]]
+    version: ApiVersion = ApiVersion.V2
+    asked: list[web.Request] = field(default_factory=list)
+
+    @property
+    def lookup_path(self) -> str:
+        return f"/{self.version}/customers/lookup/promotionData"
+
+    async def handle(self, request: web.Request) -> web.Response:
+        await request.read()
+        played = self.paths.count(request.path)
+        self.asked.append(request)
+        answers = self.answers["lookup" if request.path == self.lookup_path else request.path]
+        status, body = answers[min(played, len(answers) - 1)]
+        return web.json_response(body, status=status)
+
+    @property
+    def paths(self) -> list[str]:
+        return [request.path for request in self.asked]
+
+    @asynccontextmanager
+    async def client(self, **options: Any) -> AsyncIterator[CapillaryClient]:  # noqa: ANN401 - see CapillaryConfig
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        if self.version is ApiVersion.V2_1:
+            options |= {"data_scope": "ALL", "data_scope_orgs": (OWN_ORG, 60712)}
+        config = CapillaryConfig(
+            f"http://127.0.0.1:{runner.addresses[0][1]}", Basic("user", "hush"), self.version, **options
+        )
+        try:
+            async with CapillaryClient(config, clock=lambda: NOW) as client:
+                yield client
+        finally:
+            await runner.cleanup()
+
+
+@dataclass
+class Story:
+    """What came of one event."""
+
+    outcomes: list[dict[str, Any]]
+    waits: list[tuple[str, object]]
+
+    @property
+    def only(self) -> dict[str, Any]:
+        assert len(self.outcomes) == 1, self.outcomes
+        return self.outcomes[0]
+
+
+async def tell(api: PlayedApi, *, org_id: int | None = OWN_ORG, **options: Any) -> Story:  # noqa: ANN401 - see CapillaryConfig
+    """Handle one event of the customer, with no ledger from before."""
+    publisher, tracker, sleep = FakePublisher([]), FakeTracker(), FakeSleep()
+    async with api.client(**options) as client:
+        retrying = Retrying(RetryPolicy(), tracker, sleep, lambda: 1.0)
+        timer = sleep.elapsed
+        world = attempts.World(
+            api=client,
+            ledger=FakeLedger(),
+            readings=Readings(client, retrying, settle_seconds=5.0, timer=timer, sleep=sleep),
+            retrying=retrying,
+            clock=lambda: NOW,
+            timer=timer,
+            sleep=sleep,
+            probe=nothing,
+        )
+        rules = Rules(policy=Policy(org_id=org_id))
+        enrolments = Enrolments(rules, world, group_id="group", publisher=publisher, tracker=tracker)
+        await enrolments.handle(record(event(orgId=OWN_ORG)), FakeLease())
+    assert tracker.faults == []
+    outcomes = [json.loads(outcome.to_json()) for _, outcome in publisher.outcomes]
+    return Story(outcomes, [(endpoint, fault) for endpoint, fault, _, _ in tracker.waits])
