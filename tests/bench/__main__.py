@@ -2,12 +2,17 @@
 
 import sys
 
+from tests.bench.catalogue import measure_catalogue
 from tests.bench.restart import measure_restart
 from tests.bench.throughput import measure_throughput
 from tests.support.lab import running_lab
 from worker.demo.broker import running_broker
 
-_MEASUREMENTS = {"throughput": measure_throughput, "restart": measure_restart}
+_MEASUREMENTS = {
+    "throughput": measure_throughput,
+    "restart": measure_restart,
+    "catalogue": measure_catalogue,
+}
 
 
 def main(names: list[str]) -> int:
