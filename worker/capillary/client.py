@@ -99,9 +99,17 @@ class CapillaryClient:
         await self._transport.aclose()
 
     async def lookup(
-        self, identifier: Identifier, *, available_to_enrol: bool = True, resend_count: int = 0
+        self,
+        identifier: Identifier,
+        *,
+        available_to_enrol: bool = True,
+        resend_count: int = 0,
+        all_usage: bool = False,
     ) -> LookupAnswer:
-        """Read all pages of the customer's promotions, see `PromotionsApi`; a page's fault is the answer."""
+        """Read all pages of the customer's promotions, see `PromotionsApi`; a page's fault is the answer.
+
+        With `all_usage` v2 also shows the redemption restrictions that are not enabled, their limit -1.
+        """
         if not is_sendable(identifier):
             return _UNSENDABLE
         redact = redactor(identifier.value)
@@ -111,7 +119,11 @@ class CapillaryClient:
                 self._lookup if available_to_enrol else self._review,
                 self._auth,
                 lambda headers: self._requests.lookup(
-                    identifier, available_to_enrol=available_to_enrol, offset=offset, headers=headers
+                    identifier,
+                    available_to_enrol=available_to_enrol,
+                    offset=offset,
+                    headers=headers,
+                    all_usage=all_usage,
                 ),
                 lambda reply: judge_page(reply, self._clock(), redact),
                 resend_count,

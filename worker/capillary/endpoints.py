@@ -52,7 +52,13 @@ class Requests:
         self._available, self._all = _filters(config)
 
     def lookup(
-        self, identifier: Identifier, *, available_to_enrol: bool, offset: int, headers: list[Header]
+        self,
+        identifier: Identifier,
+        *,
+        available_to_enrol: bool,
+        offset: int,
+        headers: list[Header],
+        all_usage: bool = False,
     ) -> httpx.Request:
         """Ask for one page that begins with entry `offset`, counted from 0.
 
@@ -63,6 +69,8 @@ class Requests:
         name = identifier.name if self._is_v2 else _V2_1_NAMES.get(identifier.name, identifier.name)
         query = _customer(name, identifier, self._source(identifier, self._lookup_sources))
         query += self._available if available_to_enrol else self._all
+        if all_usage and self._is_v2:
+            query += "&fetchAllUsage=true"
         return httpx.Request(
             "GET",
             f"{self.lookup_url}?{query}&limit={PAGE_SIZE}&offset={offset}",
@@ -129,8 +137,9 @@ def _customer(name: str, identifier: Identifier, source: str) -> str:
 def _filters(config: CapillaryConfig) -> tuple[str, str]:
     """Return the parameters that choose promotions: those available to enrol, and all that can be evidence.
 
-    v2.1 has neither `promotionType` nor `programs`. Usage in alternate currencies may explain why nothing was
-    issued; it does not keep us from asking, which the API itself did not count it for.
+    v2.1 has neither `promotionType` nor `programs`. `sourceType` is not sent: any source will do.
+    Usage in alternate currencies may explain why nothing was issued; it does not keep us from asking for what
+    the API lists as available without it.
     """
     available = "&promotionStatusForCustomer=AVAILABLE_TO_ENROL"
     if config.api_version is ApiVersion.V2_1:

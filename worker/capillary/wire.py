@@ -113,6 +113,8 @@ class _WireRestriction(Wire):
 
 class _WireRestrictions(Wire):
     issual_restrictions: Lenient[Several[_WireRestriction]] = None
+    earn_restrictions: Lenient[Several[_WireRestriction]] = None
+    redemption_restrictions: Lenient[Several[_WireRestriction]] = None
 
 
 class _WireTimelineEntry(Wire):
@@ -138,7 +140,7 @@ class _WirePromotion(Wire):
     org_id: Annotated[Lenient[Id], Field(validation_alias=AliasChoices("orgId", "orgID"))] = None
 
     def to_domain(self) -> Promotion:
-        restrictions = self.promotion_restriction and self.promotion_restriction.issual_restrictions
+        restrictions = self.promotion_restriction or _WireRestrictions()
         timeline = self.customer_promotion_timelines
         return Promotion(
             promotion_id=self.promotion_id,
@@ -148,10 +150,16 @@ class _WirePromotion(Wire):
             active=self.active is not False,
             starts_at=self.start_date,
             ends_at=self.end_date,
-            issual_restrictions=tuple(each.to_domain() for each in restrictions or ()),
+            issual_restrictions=_restrictions(restrictions.issual_restrictions),
             timeline=None if timeline is None else tuple(entry.to_domain() for entry in timeline),
             org_id=self.org_id,
+            earn_restrictions=_restrictions(restrictions.earn_restrictions),
+            redemption_restrictions=_restrictions(restrictions.redemption_restrictions),
         )
+
+
+def _restrictions(listed: list[_WireRestriction] | None) -> tuple[Restriction, ...]:
+    return tuple(each.to_domain() for each in listed or ())
 
 
 class _WirePageDetails(Wire):

@@ -30,7 +30,7 @@ class Identifier:
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """A limit on issuals (enrolments) and how much of it is used.
+    """A limit, on issuals (enrolments) where not said otherwise, and how much of it is used.
 
     A limit of None, -1 or 0 sets none; a usage of None was not told.
     """
@@ -77,6 +77,9 @@ class Promotion:
     timeline: tuple[TimelineEntry, ...] | None
     """The customer's enrolments; None where the answer has no timeline at all (v2.1, GENERIC)."""
     org_id: int | None = None
+    earn_restrictions: tuple[Restriction, ...] = ()
+    redemption_restrictions: tuple[Restriction, ...] = ()
+    """Like the earn restrictions these bind the customer later, and never an enrolment."""
 
 
 @dataclass(frozen=True, slots=True)

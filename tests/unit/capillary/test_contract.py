@@ -26,9 +26,11 @@ LOOKUP = {
     "promotions.active",
     "promotions.pointsOfferType",
     *(
-        f"promotions.promotionRestriction.issualRestrictions.{name}"
+        f"promotions.promotionRestriction.{kind}.{name}"
+        for kind in ("issualRestrictions", "earnRestrictions", "redemptionRestrictions")
         for name in ("kpi", "limitOn", "maxLimit", "currentCustomerUsage")
     ),
+    "promotions.promotionRestriction.redemptionRestrictions.type",
 }
 TIMELINE = {
     f"promotions.customerPromotionTimelines.{name}"

@@ -56,6 +56,15 @@ def test_lookup_within_programs(program_ids: tuple[int, ...], programs: str | No
     assert "programs" not in _lookup(Requests(config, {})).url.params
 
 
+@pytest.mark.parametrize(("version", "asked"), [(ApiVersion.V2, "true"), (ApiVersion.V2_1, None)])
+def test_lookup_with_all_usage(version: ApiVersion, asked: str | None) -> None:
+    """Restrictions that are not enabled are shown on request, by v2."""
+    made = _requests(version)
+    request = made.lookup(MOBILE, available_to_enrol=False, offset=0, headers=[], all_usage=True)
+    assert request.url.params.get("fetchAllUsage") == asked
+    assert "fetchAllUsage" not in _lookup(made).url.params
+
+
 def test_lookup_of_connected_organisations_in_full() -> None:
     """v2.1 counts alternate currencies to explain an 8890, not to decide whether to ask."""
     made = _requests(ApiVersion.V2_1)

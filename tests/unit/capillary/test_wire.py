@@ -64,6 +64,14 @@ def test_sample_of_an_enrolled_customer() -> None:
                         datetime(2024, 6, 30, 12, 41, 55, tzinfo=UTC),
                     ),
                 ),
+                earn_restrictions=(
+                    Restriction("NUMBER_OF_EARNS", "CUSTOMER", max_limit=Decimal(7), usage=Decimal(0)),
+                ),
+                redemption_restrictions=(
+                    Restriction(
+                        "NUMBER_OF_REDEMPTIONS_PER_EARN", "CUSTOMER", max_limit=Decimal(10), usage=Decimal(0)
+                    ),
+                ),
             ),
         ),
         total=1,
