@@ -9,7 +9,17 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from tests.unit.fakes import FakeLease, FakeLedger, FakePublisher, FakeSleep, FakeTracker, event, record
+from tests.unit.fakes import (
+    NAMES,
+    FakeLease,
+    FakeLedger,
+    FakePublisher,
+    FakeSleep,
+    FakeTracker,
+    event,
+    record,
+    retrying_with,
+)
 from worker import attempts
 from worker.capillary.client import CapillaryClient
 from worker.capillary.config import ApiVersion, Basic, CapillaryConfig
@@ -18,7 +28,7 @@ from worker.domain.plan import Policy
 from worker.enrolment import Enrolments
 from worker.intake import Rules
 from worker.reconciliation import Readings
-from worker.retrying import Retrying, RetryPolicy
+from worker.retrying import RetryPolicy
 
 NOW: Final = datetime(2026, 2, 10, 9, 30, tzinfo=UTC)
 OWN_ORG: Final = 60711
@@ -84,7 +94,7 @@ async def tell(api: PlayedApi, *, org_id: int | None = OWN_ORG, **options: Any) 
     """Handle one event of the customer, with no ledger from before."""
     publisher, tracker, sleep = FakePublisher([]), FakeTracker(), FakeSleep()
     async with api.client(**options) as client:
-        retrying = Retrying(RetryPolicy(), tracker, sleep, lambda: 1.0)
+        retrying = retrying_with(RetryPolicy(), tracker, sleep)
         timer = sleep.elapsed
         world = attempts.World(
             api=client,
@@ -97,7 +107,7 @@ async def tell(api: PlayedApi, *, org_id: int | None = OWN_ORG, **options: Any) 
             probe=nothing,
         )
         rules = Rules(policy=Policy(org_id=org_id))
-        enrolments = Enrolments(rules, world, group_id="group", publisher=publisher, tracker=tracker)
+        enrolments = Enrolments(rules, world, names=NAMES, publisher=publisher, tracker=tracker)
         await enrolments.handle(record(event(orgId=OWN_ORG)), FakeLease())
     assert tracker.faults == []
     outcomes = [json.loads(outcome.to_json()) for _, outcome in publisher.outcomes]

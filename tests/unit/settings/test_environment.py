@@ -85,8 +85,9 @@ def test_topics_need_nothing_of_the_api() -> None:
 
 def test_settings_without_effect_are_told() -> None:
     """Each setting that this release does not act on is named once it is changed, and only then."""
-    assert not_yet_effective(load({**LEAST, "CATALOGUE_REFRESH_SECONDS": "0"})) == ()
-    changed = {"CATALOGUE_REFRESH_SECONDS": "60", "OUTAGE_THRESHOLD": "11"}
-    assert not_yet_effective(load({**LEAST, **changed})) == (
-        "ENROLMENT_CATALOGUE_REFRESH_SECONDS is set, and this release does not act on it yet",
+    dry = {**LEAST, "DRY_RUN": "true", "GROUP_ID": "rehearsal", "OUTCOME_TOPIC": "rehearsed"}
+    assert not_yet_effective(load({**dry, "DRY_RUN_LEDGER_GROUP": ""})) == ()
+    changed = {"DRY_RUN_LEDGER_GROUP": "enrolment-worker", "OUTAGE_THRESHOLD": "11"}
+    assert not_yet_effective(load({**dry, **changed})) == (
+        "ENROLMENT_DRY_RUN_LEDGER_GROUP is set, and this release does not act on it yet",
     )
