@@ -30,10 +30,10 @@ RECOVERY_BATCH: Final = 10_000
 _MIB: Final = 1024 * 1024
 STORE_OPTIONS: Final = {
     # A partition's share of memory; Faust's defaults reserve gigabytes for each.
-    "write_buffer_size": 8 * _MIB,
+    "write_buffer_size": 2 * _MIB,
     "max_write_buffer_number": 2,
-    "target_file_size_base": 32 * _MIB,
-    "block_cache_size": 16 * _MIB,
+    "target_file_size_base": 16 * _MIB,
+    "block_cache_size": 4 * _MIB,
     "bloom_filter_size": 10,
 }
 
