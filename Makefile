@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV PYTHONPATH UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo test crash soak fuzz bench check format clean help
+.PHONY: install demo test crash soak fuzz bench chart image sbom check format clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -36,15 +36,26 @@ fuzz: install ## Feed a million hostile records to whatever reads records (minut
 bench: install ## Measure throughput and restarts (minutes)
 	@$(RUN) tests.bench $(BENCH_ARGS)
 
-check: install ## Lint, format, types, import rules, lock file
+chart: install ## Write what is generated in the Helm chart, then lint and test it
+	@.venv/bin/python helm/generate.py
+	@$(RUN) pytest tests/chart $(PYTEST_ARGS)
+
+image: install ## Build the image and let it enrol a customer, read-only and without capabilities
+	@$(RUN) tests.image $(IMAGE_ARGS)
+
+sbom: install ## Write dist/sbom.cdx.json and dist/licences.csv of what the image holds
+	@.venv/bin/python .ci/supply_chain.py
+
+check: install ## Lint, format, types, import rules, lock file, Dockerfile
 	@$(UV) lock --quiet --check
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check --quiet .
 	@$(RUN) mypy
 	@.venv/bin/lint-imports --no-cache
+	@.venv/bin/hadolint Dockerfile
 
 format: install ## Format and fix what can be fixed
 	@$(RUN) ruff check --quiet --fix-only . ; $(RUN) ruff format .
 
 clean: ## Remove what the targets made
-	@rm -rf .venv .state .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .state .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
