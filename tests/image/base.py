@@ -46,14 +46,17 @@ def debian_with_python(suite: str) -> Path:
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(  # noqa: S603 - our own arguments
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-        env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - our own arguments
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+        )
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"`{' '.join(command)}` took more than ten minutes") from None
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines()[-3:]
         raise Unavailable(f"`{' '.join(command)}` failed: {' '.join(lines)}")
