@@ -145,7 +145,7 @@ def readme_text(values: str) -> str:
     """Return the chart's README: what it makes, and every value with its default and description."""
     defaults = yaml.safe_load(values)
     rows = "\n".join(
-        f"| `{path}` | `{_inline(_at(defaults, path))}` | {description} |"
+        f"| `{path}` | `{_inline(_at(defaults, path))}` | {description.replace('<', '&lt;')} |"
         for path, description in described(values)
     )
     head = (CHART / "README.head.md").read_text(encoding="utf-8")
