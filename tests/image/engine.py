@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -55,6 +56,8 @@ def find_engine(base: str) -> Engine:
     Without Docker, and with the right to, podman is installed and given a stand-in for the base image,
     made from Debian's packages: nothing is pulled. May block for minutes, the first time.
     """
+    if sys.platform != "linux":
+        raise Unavailable("the container shares this machine's network, which works on Linux only")
     docker = Engine("docker")
     if shutil.which("docker") and docker.attempt("info").returncode == 0:
         return docker
