@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,9 +55,9 @@ class Helm:
         options = ("--namespace=loyalty", f"--kube-version={kubernetes}", "--values=-")
         return self._run("template", release, str(self.chart), *options, given=json.dumps(values))
 
-    def documents(self, values: Values, *, release: str = "w", kubernetes: str = "1.34") -> list[Document]:
-        """Return the resources that these values give; raises Refused."""
-        text = self.render(values, release=release, kubernetes=kubernetes)
+    def documents(self, values: Values, *, release: str = "w") -> list[Document]:
+        """Return the resources that these values give, rendered once in a run; raises Refused."""
+        text = _rendered(self, json.dumps(values), release)
         return [document for document in yaml.load_all(text, yaml.CSafeLoader) if document]
 
     def _run(self, *arguments: str, given: str = "") -> str:
@@ -66,6 +67,11 @@ class Helm:
         if done.returncode:
             raise Refused(done.stdout + done.stderr)
         return done.stdout
+
+
+@cache
+def _rendered(helm: Helm, values: str, release: str) -> str:
+    return helm.render(json.loads(values), release=release)
 
 
 def find_helm() -> Helm:
