@@ -4,7 +4,6 @@ import base64
 import json
 import shutil
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,12 +18,10 @@ from tests.chart.matrix import (
     MINIMAL,
     OPERATORS,
     SASL,
-    STRIMZI,
     merged,
     of_kind,
     pod_specs,
 )
-from topics.names import TopicNames, catalogue
 from worker.settings import load_settings
 from worker.stream.app import rebalance_seconds
 
@@ -147,56 +144,6 @@ def test_each_replica_has_a_volume_for_the_ledger(helm: Helm) -> None:
         assert ("volumeClaimTemplates" in workload["spec"]) == enabled
 
 
-def test_keda_scales_by_lag_up_to_the_partitions(helm: Helm) -> None:
-    """With KEDA the StatefulSet has no replicas, and no outage or stuck partition adds any."""
-    assert (
-        of_kind(helm.documents(merged(MINIMAL, {"replicaCount": 5})), "StatefulSet")[0]["spec"]["replicas"]
-        == 5
-    )
-    values = merged(
-        MINIMAL, KEDA, {"settings": {"topicPartitions": 24, "groupId": "g", "activityTopic": "t"}}
-    )
-    documents = helm.documents(values)
-    assert "replicas" not in of_kind(documents, "StatefulSet")[0]["spec"]
-    [scaled] = of_kind(documents, "ScaledObject")
-    assert scaled["spec"]["maxReplicaCount"] == 24
-    assert (
-        scaled["spec"]["scaleTargetRef"]["name"] == of_kind(documents, "StatefulSet")[0]["metadata"]["name"]
-    )
-    [trigger] = scaled["spec"]["triggers"]
-    assert all(isinstance(value, str) for value in trigger["metadata"].values())
-    expected = {
-        "bootstrapServers": "kafka:9092",
-        "consumerGroup": "g",
-        "topic": "t",
-        "allowIdleConsumers": "false",
-        "excludePersistentLag": "true",
-        "tls": "disable",
-    }
-    assert expected.items() <= trigger["metadata"].items()
-    assert "authenticationRef" not in trigger
-
-
-def test_keda_reaches_kafka_as_the_worker_does(helm: Helm) -> None:
-    """KEDA must be given the same credentials and certificates, from the same Secrets."""
-    documents = helm.documents(merged(MINIMAL, SASL, KEDA))
-    [trigger] = of_kind(documents, "ScaledObject")[0]["spec"]["triggers"]
-    assert {"tls": "enable", "sasl": "scram_sha512"}.items() <= trigger["metadata"].items()
-    [authentication] = of_kind(documents, "TriggerAuthentication")
-    assert trigger["authenticationRef"]["name"] == authentication["metadata"]["name"]
-    found = {
-        each["parameter"]: (each["name"], each["key"]) for each in authentication["spec"]["secretTargetRef"]
-    }
-    [secret] = of_kind(documents, "Secret")
-    assert found == {
-        "username": (secret["metadata"]["name"], "kafkaSaslUsername"),
-        "password": (secret["metadata"]["name"], "kafkaSaslPassword"),
-        "ca": ("kafka-tls", "ca.crt"),
-        "cert": ("kafka-tls", "tls.crt"),
-        "key": ("kafka-tls", "tls.key"),
-    }
-
-
 def test_certificates_are_mounted_where_the_settings_say(helm: Helm) -> None:
     """Files of kafkaTls must be found under the paths that the worker is given."""
     spec = next(pod_specs(helm.documents(merged(MINIMAL, SASL))))
@@ -221,64 +168,6 @@ def test_egress_goes_to_what_is_configured_only(helm: Helm) -> None:
     )
     assert _egress_ports(helm, values) == [[53, 53], [9093, 9094], [8080], [443]]
     assert _egress_ports(helm, MINIMAL) == [[53, 53], [9092], [443]]
-
-
-def test_the_job_has_kafkas_secrets_only(helm: Helm) -> None:
-    """Who makes topics needs no credentials of the API."""
-    specs = {
-        spec["containers"][0]["name"]: spec for spec in pod_specs(helm.documents(merged(MINIMAL, SASL, _JOB)))
-    }
-    spec = specs["topics"]
-    [volume] = [volume for volume in spec["volumes"] if volume["name"] == "secrets"]
-    assert {item["path"] for item in volume["secret"]["items"]} == {"kafkaSaslUsername", "kafkaSaslPassword"}
-    assert spec["containers"][0]["args"] == ["topics", "create"]
-
-
-def test_a_job_with_other_settings_has_another_name(helm: Helm) -> None:
-    """A Job cannot be changed, so an upgrade must make a new one, and only where something changed."""
-    names = [
-        of_kind(helm.documents(merged(MINIMAL, _JOB, more)), "Job")[0]["metadata"]["name"]
-        for more in ({}, {"replicaCount": 3}, {"settings": {"topicPartitions": 9}}, {"image": {"tag": "2"}})
-    ]
-    assert names[0] == names[1]
-    assert len(set(names)) == 3
-
-
-@pytest.mark.parametrize(("partitions", "replicas", "days"), [(8, 1, 400), (24, 3, 30)])
-def test_strimzi_makes_the_catalogues_topics(helm: Helm, partitions: int, replicas: int, days: int) -> None:
-    """KafkaTopics must be those that `topics create` makes, setting by setting, and outlive the release."""
-    chosen = {
-        "activityTopic": "Customer_Activity.eu",
-        "outcomeTopic": "enrolment-outcomes",
-        "groupId": "g",
-        "topicPartitions": partitions,
-        "topicReplicationFactor": replicas,
-        "ledgerRetentionDays": days,
-    }
-    found = of_kind(helm.documents(merged(MINIMAL, STRIMZI, {"settings": chosen})), "KafkaTopic")
-    names = TopicNames("Customer_Activity.eu", "enrolment-outcomes", "g")
-    wanted = {spec.name: spec for spec in catalogue(names, partitions, replicas, timedelta(days=days))}
-    assert {each["spec"]["topicName"] for each in found} == set(wanted)
-    for each in found:
-        spec = wanted[each["spec"]["topicName"]]
-        assert each["spec"] == {
-            "topicName": spec.name,
-            "partitions": spec.partitions,
-            "replicas": spec.replication_factor,
-            "config": spec.config,
-        }
-        assert each["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
-        assert "Prune=false" in each["metadata"]["annotations"]["argocd.argoproj.io/sync-options"]
-        assert each["metadata"]["labels"]["strimzi.io/cluster"] == "main"
-    assert len({each["metadata"]["name"] for each in found}) == len(found)
-
-
-def test_strimzi_leaves_upstreams_topic_alone(helm: Helm) -> None:
-    """The activity topic is upstream's unless values say otherwise."""
-    values = merged(MINIMAL, STRIMZI, {"topics": {"strimzi": {"activity": False}}})
-    assert "customer-activity" not in [
-        each["spec"]["topicName"] for each in of_kind(helm.documents(values), "KafkaTopic")
-    ]
 
 
 def test_dashboards_and_rules_are_what_lies_in_their_folders(helm: Helm, tmp_path: Path) -> None:
