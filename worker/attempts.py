@@ -136,7 +136,7 @@ class Settling:
         await self._write(self._standing_entry(request.subject, opened))
         world.probe(Checkpoint.PLANNED)
         answer, sends = await world.retrying.issue(
-            self._plan.customer_id, lambda resend: self._send(request, resend)
+            self._plan.customer_id, lambda resend: self._send(request, number - 1 + resend)
         )
         world.probe(Checkpoint.ANSWERED)
         if isinstance(answer, Doubtful):

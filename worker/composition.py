@@ -121,8 +121,12 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
     async def handle(record: Record, lease: Lease) -> None:
         if record.key is None and record.position.topic == names.activity:
             metrics.keyless(record.position.topic)
-        with processing(record, settings.group_id), metrics.duration.time():
-            await enrolments.handle(record, lease)
+        with processing(record, settings.group_id):
+            began = time.perf_counter()
+            try:
+                await enrolments.handle(record, lease)
+            finally:
+                metrics.handled(time.perf_counter() - began)
 
     def wait_for(record: Record) -> float:
         return wait_of(record, names, settings.retry_delays_seconds, time.time())
@@ -140,7 +144,7 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
     probes = Probes(
         live=lambda: watch.live,
         ready=lambda: is_ready(app),
-        exposition=lambda: exposition(app, metrics, ledger, gate),
+        exposition=lambda accept: exposition(app, metrics, ledger, gate, accept),
     )
     return serve(
         app,
@@ -153,8 +157,10 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
     )
 
 
-def exposition(app: WorkerApp, metrics: Metrics, ledger: FaustLedger | NoLedger, gate: ApiGate) -> bytes:
-    """Return the metrics as they are now."""
+def exposition(
+    app: WorkerApp, metrics: Metrics, ledger: FaustLedger | NoLedger, gate: ApiGate, accept: str
+) -> tuple[bytes, str]:
+    """Return the metrics as they are now, and their media type."""
     metrics.api_limit.set(gate.limit)
     metrics.api_pace.set(gate.requests_per_second)
     metrics.api_waiting.set(gate.waiting)
@@ -162,7 +168,7 @@ def exposition(app: WorkerApp, metrics: Metrics, ledger: FaustLedger | NoLedger,
     metrics.ledger_entries.set(ledger.entries())
     for (topic, partition), lag in lags(app).items():
         metrics.lag.labels(topic, str(partition)).set(lag)
-    return metrics.exposition()
+    return metrics.exposition(accept)
 
 
 def patience(settings: Settings) -> float:

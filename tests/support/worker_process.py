@@ -32,9 +32,14 @@ class HttpAnswer:
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment of a process with these settings (names without `ENROLMENT_`)."""
+    """Return the whole environment of a process with these settings.
+
+    Names are without `ENROLMENT_`; those of OpenTelemetry, which begin with `OTEL_`, stay as they are.
+    """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    ours = {f"ENROLMENT_{name}": value for name, value in settings.items()}
+    ours = {
+        name if name.startswith("OTEL_") else f"ENROLMENT_{name}": value for name, value in settings.items()
+    }
     return kept | {"PYTHONPATH": str(_ROOT)} | ours
 
 
@@ -98,9 +103,10 @@ class WorkerProcess:
         if self._process is not None and self.poll() is None:
             self._process.stop(grace=15.0)
 
-    def get(self, path: str, method: str = "GET") -> HttpAnswer:
+    def get(self, path: str, method: str = "GET", accept: str = "*/*") -> HttpAnswer:
         """Ask its HTTP port; raises OSError where nobody answers."""
-        request = urllib.request.Request(f"http://{HOST}:{self._port}{path}", method=method)
+        url = f"http://{HOST}:{self._port}{path}"
+        request = urllib.request.Request(url, headers={"Accept": accept}, method=method)
         try:
             with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - http
                 return HttpAnswer(

@@ -16,7 +16,6 @@ from worker.capillary.exchange import Exchange, Target
 from worker.capillary.list_paging import ListReader
 from worker.capillary.observer import Endpoint, NoObserver, OpenGate, RequestObserver
 from worker.capillary.paging import read_all
-from worker.capillary.redaction import redactor
 from worker.capillary.transport import Transport, always
 from worker.capillary.verdict import (
     ListAnswer,
@@ -41,6 +40,7 @@ from worker.domain.answers import (
 from worker.domain.promotions import Identifier
 from worker.ports import Clock, Gate
 from worker.telemetry import names
+from worker.telemetry.redaction import redactor
 
 _UNSENDABLE = Refused(
     (Notice(422, "identifier value is blank, too long or not printable; nothing was sent"),)
@@ -158,6 +158,11 @@ class CapillaryClient:
             ),
             resend_count,
             may_send,
+            about={
+                names.ENROLMENT_PROGRAM_ID: program_id,
+                names.ENROLMENT_PROMOTION_ID: promotion_id,
+                names.ENROLMENT_IDEMPOTENCY_KEY: idempotency_key,
+            },
         )
 
     async def live_promotions(self) -> CatalogueAnswer:

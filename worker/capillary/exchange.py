@@ -7,18 +7,34 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from worker.capillary.auth import Authenticator, Header
 from worker.capillary.observer import Endpoint, RequestObserver
 from worker.capillary.results import result_of
 from worker.capillary.transport import Transport, always
 from worker.capillary.verdict import Answer, Reply
-from worker.domain.answers import Doubtful, Fault, Misconfigured, Refused, Throttled, Unsent
+from worker.domain.answers import (
+    Doubtful,
+    Fault,
+    Issued,
+    Misconfigured,
+    NotIssued,
+    Refused,
+    Throttled,
+    Unsent,
+)
 from worker.ports import Gate
 from worker.telemetry import names
+from worker.telemetry.semantic import Attributes, requested
+from worker.telemetry.tracing import warning_code
+
+_FAILED = Unsent | Doubtful | Throttled | Misconfigured | Refused
+
+_propagator = TraceContextTextMapPropagator()
 
 A = TypeVar("A", bound=Answer)
 
@@ -51,8 +67,13 @@ class Exchange:
         judge: Callable[[Reply], A],
         resend_count: int,
         may_send: Callable[[], bool] = always,
+        *,
+        about: Attributes | None = None,
     ) -> A | Fault:
-        """Send with credentials. A 401 did nothing: repeat it once where the credentials can be renewed."""
+        """Send with credentials. A 401 did nothing: repeat it once where the credentials can be renewed.
+
+        `about` is what the span says of the request beyond its target.
+        """
         replies: list[int] = []
 
         def noting(reply: Reply) -> A:
@@ -62,13 +83,13 @@ class Exchange:
         header = await auth.header()
         if not isinstance(header, tuple):
             return header
-        answer = await self.once(target, build, noting, resend_count, header, may_send)
+        answer = await self.once(target, build, noting, resend_count, header, may_send, about=about)
         if replies != [HTTPStatus.UNAUTHORIZED] or not auth.rejected(header):
             return answer
         header = await auth.header()
         if not isinstance(header, tuple):
             return header
-        return await self.once(target, build, judge, resend_count + 1, header, may_send)
+        return await self.once(target, build, judge, resend_count + 1, header, may_send, about=about)
 
     async def once(
         self,
@@ -78,6 +99,8 @@ class Exchange:
         resend_count: int = 0,
         credentials: Header | None = None,
         may_send: Callable[[], bool] = always,
+        *,
+        about: Attributes | None = None,
     ) -> A | Unsent | Doubtful:
         """Send it once, when it is its turn.
 
@@ -86,19 +109,22 @@ class Exchange:
         entered_at = await self._gate.enter(urgent=target.urgent)
         fault: Fault | None = None
         started = self._timer()
-        span = self._tracer.start_span(target.method, kind=SpanKind.CLIENT, attributes=target.attributes)
+        attributes = target.attributes | (about or {})
+        if resend_count:
+            attributes[names.HTTP_REQUEST_RESEND_COUNT] = resend_count
+        span = self._tracer.start_span(target.method, kind=SpanKind.CLIENT, attributes=attributes)
+        context = trace.set_span_in_context(span, Context())
         try:
-            if resend_count and span.is_recording():
-                span.set_attribute(names.HTTP_REQUEST_RESEND_COUNT, resend_count)
-            headers = _trace_context(span)
+            headers = _trace_context(span, context)
             if credentials:
                 headers.append(credentials)
             reply = await self._transport.send(build(headers), may_send)
             answer = judge(reply) if isinstance(reply, Reply) else reply
             fault = answer if isinstance(answer, Fault) else None
             result = result_of(answer)
+            seen = _seen(reply, answer, result)
             if span.is_recording():
-                _describe(span, reply, answer, result)
+                _describe(span, seen, answer, result)
         except BaseException as error:
             # Cancelled, or a fault of ours; the exception itself may hold the URL.
             span.set_attribute(names.ERROR_TYPE, type(error).__name__)
@@ -107,7 +133,9 @@ class Exchange:
         finally:
             span.end()
             self._gate.leave(entered_at, fault)
-        self._observer.request_finished(target.endpoint, result, self._timer() - started)
+        seconds = self._timer() - started
+        requested(target.attributes | seen, seconds, context)
+        self._observer.request_finished(target.endpoint, result, seconds)
         return answer
 
 
@@ -122,7 +150,7 @@ class Target:
         self.urgent = urgent
         self.method = method
         parts = urlsplit(url)
-        self.attributes: dict[str, str | int] = {
+        self.attributes: Attributes = {
             names.HTTP_REQUEST_METHOD: method,
             names.SERVER_ADDRESS: parts.hostname or "",
             names.SERVER_PORT: parts.port or (443 if parts.scheme == "https" else 80),
@@ -130,21 +158,36 @@ class Target:
         }
 
 
-def _trace_context(span: Span) -> list[Header]:
+def _trace_context(span: Span, context: Context) -> list[Header]:
     if not span.get_span_context().is_valid:
         return []
     carrier: dict[str, str] = {}
-    propagate.inject(carrier, context=trace.set_span_in_context(span, Context()))
+    _propagator.inject(carrier, context)
     return list(carrier.items())
 
 
-def _describe(span: Span, reply: Reply | Unsent | Doubtful, answer: Answer, result: str) -> None:
+def _seen(reply: Reply | Unsent | Doubtful, answer: Answer, result: str) -> Attributes:
+    """Return the attributes of the answer that spans and metrics share."""
+    seen: Attributes = {}
     error_type = result
     if isinstance(reply, Reply):
-        span.set_attribute(names.HTTP_RESPONSE_STATUS_CODE, reply.status)
+        seen[names.HTTP_RESPONSE_STATUS_CODE] = reply.status
         if reply.status >= HTTPStatus.BAD_REQUEST:
             error_type = str(reply.status)
-    if isinstance(answer, Unsent | Doubtful | Throttled | Misconfigured | Refused):
-        span.set_attribute(names.ERROR_TYPE, error_type)
+    if isinstance(answer, _FAILED):
+        seen[names.ERROR_TYPE] = error_type
+    return seen
+
+
+def _describe(span: Span, seen: Attributes, answer: Answer, result: str) -> None:
+    """Write the answer on the span. A warning, an exhausted limit for one, is an event and not an error."""
+    span.set_attributes(seen)
+    codes = [warning.code for warning in answer.warnings] if isinstance(answer, Issued | NotIssued) else []
+    for code in codes:
+        span.add_event(names.ENROLMENT_WARNING, {names.ENROLMENT_WARNING_CODE: code})
+    shown = warning_code(codes)
+    if shown is not None:
+        span.set_attribute(names.ENROLMENT_WARNING_CODE, shown)
+    if isinstance(answer, _FAILED):
         detail = answer.detail if isinstance(answer, Unsent | Doubtful | Misconfigured) else result
         span.set_status(StatusCode.ERROR, detail)

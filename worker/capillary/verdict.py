@@ -11,7 +11,6 @@ from http import HTTPStatus
 from typing import assert_never
 
 from worker.capillary.catalogue_wire import ListPage, read_list_page, read_status
-from worker.capillary.redaction import Redact, redactor
 from worker.capillary.retry_after import retry_after
 from worker.capillary.wire import (
     Json,
@@ -39,6 +38,7 @@ from worker.domain.answers import (
     Throttled,
     Unsent,
 )
+from worker.telemetry.redaction import Redact, redactor
 
 CUSTOMER_NOT_FOUND = 8015
 CONNECTED_ORGS_NOT_SET = 310144

@@ -1,5 +1,6 @@
 """`enrolment-worker run`."""
 
+from importlib.metadata import version
 from typing import Final
 
 import click
@@ -66,12 +67,17 @@ def command() -> None:
 
     from worker.composition import run_worker  # noqa: PLC0415 - see above
     from worker.stream.admin import KafkaFailed  # noqa: PLC0415 - see above
+    from worker.telemetry.export import BadVariable, start_export  # noqa: PLC0415 - see above
     from worker.telemetry.logs import configure_logging  # noqa: PLC0415 - see above
 
     configure_logging(settings.log_level, settings.log_format)
     log = structlog.get_logger(__name__)
     for line in not_yet_effective(settings):
         log.warning(line)
+    try:
+        export = start_export(version("enrolment-worker"))
+    except BadVariable as error:
+        raise refused(SettingsError((str(error),))) from None
     try:
         code = run_worker(settings)
     except SettingsError as error:
@@ -82,4 +88,6 @@ def command() -> None:
     except Exception:
         log.critical("the worker gave up on a fault of its own", exc_info=True)
         code = 1
+    finally:
+        export.close()
     raise SystemExit(code)

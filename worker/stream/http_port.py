@@ -17,7 +17,8 @@ class Probes:
 
     live: Callable[[], bool]
     ready: Callable[[], bool]
-    exposition: Callable[[], bytes]
+    exposition: Callable[[str], tuple[bytes, str]]
+    """From an Accept header to the metrics and their media type."""
 
 
 class HttpPort(Service):
@@ -50,11 +51,9 @@ class HttpPort(Service):
     async def _ready(self, _: web.Request) -> web.Response:
         return _answer(self._probes.ready(), "ready")
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=self._probes.exposition(),
-            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
-        )
+    async def _metrics(self, request: web.Request) -> web.Response:
+        body, media_type = self._probes.exposition(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": media_type})
 
 
 def _answer(good: bool, word: str) -> web.Response:  # noqa: FBT001 - the probe's one question

@@ -24,6 +24,8 @@ LARGEST_REQUEST_BYTES: Final = 64 * 1024 * 1024
 _BATCH_BYTES: Final = 61 + 40
 """Header of a batch, and a record's own fields at their longest (message format 2)."""
 _FIELD_BYTES: Final = 10
+_TRACE_BYTES: Final = 1024
+"""Headers of the trace context, where a record has none of its own yet."""
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +44,7 @@ class KafkaPublisher:
 
     async def publish(self, key: bytes, outcome: Outcome) -> None:
         """Write an outcome; returns once Kafka has acknowledged it, raises PublishFailed otherwise."""
-        with sending(self._outcome_topic, outcome.outcome_id) as trace_headers:
+        with sending(self._outcome_topic, outcome.outcome_id, outcome) as trace_headers:
             headers = outcome_headers(outcome, self._source) + trace_headers
             await self._send(self._outcome_topic, key, outcome.to_json(), headers)
 
@@ -51,18 +53,21 @@ class KafkaPublisher:
         headers, value = dead_letter_headers(record.headers, failure), record.value
         topic = self._dead_letter_topic
         # Decided beforehand: a batch that the broker refuses breaks the idempotent producer's sequence.
-        if batch_bytes(record.key, value, headers) > self._largest[topic]:
+        if batch_bytes(record.key, value, headers) + _TRACE_BYTES > self._largest[topic]:
             log.warning("dead letter without its value: too large", topic=topic, of=str(failure.position))
             headers, value = (*headers, (VALUE_OMITTED, b"true")), b""
-        await self._send(topic, record.key, value, headers)
+        with sending(topic, carried=record.headers) as trace_headers:
+            await self._send(topic, record.key, value, headers + trace_headers)
 
     async def defer(self, record: Record, failure: Failure, hop: int) -> bool:
         """Write to a retry topic, on the record's own partition; False where that cannot take it."""
         topic = self._retry_topics[hop - 1]
         headers = dead_letter_headers(record.headers, failure)
-        if batch_bytes(record.key, record.value, headers) > self._largest[topic]:
+        if batch_bytes(record.key, record.value, headers) + _TRACE_BYTES > self._largest[topic]:
             return False
-        await self._send(topic, record.key, record.value, headers, record.position.partition)
+        with sending(topic, carried=record.headers) as trace_headers:
+            to = record.position.partition
+            await self._send(topic, record.key, record.value, headers + trace_headers, to)
         return True
 
     async def _send(

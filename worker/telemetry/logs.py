@@ -1,7 +1,8 @@
 """Log lines: one a record, as JSON or for a console, whoever writes them (the worker, Faust, aiokafka).
 
 Lines never hold an identifier of a customer. Libraries that would write some, in addresses or in dumps
-of requests, are held above the level at which they do, whatever level is asked for.
+of requests, are held above the level at which they do, whatever level is asked for; and what still comes
+through is masked right before it is written. A line written in a span has its `trace_id` and `span_id`.
 """
 
 import logging
@@ -9,7 +10,11 @@ import sys
 from typing import Final, Literal, TextIO
 
 import structlog
-from structlog.typing import Processor
+from opentelemetry import trace
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from worker.telemetry.redaction import without_persons
+from worker.telemetry.tracing import record_in_work
 
 _FLOORS: Final = {
     "httpx": logging.WARNING,  # INFO has every URL
@@ -19,6 +24,8 @@ _FLOORS: Final = {
     "faust": logging.WARNING,  # INFO is a line for each part that starts and stops, DEBUG shows records
     "mode": logging.WARNING,
 }
+_OURS: Final = frozenset({"time", "level", "logger", "trace_id", "span_id"})
+"""Fields that no caller fills."""
 _PART_MARK: Final = "[^"
 """How mode begins its lines about parts of the process, also those of ours."""
 
@@ -35,6 +42,7 @@ def configure_logging(level: str, layout: Literal["json", "console"], stream: Te
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         structlog.processors.StackInfoRenderer(),
+        _in_span,
     ]
     structlog.configure(
         processors=[
@@ -54,6 +62,9 @@ def configure_logging(level: str, layout: Literal["json", "console"], stream: Te
             foreign_pre_chain=common,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                # Before the console's own formatter of exceptions, which shows the values of variables.
+                structlog.processors.format_exc_info,
+                _without_persons,
                 *(_json() if layout == "json" else _console(colours=out.isatty())),
             ],
         )
@@ -69,15 +80,22 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.WARNING or not str(record.msg).startswith(_PART_MARK)
 
 
+def _in_span(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """Name the span that the line is written in."""
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        line["trace_id"], line["span_id"] = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+    return line
+
+
+def _without_persons(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    record = record_in_work()
+    return {name: value if name in _OURS else without_persons(value, record) for name, value in line.items()}
+
+
 def _json() -> list[Processor]:
-    return [
-        structlog.processors.format_exc_info,
-        structlog.processors.EventRenamer("message"),
-        structlog.processors.JSONRenderer(),
-    ]
+    return [structlog.processors.EventRenamer("message"), structlog.processors.JSONRenderer()]
 
 
 def _console(*, colours: bool) -> list[Processor]:
-    # The default formatter of exceptions shows the values of local variables.
-    plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=colours, timestamp_key="time", exception_formatter=plain)]
+    return [structlog.dev.ConsoleRenderer(colors=colours, timestamp_key="time")]

@@ -1,24 +1,31 @@
-"""Every metric of the worker, and the tracker that counts what the use case reports."""
+"""The tracker that counts and logs what the use case reports, and /metrics."""
 
 import time
 from collections.abc import Callable
 from typing import Final
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from topics.dead_letter import Failure
-from topics.outcome import Outcome, OutcomeName
+from topics.outcome import Outcome
 from topics.record import Record
 from worker.domain.answers import Doubtful, Fault, Misconfigured, Refused, Throttled, Unsent
 from worker.domain.faults import describe
-from worker.telemetry.tracing import fail_current_span
+from worker.telemetry import catalogue
+from worker.telemetry.tracing import exemplar, told
+
+# Times of creation would be series of their own, under names that nobody asked for.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's gap
 
 log = structlog.get_logger(__name__)
 
 OTHER_EVENT: Final = "other"
 """Label of event names that no one documented: names come from outside and must not become series."""
 
+_OPEN_METRICS: Final = "application/openmetrics-text"
 _KNOWN_EVENTS: Final = frozenset(
     {
         "customerAdded",
@@ -34,7 +41,6 @@ _KNOWN_EVENTS: Final = frozenset(
 )
 _QUIET_SECONDS: Final = 60.0
 """Between two lines about the same trouble with the API."""
-_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
 class Metrics:
@@ -50,67 +56,22 @@ class Metrics:
         self.progress = 0
         """Grows with every request that ended, every call that is repeated and every outcome."""
         self.registry = registry = CollectorRegistry()
-        self._outcomes = Counter(
-            "enrolment_outcomes", "Outcomes acknowledged by Kafka.", ("outcome", "reason"), registry=registry
-        )
-        self._activity = Counter(
-            "enrolment_activity",
-            "Events, by what was done with them.",
-            ("event_name", "result"),
-            registry=registry,
-        )
-        self.in_flight = Gauge("enrolment_in_flight", "Events being worked on.", registry=registry)
-        self.duration = Histogram(
-            "enrolment_activity_duration_seconds",
-            "From taking up an event to its last acknowledgement.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._requests = Counter(
-            "enrolment_api_requests", "Requests to the API.", ("endpoint", "result"), registry=registry
-        )
-        self._request_seconds = Histogram(
-            "enrolment_api_request_duration_seconds",
-            "Requests to the API, waiting for a connection included.",
-            ("endpoint",),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.lag = Gauge(
-            "enrolment_consumer_lag", "Records not yet committed.", ("topic", "partition"), registry=registry
-        )
-        self._retries = Counter(
-            "enrolment_retries",
-            "Calls repeated in place, by fault, and records moved to a retry topic, by their reason.",
-            ("reason",),
-            registry=registry,
-        )
-        self.api_outage = Gauge(
-            "enrolment_api_outage",
-            "1 while the API is taken for down and consumption is paused.",
-            registry=registry,
-        )
-        self.api_limit = Gauge(
-            "enrolment_api_concurrency_limit",
-            "Requests to the API that may be under way at once.",
-            registry=registry,
-        )
-        self.api_pace = Gauge(
-            "enrolment_api_requests_per_second_limit",
-            "Requests to the API that may leave a second; +Inf where nothing holds them.",
-            registry=registry,
-        )
-        self.api_waiting = Gauge(
-            "enrolment_api_requests_waiting", "Requests that wait for pace or concurrency.", registry=registry
-        )
-        self.ledger_entries = Gauge(
-            "enrolment_ledger_entries", "Entries of the ledger held here, about.", registry=registry
-        )
+        self._outcomes = catalogue.OUTCOMES.counter(registry)
+        self._activity = catalogue.ACTIVITY.counter(registry)
+        self.in_flight = catalogue.IN_FLIGHT.gauge(registry)
+        self._activity_seconds = catalogue.ACTIVITY_SECONDS.histogram(registry)
+        self._requests = catalogue.API_REQUESTS.counter(registry)
+        self._request_seconds = catalogue.API_SECONDS.histogram(registry)
+        self.api_outage = catalogue.API_OUTAGE.gauge(registry)
+        self.api_limit = catalogue.API_CONCURRENCY_LIMIT.gauge(registry)
+        self.api_pace = catalogue.API_PACE.gauge(registry)
+        self.api_waiting = catalogue.API_WAITING.gauge(registry)
+        self.lag = catalogue.LAG.gauge(registry)
+        self._retries = catalogue.RETRIES.counter(registry)
+        self._dead_letters = catalogue.DEAD_LETTERS.counter(registry)
+        self.ledger_entries = catalogue.LEDGER_ENTRIES.gauge(registry)
         self._is_first_keyless = True
         self._catalogue: tuple[int, int] | None = None
-        self._dead_letters = Counter(
-            "enrolment_dead_letters", "Records put aside.", ("reason",), registry=registry
-        )
 
     def keyless(self, topic: str) -> None:
         """Count a record without a key, beside what is done with it; warn of it once."""
@@ -119,9 +80,16 @@ class Metrics:
             log.warning("a record has no key: its order holds within one partition only", topic=topic)
         self.activity(OTHER_EVENT, "keyless")
 
-    def exposition(self) -> bytes:
-        """Return the metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """Return the metrics and their media type: OpenMetrics, with exemplars, for those who accept it."""
+        if _OPEN_METRICS in accept:
+            body = openmetrics.generate_latest(self.registry, version="1.0.0")  # type: ignore[no-untyped-call]  # as above
+            return bytes(body), f"{_OPEN_METRICS}; version=1.0.0; charset=utf-8"
+        return generate_latest(self.registry), CONTENT_TYPE_PLAIN_0_0_4
+
+    def handled(self, seconds: float) -> None:
+        """Measure the work on an event."""
+        self._activity_seconds.observe(seconds, exemplar())
 
     def activity(self, event_name: str, result: str) -> None:
         """Count an event; a name that nobody documented counts as `other`."""
@@ -129,17 +97,16 @@ class Metrics:
         self._activity.labels(name, result).inc()
 
     def outcome(self, outcome: Outcome) -> None:
-        """Count an outcome and mark the event's span where it failed."""
+        """Count an outcome and note it on the event's span."""
         self.progress += 1
-        self._outcomes.labels(outcome.outcome.value, outcome.reason or "").inc()
-        if outcome.outcome in (OutcomeName.REJECTED, OutcomeName.DEAD_LETTERED):
-            fail_current_span(outcome.reason or outcome.outcome.value)
+        self._outcomes.labels(outcome.outcome.value, outcome.reason or "").inc(exemplar=exemplar())
+        told(outcome)
 
     def waiting(self, endpoint: str, fault: Fault | Refused, attempt: int, seconds: float) -> None:
         """Count a repetition; log one a minute of each kind, so that an outage does not flood the log."""
         reason = _reason(fault)
         self.progress += 1
-        self._retries.labels(reason).inc()
+        self._retries.labels(reason).inc(exemplar=exemplar())
         before = self._unsaid(endpoint, reason)
         if before is not None:
             log.warning(
@@ -185,7 +152,7 @@ class Metrics:
 
     def deferred(self, failure: Failure, hop: int) -> None:
         """Count and log a record that was moved to a retry topic."""
-        self._retries.labels(failure.reason.value).inc()
+        self._retries.labels(failure.reason.value).inc(exemplar=exemplar())
         log.warning("deferred", hop=hop, why=failure.message, of=str(failure.position))
 
     def catalogue_read(self, promotions: int, open_to_us: int) -> None:
@@ -208,7 +175,7 @@ class Metrics:
 
     def dead_letter(self, failure: Failure) -> None:
         """Count and log a dead letter."""
-        self._dead_letters.labels(failure.reason.value).inc()
+        self._dead_letters.labels(failure.reason.value).inc(exemplar=exemplar())
         log.warning("dead letter", reason=failure.reason.value, why=failure.message, of=str(failure.position))
 
     def fault(self, record: Record, error: Exception) -> None:
@@ -222,8 +189,8 @@ class Metrics:
     def request_finished(self, endpoint: str, result: str, seconds: float) -> None:
         """Count an HTTP request to the API."""
         self.progress += 1
-        self._requests.labels(endpoint, result).inc()
-        self._request_seconds.labels(endpoint).observe(seconds)
+        self._requests.labels(endpoint, result).inc(exemplar=exemplar())
+        self._request_seconds.labels(endpoint).observe(seconds, exemplar())
 
 
 _REMEDIES: Final = {

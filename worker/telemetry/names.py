@@ -1,6 +1,7 @@
-"""Names of spans, attributes and metrics, each declared once.
+"""Names of spans' attributes and events, each declared once; those of metrics are in `catalogue`.
 
 HTTP names follow the OpenTelemetry semantic conventions: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+Messaging names: https://opentelemetry.io/docs/specs/semconv/messaging/kafka/
 """
 
 TRACER = "enrolment-worker"
@@ -21,3 +22,13 @@ MESSAGING_DESTINATION_PARTITION_ID = "messaging.destination.partition.id"
 MESSAGING_CONSUMER_GROUP_NAME = "messaging.consumer.group.name"
 MESSAGING_KAFKA_OFFSET = "messaging.kafka.offset"
 MESSAGING_MESSAGE_ID = "messaging.message.id"
+
+ENROLMENT_OUTCOME = "enrolment.outcome"
+"""An attribute, and the span event of the processing span that tells of one outcome."""
+ENROLMENT_PROMOTION_ID = "enrolment.promotion.id"
+ENROLMENT_PROGRAM_ID = "enrolment.program.id"
+ENROLMENT_IDEMPOTENCY_KEY = "enrolment.idempotency_key"
+ENROLMENT_WARNING_CODE = "enrolment.warning.code"
+ENROLMENT_RECONCILED = "enrolment.reconciled"
+ENROLMENT_WARNING = "enrolment.warning"
+"""The span event of the request that was answered with a warning, an 8890 for example."""

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from worker.capillary.catalogue_wire import ListPage
-from worker.capillary.redaction import redactor
 from worker.capillary.results import result_of
 from worker.capillary.verdict import (
     KNOWN_CODES,
@@ -37,6 +36,7 @@ from worker.domain.answers import (
     Throttled,
     Unsent,
 )
+from worker.telemetry.redaction import redactor
 
 SAMPLES = Path(__file__).parents[2] / "fixtures" / "capillary"
 NOW = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.capillary.redaction import redactor
+from worker.telemetry.redaction import redactor
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,179 @@
+"""Every metric of the worker, declared once: those on /metrics, and those sent to a collector by OTLP.
+
+Labels are bounded: no id of anything becomes a series. `docs/metrics.md` is made from this module.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_SEMANTIC_SECONDS: Final = (
+    *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0),
+    *(2.5, 5.0, 7.5, 10.0),
+)
+"""Buckets that the semantic conventions advise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric on /metrics, under the name that stands there."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+    def counter(self, registry: CollectorRegistry) -> Counter:
+        """Register it as a counter."""
+        return Counter(self.name, self.help, self.labels, registry=registry)
+
+    def gauge(self, registry: CollectorRegistry) -> Gauge:
+        """Register it as a gauge."""
+        return Gauge(self.name, self.help, self.labels, registry=registry)
+
+    def histogram(self, registry: CollectorRegistry) -> Histogram:
+        """Register it as a histogram of seconds."""
+        return Histogram(self.name, self.help, self.labels, buckets=_SECONDS, registry=registry)
+
+
+@dataclass(frozen=True, slots=True)
+class SemanticMetric:
+    """A metric of OpenTelemetry's semantic conventions, sent by OTLP where an endpoint is set."""
+
+    name: str
+    kind: Literal["counter", "histogram"]
+    unit: str
+    help: str
+    attributes: tuple[str, ...]
+    buckets: tuple[float, ...] = ()
+
+
+OUTCOMES: Final = Metric(
+    "enrolment_outcomes_total", "counter", "Outcomes acknowledged by Kafka.", ("outcome", "reason")
+)
+ACTIVITY: Final = Metric(
+    "enrolment_activity_total", "counter", "Events, by what was done with them.", ("event_name", "result")
+)
+IN_FLIGHT: Final = Metric("enrolment_in_flight", "gauge", "Events being worked on.")
+ACTIVITY_SECONDS: Final = Metric(
+    "enrolment_activity_duration_seconds",
+    "histogram",
+    "From taking up an event to its last acknowledgement.",
+)
+API_REQUESTS: Final = Metric(
+    "enrolment_api_requests_total", "counter", "Requests to the API.", ("endpoint", "result")
+)
+API_SECONDS: Final = Metric(
+    "enrolment_api_request_duration_seconds",
+    "histogram",
+    "Requests to the API, waiting for a connection included.",
+    ("endpoint",),
+)
+API_OUTAGE: Final = Metric(
+    "enrolment_api_outage", "gauge", "1 while the API is taken for down and consumption is paused."
+)
+API_CONCURRENCY_LIMIT: Final = Metric(
+    "enrolment_api_concurrency_limit", "gauge", "Requests to the API that may be under way at once."
+)
+API_PACE: Final = Metric(
+    "enrolment_api_requests_per_second_limit",
+    "gauge",
+    "Requests to the API that may leave a second; +Inf where nothing holds them.",
+)
+API_WAITING: Final = Metric(
+    "enrolment_api_requests_waiting", "gauge", "Requests that wait for pace or concurrency."
+)
+LAG: Final = Metric("enrolment_consumer_lag", "gauge", "Records not yet committed.", ("topic", "partition"))
+RETRIES: Final = Metric(
+    "enrolment_retries_total",
+    "counter",
+    "Calls repeated in place, by fault, and records moved to a retry topic, by their reason.",
+    ("reason",),
+)
+DEAD_LETTERS: Final = Metric("enrolment_dead_letters_total", "counter", "Records put aside.", ("reason",))
+LEDGER_ENTRIES: Final = Metric("enrolment_ledger_entries", "gauge", "Entries of the ledger held here, about.")
+
+METRICS: Final = (
+    OUTCOMES,
+    ACTIVITY,
+    IN_FLIGHT,
+    ACTIVITY_SECONDS,
+    API_REQUESTS,
+    API_SECONDS,
+    API_OUTAGE,
+    API_CONCURRENCY_LIMIT,
+    API_PACE,
+    API_WAITING,
+    LAG,
+    RETRIES,
+    DEAD_LETTERS,
+    LEDGER_ENTRIES,
+)
+"""All that /metrics shows."""
+
+LABELS: Final = {
+    "outcome": "one of the outcomes of the outcome topic",
+    "event_name": "a documented event name or a trigger of the operator's, else `other`",
+    "result": (
+        "of an event: `handled`, `passed_over`, `tombstone`, `too_old`, `dead_lettered`, `keyless` (counted"
+        " beside another); of a request: `found`, `issued`, `not_issued` (8890), `customer_not_found`,"
+        " `refused`, `token`, or a reason to try again"
+    ),
+    "reason": (
+        "of an outcome: as in its record, empty where it has none; of a retry: the fault (`timeout`,"
+        " `throttled`, `misconfigured`, ...); of a dead letter: as in its header"
+    ),
+    "endpoint": "`lookup`, `issue`, `token`",
+    "topic": "the activity topic and the topics it is retried through",
+    "partition": "number of a partition that this replica owns",
+}
+"""What the values of each label are."""
+
+HTTP_SECONDS: Final = SemanticMetric(
+    "http.client.request.duration",
+    "histogram",
+    "s",
+    "Duration of HTTP client requests.",
+    (
+        "http.request.method",
+        "server.address",
+        "server.port",
+        "http.response.status_code",
+        "error.type",
+    ),
+    _SEMANTIC_SECONDS,
+)
+PROCESS_SECONDS: Final = SemanticMetric(
+    "messaging.process.duration",
+    "histogram",
+    "s",
+    "Duration of processing operation.",
+    (
+        "messaging.system",
+        "messaging.operation.name",
+        "messaging.destination.name",
+        "messaging.destination.partition.id",
+        "messaging.consumer.group.name",
+        "error.type",
+    ),
+    _SEMANTIC_SECONDS,
+)
+CONSUMED: Final = SemanticMetric(
+    "messaging.client.consumed.messages",
+    "counter",
+    "{message}",
+    "Number of messages that were delivered to the application.",
+    PROCESS_SECONDS.attributes,
+)
+SENT: Final = SemanticMetric(
+    "messaging.client.sent.messages",
+    "counter",
+    "{message}",
+    "Number of messages producer attempted to send to the broker.",
+    ("messaging.system", "messaging.operation.name", "messaging.destination.name", "error.type"),
+)
+
+SEMANTIC_METRICS: Final = (HTTP_SECONDS, PROCESS_SECONDS, CONSUMED, SENT)
+"""All that is sent by OTLP."""
