@@ -63,6 +63,8 @@ def without_persons(value: Any, record: Record | None) -> Any:  # noqa: ANN401 -
                 return [cleared(inner) for inner in part]
             case None | bool() | int() | float():
                 return part
+            case bytes():
+                return cleared(part.decode(errors="backslashreplace"))
             case _:
                 return cleared(repr(part))
 

@@ -9,8 +9,11 @@ from typing import Literal
 
 import pytest
 import structlog
+from opentelemetry.sdk.trace import TracerProvider
 
+from tests.unit.fakes import event, record
 from worker.telemetry.logs import configure_logging
+from worker.telemetry.tracing import processing
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +87,58 @@ def test_the_level_holds_for_everyone() -> None:
     log.warning("not shown")
     logging.getLogger("aiokafka").warning("not shown")
     assert out.getvalue() == ""
+
+
+def test_a_line_in_a_span_names_it() -> None:
+    """Ours and a library's lines have the trace and the span that they were written in."""
+    out, log = lines("INFO")
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("test")
+    with tracer.start_as_current_span("work") as span:
+        log.info("inside")
+        logging.getLogger("faust.worker").warning("inside")
+    log.info("outside")
+    ours, theirs, outside = (json.loads(line) for line in out.getvalue().splitlines())
+    at = span.get_span_context()
+    for line in (ours, theirs):
+        assert (line["trace_id"], line["span_id"]) == (f"{at.trace_id:032x}", f"{at.span_id:016x}")
+    assert outside.keys() & {"trace_id", "span_id"} == set()
+
+
+@pytest.mark.parametrize("layout", ["json", "console"])
+def test_identifiers_are_masked_at_the_sink(layout: Literal["json", "console"]) -> None:
+    """Should a line hold an identifier of the event in work after all, it is masked, however deep it lies."""
+    customer = {"mobile": "919845012345", "email": "Ada@Example.com", "externalId": "EXT-é/77"}
+    value = json.dumps(event(customer=customer)).encode()
+    for exception in (False, True):
+        out, log = lines("DEBUG", layout)
+        with processing(record(value, key=b"KEY-of-Ada"), "group"):
+            names = ["ADA@example.com", b"ext-\xc3\xa9/77"]
+            log.warning("asked for 919845012345", who={"of": names}, x="KEY-of-Ada")
+            logging.getLogger("faust").warning("q=%s", "EXT-%C3%A9%2F77")
+            if exception:
+                try:
+                    raise ValueError("919845012345")
+                except ValueError:
+                    log.exception("failed")
+        written = out.getvalue().lower()
+        assert written.count("***") >= 4
+        for part in ("9845012345", "example.com", "%c3%a9", "/77", "key-of"):
+            assert part not in written, written
+
+
+def test_what_operators_need_is_not_masked() -> None:
+    """Positions, ids, traces, figures and times must stay readable, also where an identifier is short."""
+    value = json.dumps(event(customer={"externalId": "1234", "customerId": 482579328})).encode()
+    out, log = lines("INFO")
+    shown = {
+        "of": "customer-activity-3-12345678901",
+        "near": "topic-3-1234",
+        "offset": 12345678901,
+        "key": "7a30b3d0-889b-5e60-b57f-b5208e68b3e7",
+        "customer": "482579328",
+        "where": "/app/worker/enrolment.py:5678",
+        "at": "2026-01-31T10:00:00.123456Z",
+    }
+    with processing(record(value, key=b"482579328"), "group"):
+        log.info("shown", **shown)
+    assert json.loads(out.getvalue()).items() >= shown.items()
