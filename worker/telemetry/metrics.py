@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics, genera
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from topics.dead_letter import Failure
+from topics.dead_letter import DeadLetterReason, Failure
 from topics.outcome import Outcome
 from topics.record import Record
 from worker.domain.answers import Doubtful, Fault, Misconfigured, Refused, Throttled, Unsent
@@ -72,6 +72,9 @@ class Metrics:
         self.ledger_entries = catalogue.LEDGER_ENTRIES.gauge(registry)
         self._is_first_keyless = True
         self._catalogue: tuple[int, int] | None = None
+        # A series that begins with its first count has not risen, as far as an alert can see.
+        for reason in DeadLetterReason:
+            self._dead_letters.labels(reason.value)
 
     def keyless(self, topic: str) -> None:
         """Count a record without a key, beside what is done with it; warn of it once."""
