@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV PYTHONPATH UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo test crash soak fuzz bench chart image sbom check format clean help
+.PHONY: install demo test crash soak fuzz bench chart image sbom check format docs clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ check: install ## Lint, format, types, import rules, lock file, Dockerfile
 
 format: install ## Format and fix what can be fixed
 	@$(RUN) ruff check --quiet --fix-only . ; $(RUN) ruff format .
+
+docs: install ## Write the pages that are made from the code
+	@$(RUN) worker.telemetry.page
 
 clean: ## Remove what the targets made
 	@rm -rf .venv .state .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

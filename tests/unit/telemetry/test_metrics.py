@@ -5,10 +5,10 @@ import re
 import pytest
 from structlog.testing import capture_logs
 
-from tests.unit.fakes import NOW, record
-from topics.dead_letter import DeadLetterReason, Failure
-from topics.outcome import SEVERITY, ActivityReference, Outcome, OutcomeName
-from topics.record import Position
+from tests.unit.fakes import record
+from tests.unit.telemetry.samples import busy_metrics, failure, outcome
+from topics.dead_letter import DeadLetterReason
+from topics.outcome import OutcomeName
 from worker.domain.answers import Doubtful, Fault, FaultKind, Misconfigured, Throttled, Unsent
 from worker.telemetry.metrics import Metrics
 
@@ -34,20 +34,6 @@ OURS = {
 """Without labels."""
 
 
-def outcome(name: OutcomeName, reason: str | None) -> Outcome:
-    """Return an outcome to count."""
-    at = ActivityReference(event_id="evt-1", topic="customer-activity", partition=3, offset=42)
-    return Outcome(
-        outcome_id="o", outcome=name, severity=SEVERITY[name], reason=reason, activity=at, occurred_at=NOW
-    )
-
-
-def failure(reason: DeadLetterReason) -> Failure:
-    """Return a failure to count."""
-    position = Position("customer-activity", 3, 42)
-    return Failure(reason, "value: empty", position, 0, "g", 1, NOW, NOW)
-
-
 def samples(metrics: Metrics) -> list[str]:
     """Return the lines with figures."""
     lines = metrics.exposition()[0].decode().splitlines()
@@ -56,16 +42,8 @@ def samples(metrics: Metrics) -> list[str]:
 
 def test_names_and_labels_are_exactly_the_contracts() -> None:
     """Dashboards build on these names: each is there with its labels, and no other but a few of our own."""
-    metrics = Metrics()
-    metrics.activity("transactionAdded", "handled")
-    metrics.outcome(outcome(OutcomeName.ENROLLED, None))
-    metrics.waiting("issue", Throttled(None), 1, 0.2)
     with capture_logs():
-        metrics.dead_letter(failure(DeadLetterReason.IN_DOUBT))
-    metrics.request_finished("issue", "issued", 0.1)
-    metrics.handled(0.3)
-    metrics.in_flight.set(2)
-    metrics.lag.labels("customer-activity", "3").set(7)
+        metrics = busy_metrics()
 
     seen: dict[str, set[str]] = {}
     for line in samples(metrics):
