@@ -67,6 +67,7 @@ def observatory(
         worker = stage.worker(
             RETRY_MAX_ATTEMPTS="2",
             RETRY_MAX_SECONDS="0.05",
+            RETRY_DELAYS_SECONDS="0.2,0.2,0.2",
             OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=test",
             **CREDENTIALS,
             **variables,
@@ -205,6 +206,53 @@ def test_several_promotions(observatory: Observatory) -> None:
     rejected = [span for span in story.requests if span.status == "ERROR"]
     assert [span.attributes["enrolment.promotion.id"] for span in rejected] == [refused.promotion_id]
     assert {span.status for span in story.sends} == {"UNSET"}
+
+
+@pytest.mark.parametrize(
+    ("failures", "final", "status", "traced"),
+    [
+        (2, "ENROLLED", "UNSET", True),
+        (2, "ENROLLED", "UNSET", False),
+        (8, "DEAD_LETTERED", "ERROR", True),
+    ],
+)
+def test_one_trace_through_the_retry_topics(
+    observatory: Observatory, failures: int, final: str, status: str, *, traced: bool
+) -> None:
+    """From the activity to the final outcome it is one trace, with the work for each topic on the way."""
+    desk, names = observatory.desk, observatory.desk.stage.names
+    customer = desk.customer()
+    desk.promotion(customer)
+    desk.fault("garbage", customer, endpoint=Endpoint.LOOKUP, count=failures)
+    trace, event_id = token_hex(16), unique("event")
+    headers = (("traceparent", f"00-{trace}-{token_hex(8)}-01".encode()),) if traced else ()
+    desk.stage.feed.send(event(event_id, {"customerId": customer.customer_id}), b"key", headers)
+
+    def of_event() -> list[SeenSpan]:
+        """Return the event's trace once its final outcome is part of it."""
+        told = [one for one in desk.stage.outcomes.of(event_id) if one.name == final]
+        return observatory.collector.spans(told[0].headers["traceparent"].split("-")[1]) if told else []
+
+    def works() -> list[SeenSpan]:
+        found = [span for span in of_event() if span.kind == "CONSUMER"]
+        return found if found and found[-1].outcome == final else []
+
+    done = wait_until(works, "the event came to its end", evidence=desk.stage.tails)
+    way = [names.activity, *names.retries][: failures // 2 + 1]
+    assert [span.name for span in done] == [f"process {topic}" for topic in way]
+    assert [span.outcome for span in done] == [*["DEFERRED"] * (len(way) - 1), final]
+    assert [span.status for span in done] == [*["UNSET"] * (len(way) - 1), status]
+    spans = of_event()
+    if traced:
+        assert done[0].trace == trace
+        assert len({span.parent for span in done}) == 1
+    else:
+        assert [span.name for span in spans if span.parent == ""] == [f"process {names.activity}"]
+    sends = [span.name for span in spans if span.kind == "PRODUCER" and span.outcome is None]
+    letters = [names.dead_letters] if final == "DEAD_LETTERED" else []
+    assert sends == [f"send {topic}" for topic in [*way[1:], *letters]]
+    outcomes = [span.outcome for span in spans if span.kind == "PRODUCER" and span.outcome is not None]
+    assert outcomes == [span.outcome for span in done]
 
 
 def test_a_dead_letter(observatory: Observatory) -> None:

@@ -118,12 +118,14 @@ LABELS: Final = {
     "event_name": "a documented event name or a trigger of the operator's, else `other`",
     "result": (
         "of an event: `handled`, `passed_over`, `tombstone`, `too_old`, `dead_lettered`, `keyless` (counted"
-        " beside another); of a request: `found`, `issued`, `not_issued` (8890), `customer_not_found`,"
+        " beside another), `retry_of_another_group`, `redrive_of_another_group`, `unreadable_headers`; of a"
+        " request: `found`, `issued`, `not_issued` (8890), `customer_not_found`,"
         " `refused`, `token`, or a reason to try again"
     ),
     "reason": (
         "of an outcome: as in its record, empty where it has none; of a retry: the fault (`timeout`,"
-        " `throttled`, `misconfigured`, ...); of a dead letter: as in its header"
+        " `throttled`, `misconfigured`, ...), or why a record was moved to a retry topic; of a dead letter: as"
+        " in its header"
     ),
     "endpoint": "`lookup`, `issue`, `token`",
     "topic": "the activity topic and the topics it is retried through",

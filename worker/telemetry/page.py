@@ -15,9 +15,9 @@ Made by `make docs` from `worker/telemetry/catalogue.py`, where every metric is 
 
 ## On /metrics
 
-In Prometheus' text format; in OpenMetrics, with exemplars that lead to traces, for a scraper that accepts it
-(Prometheus keeps them with `--enable-feature=exemplar-storage`). A histogram `x` shows as `x_bucket`, `x_sum` and
-`x_count`.
+In Prometheus' text format; in OpenMetrics, with exemplars that lead to traces, for a scraper that
+accepts it (Prometheus keeps them with `--enable-feature=exemplar-storage`). A histogram `x` shows as
+`x_bucket`, `x_sum` and `x_count`.
 """
 _LABELS_HEAD: Final = """
 Labels are bounded: no id of a customer, promotion or event is ever one.
