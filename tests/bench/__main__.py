@@ -5,6 +5,7 @@ import sys
 from tests.bench.catalogue import measure_catalogue
 from tests.bench.restart import measure_restart
 from tests.bench.throughput import measure_throughput
+from tests.bench.tracing import measure_tracing
 from tests.support.lab import running_lab
 from worker.demo.broker import running_broker
 
@@ -12,6 +13,7 @@ _MEASUREMENTS = {
     "throughput": measure_throughput,
     "restart": measure_restart,
     "catalogue": measure_catalogue,
+    "tracing": measure_tracing,
 }
 
 

@@ -1,5 +1,6 @@
-"""How much memory a process used."""
+"""How much memory and CPU a process used."""
 
+import os
 from pathlib import Path
 
 
@@ -17,3 +18,9 @@ def _mib(pid: int, name: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     line = next(line for line in status.splitlines() if line.startswith(name))
     return int(line.split()[1]) / 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that the process has used so far (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
