@@ -2,7 +2,7 @@
 
 import json
 import signal
-from itertools import count
+from itertools import count, cycle
 from typing import Final
 
 import pytest
@@ -50,6 +50,8 @@ def test_no_name_of_a_person_comes_out(lab: Lab, world_api: RunningSimulator) ->
             RETRY_MAX_ATTEMPTS="2",
             RETRY_MAX_SECONDS="0.05",
             RETRY_DELAYS_SECONDS="0.5,0.5,0.5",
+            OUTAGE_THRESHOLD="1000",
+            OUTAGE_PROBE_SECONDS="0.2",
             ORG_ID="100",
             DRAIN_SECONDS="0.5",
             OTEL_TRACES_SAMPLER="always_on",
@@ -108,11 +110,10 @@ def _healthy(desk: Desk) -> list[Message]:
 def _failing(desk: Desk) -> list[Message]:
     """Return events of which a request fails, in each way, for good or twice."""
     messages = []
-    for fault, endpoint in _FAULTS:
-        for name in ("mobile", "email", "externalId"):
-            customer = _customer(desk)
-            desk.fault(fault, customer, endpoint=endpoint, count=2, seconds=0.2)
-            messages.append(Message(_event(customer, name), b"marked77-%d" % next(_NUMBERS)))
+    for (fault, endpoint), name in zip(_FAULTS, cycle(("mobile", "email", "externalId"))):
+        customer = _customer(desk)
+        desk.fault(fault, customer, endpoint=endpoint, count=2, seconds=0.2)
+        messages.append(Message(_event(customer, name), b"marked77-%d" % next(_NUMBERS)))
     return messages
 
 

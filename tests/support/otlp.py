@@ -139,6 +139,8 @@ def _over_http(collector: Collector) -> Iterator[int]:
     }
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             takers[self.path](gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)

@@ -23,6 +23,7 @@ _FLOORS: Final = {
     "aiokafka": logging.WARNING,  # DEBUG dumps requests with their records
     "faust": logging.WARNING,  # INFO is a line for each part that starts and stops, DEBUG shows records
     "mode": logging.WARNING,
+    "urllib3": logging.WARNING,  # below the OTLP exporter; DEBUG is a line for each batch that it sends
 }
 _OURS: Final = frozenset({"time", "level", "logger", "trace_id", "span_id"})
 """Fields that no caller fills."""

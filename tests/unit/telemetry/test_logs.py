@@ -23,7 +23,7 @@ def _logging_as_before() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    for name in ("httpx", "httpcore", "aiohttp.access", "aiokafka", "faust", "mode"):
+    for name in ("httpx", "httpcore", "aiohttp.access", "aiokafka", "faust", "mode", "urllib3"):
         logging.getLogger(name).setLevel(logging.NOTSET)
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
