@@ -136,8 +136,9 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
 
     def taken() -> Pulse:
         # Whoever waits for the API's sake is not stuck.
-        metrics.progress += bool(gate.waiting or circuits.is_open)
-        return pulse(app, metrics.progress)
+        waits = bool(gate.waiting or circuits.is_open)
+        metrics.progress += waits
+        return pulse(app, metrics.progress, waits=waits)
 
     consume(app, settings, handle, lane_of=lane_of, wait_of=wait_for, assigned=assigned)
     watch = Watch(patience(settings), silence(settings), time.monotonic)

@@ -103,6 +103,11 @@ class Lanes:
         """What may be committed, for each partition with anything finished under this assignment."""
         return {tp: book.watermark for tp, book in self._books.items() if book.watermark is not None}
 
+    @property
+    def held_back(self) -> Mapping[Partition, int | None]:
+        """The watermarks of the partitions with deliveries that are not finished."""
+        return {tp: book.watermark for tp, book in self._books.items() if len(book)}
+
     def delivered(self, partition: Partition) -> int | None:
         """Return the offset that was taken last under this assignment, None before the first."""
         book = self._books.get(partition)

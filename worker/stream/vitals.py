@@ -21,8 +21,8 @@ def _ours(app: WorkerApp) -> list[TP]:
     return [tp for tp in app.consumer.assignment() if tp.topic in app.sources] if is_ready(app) else []
 
 
-def pulse(app: WorkerApp, progress: int) -> Pulse:
-    """Return what the watchdog judges by."""
+def pulse(app: WorkerApp, progress: int, *, waits: bool) -> Pulse:
+    """Return what the watchdog judges by; `waits` says that work waits for the API's sake."""
     recovery = cast("RebuildingTables", app.tables).recovery
     return Pulse(
         finished=app.lanes.finished,
@@ -30,6 +30,8 @@ def pulse(app: WorkerApp, progress: int) -> Pulse:
         recovered=sum(offset or 0 for offset in recovery.active_offsets.values()),
         has_work=app.lanes.on_hand > 0 or (app.started and not is_ready(app)) or _unread(app),
         silent_seconds=app.membership.silent_seconds(),
+        watermarks=app.lanes.held_back,
+        waits=waits,
     )
 
 

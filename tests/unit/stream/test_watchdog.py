@@ -14,10 +14,18 @@ class Timer:
 
 
 def pulse(
-    *, finished: int = 0, progress: int = 0, recovered: int = 0, has_work: bool = True, silent: float = 0
+    *,
+    finished: int = 0,
+    progress: int = 0,
+    recovered: int = 0,
+    has_work: bool = True,
+    silent: float = 0,
+    watermark: int | None = None,
+    waits: bool = False,
 ) -> Pulse:
     """Return a pulse that says nothing unusual."""
-    return Pulse(finished, progress, recovered, has_work, silent)
+    marks = {} if watermark is None else {("customer-activity", 0): watermark}
+    return Pulse(finished, progress, recovered, has_work, silent, marks, waits)
 
 
 def test_work_without_progress_is_first_not_live_and_then_stuck() -> None:
@@ -56,5 +64,30 @@ def test_a_group_that_does_not_answer_is_reason_enough() -> None:
     """Faust can sit without partitions and without an error: the coordinator's silence tells."""
     watch = Watch(patience=90, silence=300, timer=Timer())
 
-    assert watch.stuck(pulse(has_work=False, silent=299)) is None
+    seen = [(watch.stuck(pulse(has_work=False, silent=silent)), watch.live) for silent in (149, 299)]
+    assert seen == [(None, True), (None, False)]
     assert watch.stuck(pulse(has_work=False, silent=300)) == "no answer of the group's coordinator for 300 s"
+
+
+def test_one_hung_event_is_noticed_by_its_partitions_watermark() -> None:
+    """However much gets on beside it; ten times the patience, and first the probe fails."""
+    timer = Timer()
+    watch = Watch(patience=90, silence=300, timer=timer)
+    seen = []
+    for timer.now in (0.0, 449.0, 450.0, 899.0, 900.0):
+        seen.append((watch.stuck(pulse(finished=int(timer.now), watermark=7)) is not None, watch.live))
+
+    assert seen == [(False, True), (False, True), (False, False), (False, False), (True, False)]
+
+
+def test_a_watermark_that_moves_or_waits_for_the_api_is_in_order() -> None:
+    """An hour of outage, or of a partition that gets on slowly, is no hang."""
+    timer = Timer()
+    watch = Watch(patience=90, silence=300, timer=timer)
+    for minute in range(60):
+        timer.now = 60.0 * minute
+        assert watch.stuck(pulse(finished=minute, watermark=7, waits=True)) is None
+    for minute in range(60, 120):
+        timer.now = 60.0 * minute
+        assert watch.stuck(pulse(finished=minute, watermark=minute // 5)) is None
+        assert watch.live
