@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV PYTHONPATH UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo test crash soak fuzz bench chart image sbom check format docs clean help
+.PHONY: install demo test crash soak fuzz bench chart image sbom check asyncapi format docs clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ check: install ## Lint, format, types, import rules, lock file, Dockerfile
 	@$(RUN) mypy
 	@.venv/bin/lint-imports --no-cache
 	@.venv/bin/hadolint Dockerfile
+
+asyncapi: install ## Write topics/asyncapi.json anew, after a change of the records
+	@.venv/bin/enrolment-worker topics asyncapi > topics/asyncapi.json
 
 format: install ## Format and fix what can be fixed
 	@$(RUN) ruff check --quiet --fix-only . ; $(RUN) ruff format .

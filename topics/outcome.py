@@ -103,17 +103,21 @@ class Outcome(_Part):
         return self.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
+def event_type(outcome: OutcomeName) -> str:
+    """Return the CloudEvents type of an outcome's record."""
+    return f"enrolment.{outcome.value.lower().replace('_', '-')}.v1"
+
+
 def outcome_headers(outcome: Outcome, source: str) -> Headers:
     """Return the CloudEvents 1.0 binary-mode headers of the record (Kafka protocol binding, section 3.2).
 
     `source` is the CloudEvents source, a URI reference naming the worker's consumer group.
     """
-    kind = outcome.outcome.value.lower().replace("_", "-")
     headers = [
         ("ce_specversion", "1.0"),
         ("ce_id", outcome.outcome_id),
         ("ce_source", source),
-        ("ce_type", f"enrolment.{kind}.v1"),
+        ("ce_type", event_type(outcome.outcome)),
         ("ce_time", outcome.occurred_at.isoformat().replace("+00:00", "Z")),
         ("content-type", "application/json"),
     ]

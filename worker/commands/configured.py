@@ -1,6 +1,7 @@
 """What the commands that have settings share."""
 
 import os
+from collections.abc import Mapping
 from typing import TypeVar
 
 import click
@@ -10,10 +11,10 @@ from worker.settings import KafkaSettings, SettingsError, load_settings
 S = TypeVar("S", bound=KafkaSettings)
 
 
-def settings_or_exit(model: type[S]) -> S:
+def settings_or_exit(model: type[S], environ: Mapping[str, str] = os.environ) -> S:
     """Return the settings of this process; with bad ones, say each fault in a line and exit with 2."""
     try:
-        return load_settings(os.environ, model)
+        return load_settings(environ, model)
     except SettingsError as error:
         raise refused(error) from None
 

@@ -2,17 +2,30 @@
 
 import asyncio
 import json
+import os
+from datetime import timedelta
+from typing import Final
 
 import click
 
 from worker.commands.configured import settings_or_exit
 from worker.commands.failure import Failure
-from worker.settings import KafkaSettings
+from worker.settings import PREFIX, KafkaSettings
+
+_IN_DOCUMENT: Final = (
+    "ACTIVITY_TOPIC",
+    "OUTCOME_TOPIC",
+    "GROUP_ID",
+    "TOPIC_PARTITIONS",
+    "TOPIC_REPLICATION_FACTOR",
+    "LEDGER_RETENTION_DAYS",
+)
+"""Settings that the AsyncAPI document tells of."""
 
 
 @click.group(short_help="List the topics, create the missing ones.")
 def command() -> None:
-    """List the worker's topics with their settings, and create the missing ones.
+    """List the worker's topics with their settings, create the missing ones, describe their records.
 
     \b
       export ENROLMENT_KAFKA_BOOTSTRAP_SERVERS=kafka-1:9092
@@ -65,3 +78,23 @@ def create_topics() -> None:
             click.echo(f"created  {report.spec.name}  {size(report.spec)}")
     if refusals:
         raise Failure("not created: " + "; ".join(f"{name} ({why})" for name, why in refusals.items()))
+
+
+@command.command("asyncapi")
+def asyncapi() -> None:
+    """Print the AsyncAPI 3 document of the topics, as JSON.
+
+    Needs no settings; where topics, group or partitions are set, the document says so.
+    """
+    given = {
+        name: os.environ[name] for name in (PREFIX + each for each in _IN_DOCUMENT) if name in os.environ
+    }
+    settings = settings_or_exit(
+        KafkaSettings, {f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS": "not-asked:9092", **given}
+    )
+    from topics.asyncapi import document  # noqa: PLC0415 - for this command alone
+    from topics.names import catalogue  # noqa: PLC0415 - see above
+
+    names, retention = settings.topic_names, timedelta(days=settings.ledger_retention_days)
+    specs = catalogue(names, settings.topic_partitions, settings.topic_replication_factor, retention)
+    click.echo(json.dumps(document(names, specs), indent=2))
