@@ -1,6 +1,7 @@
 """The Capillary API as the use case sees it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,7 @@ from worker.capillary.transport import Transport, always
 from worker.capillary.verdict import (
     ListAnswer,
     PageAnswer,
+    Reply,
     TokenAnswer,
     judge_issue,
     judge_list,
@@ -37,7 +39,7 @@ from worker.domain.answers import (
     Throttled,
     Unsent,
 )
-from worker.domain.promotions import Identifier
+from worker.domain.promotions import Identifier, IdentifierName
 from worker.ports import Clock, Gate
 from worker.telemetry import names
 from worker.telemetry.redaction import redactor
@@ -49,6 +51,15 @@ _UNSENDABLE = Refused(
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Sounding:
+    """What the API answered to a read for nobody, when, and its `Date` header; None where it sent none."""
+
+    answer: PageAnswer
+    at: datetime
+    date: str | None
 
 
 class CapillaryClient:
@@ -188,6 +199,24 @@ class CapillaryClient:
             lambda reply: judge_list(reply, self._clock()),
             resend_count=0,
         )
+
+    async def sound_out(self) -> Sounding:
+        """Read one page as the worker does, for a customer that there is not; changes nothing."""
+        nobody = Identifier(IdentifierName.CUSTOMER_ID, "0")
+        heard: list[tuple[datetime, str | None]] = []
+
+        def judge(reply: Reply) -> PageAnswer:
+            heard.append((self._clock(), reply.headers.get("date")))
+            return judge_page(reply, self._clock(), redactor(nobody.value))
+
+        answer = await self._exchange.authenticated(
+            self._lookup,
+            self._auth,
+            lambda headers: self._requests.lookup(nobody, available_to_enrol=True, offset=0, headers=headers),
+            judge,
+            resend_count=0,
+        )
+        return Sounding(answer, *(heard[-1] if heard else (self._clock(), None)))
 
     def _authenticator(self, credentials: Basic | OAuth) -> Authenticator:
         if isinstance(credentials, Basic):

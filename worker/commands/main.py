@@ -13,7 +13,8 @@ from worker.commands.failure import Failure
 _COMMANDS: Final = {
     "run": "Run the worker.",
     "demo": "Show everything on this machine, with nothing configured.",
-    "topics": "List the topics, create the missing ones.",
+    "check": "Look whether settings, Kafka and the API are as needed.",
+    "topics": "List the topics, create the missing ones, describe their records.",
     "dead-letters": "Look at dead letters, send them back to be handled again.",
     "ledger": "Move the ledger to another partition count.",
     "simulate": "Run the simulated Capillary API, for tests.",

@@ -23,7 +23,7 @@ _IN_DOCUMENT: Final = (
 """Settings that the AsyncAPI document tells of."""
 
 
-@click.group(short_help="List the topics, create the missing ones.")
+@click.group(short_help="List the topics, create the missing ones, describe their records.")
 def command() -> None:
     """List the worker's topics with their settings, create the missing ones, describe their records.
 

@@ -102,7 +102,13 @@ class BrokerSecurity:
         accounts = " ".join(f'user_{name}="{_quoted(password)}"' for name, password in self.users.items())
         plain = f"org.apache.kafka.common.security.plain.PlainLoginModule required {accounts};"
         scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-        settings = {"sasl.enabled.mechanisms": ",".join(("PLAIN", *SCRAM_MECHANISMS))}
+        settings = {
+            "sasl.enabled.mechanisms": ",".join(("PLAIN", *SCRAM_MECHANISMS)),
+            # What has no ACL is everybody's, and on the plain listener everything is allowed.
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "allow.everyone.if.no.acl.found": "true",
+            "super.users": "User:ANONYMOUS",
+        }
         for listener in ("sasl_plaintext", "sasl_ssl") if self.certificate else ("sasl_plaintext",):
             settings[f"listener.name.{listener}.plain.sasl.jaas.config"] = plain
             for mechanism in SCRAM_MECHANISMS:
