@@ -8,7 +8,7 @@ The format outlives a release: entries are read back for as long as the retentio
 reading what is there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, Generic, TypeVar, assert_never
 
@@ -44,6 +44,24 @@ def result_key(event_id: str, subject: Subject) -> bytes:
 def standing_key(customer_id: int, subject: Subject) -> bytes:
     """Return the key of what is known of a customer in a promotion."""
     return f"standing/{subject.org_id}/{customer_id}/{subject.program_id}/{subject.promotion_id}".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class StandingKey:
+    """Whose standing in which promotion an entry is."""
+
+    org_id: int
+    customer_id: int
+    program_id: int
+    promotion_id: int
+
+
+def read_standing_key(key: bytes) -> StandingKey | None:
+    """Read the key of a standing back; None for the key of anything else."""
+    kind, *numbers = key.split(b"/")
+    if kind != b"standing" or len(numbers) != len(fields(StandingKey)):
+        return None
+    return StandingKey(*map(int, numbers)) if all(map(bytes.isdigit, numbers)) else None
 
 
 def write(entry: LedgerEntry, lane: Lane | None) -> tuple[bytes, bytes]:

@@ -14,6 +14,7 @@ _COMMANDS: Final = {
     "run": "Run the worker.",
     "demo": "Show everything on this machine, with nothing configured.",
     "check": "Look whether settings, Kafka and the API are as needed.",
+    "explain": "Tell what the worker would do for a customer, and why.",
     "topics": "List the topics, create the missing ones, describe their records.",
     "dead-letters": "Look at dead letters, send them back to be handled again.",
     "ledger": "Move the ledger to another partition count.",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from worker.domain.identity import Reenrol, idempotency_key, organisation
 from worker.domain.limits import LimitReason, exhausted_limit
@@ -15,6 +16,20 @@ from worker.domain.promotions import (
 )
 
 
+class Objection(StrEnum):
+    """Why a promotion of a reading is none to enrol into, whatever the customer's state in it."""
+
+    OTHER_TYPE = "OTHER_TYPE"
+    """Not enrol & issue."""
+    INACTIVE = "INACTIVE"
+    NOT_BEGUN = "NOT_BEGUN"
+    ENDED = "ENDED"
+    OTHER_PROGRAM = "OTHER_PROGRAM"
+    NOT_CHOSEN = "NOT_CHOSEN"
+    """Not among the promotions that the operator names."""
+    EXCLUDED = "EXCLUDED"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What the operator allows: empty sets of ids mean all."""
@@ -25,13 +40,17 @@ class Policy:
     excluded_promotion_ids: frozenset[int] = frozenset()
     reenrol: Reenrol = Reenrol.ONCE
 
+    def objection(self, program_id: int | None, promotion_id: int) -> Objection | None:
+        """Return which filter the ids do not pass, None where they pass all; an unknown program passes."""
+        if self.program_ids and program_id is not None and program_id not in self.program_ids:
+            return Objection.OTHER_PROGRAM
+        if self.promotion_ids and promotion_id not in self.promotion_ids:
+            return Objection.NOT_CHOSEN
+        return Objection.EXCLUDED if promotion_id in self.excluded_promotion_ids else None
+
     def allows(self, program_id: int | None, promotion_id: int) -> bool:
         """Tell whether the ids pass; an unknown program passes."""
-        return (
-            (not self.program_ids or program_id is None or program_id in self.program_ids)
-            and (not self.promotion_ids or promotion_id in self.promotion_ids)
-            and promotion_id not in self.excluded_promotion_ids
-        )
+        return self.objection(program_id, promotion_id) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +121,20 @@ def plan(
     return tuple(
         _step(promotion, policy, organisation(promotion.org_id, policy.org_id, event_org), key, now)
         for promotion in customer.promotions
-        if _eligible(promotion, policy, now)
+        if objection(promotion, policy, now) is None
     )
 
 
-def _eligible(promotion: Promotion, policy: Policy, now: datetime) -> bool:
-    return (
-        promotion.offer_type == ENROL_AND_ISSUE
-        and promotion.active
-        and (promotion.starts_at is None or promotion.starts_at <= now)
-        and (promotion.ends_at is None or now <= promotion.ends_at)
-        and policy.allows(promotion.program_id, promotion.promotion_id)
-    )
+def objection(promotion: Promotion, policy: Policy, now: datetime) -> Objection | None:
+    """Return why a promotion of the reading is none to enrol into now, None where it is."""
+    objections = {
+        Objection.OTHER_TYPE: promotion.offer_type != ENROL_AND_ISSUE,
+        Objection.INACTIVE: not promotion.active,
+        Objection.NOT_BEGUN: promotion.starts_at is not None and now < promotion.starts_at,
+        Objection.ENDED: promotion.ends_at is not None and promotion.ends_at < now,
+    }
+    first = next((why for why, holds in objections.items() if holds), None)
+    return first or policy.objection(promotion.program_id, promotion.promotion_id)
 
 
 def _step(

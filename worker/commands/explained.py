@@ -1,0 +1,126 @@
+"""How an explanation is shown: blocks for people, an object for programs, no identifier in either."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from worker.domain.ledger import Standing
+from worker.domain.promotions import Restriction, TimelineEntry
+from worker.explanation import Explained
+
+
+def lines(explained: Explained) -> Iterator[tuple[str, str]]:
+    """Yield what is shown of a promotion: a word, and what is to be said of it."""
+    promotion = explained.promotion
+    yield "verdict", explained.verdict
+    yield "type", f"{promotion.offer_type or 'unknown'}, {'active' if promotion.active else 'not active'}"
+    yield "window", f"{_time(promotion.starts_at) or 'always'} to {_time(promotion.ends_at) or 'open'}"
+    yield "listed", "as open to the customer" if explained.available else "not as open to the customer"
+    yield "filters", f"no: {explained.objection.value}" if explained.objection else "pass"
+    yield "limits", "; ".join(map(_restriction, promotion.issual_restrictions)) or "none"
+    timeline = promotion.timeline
+    if timeline is None:
+        yield "timeline", "not told"
+    else:
+        yield "timeline", "; ".join(map(_entry, timeline)) or "not enrolled"
+    yield "ledger", "; ".join(_standing(explained.standing)) or "nothing known"
+    if explained.outcome == "WOULD_ENROL":
+        yield "key", explained.key or "hangs on the event"
+
+
+def as_object(explained: Explained) -> dict[str, Any]:
+    """Return a promotion for programs, to be written as JSON."""
+    promotion, standing = explained.promotion, explained.standing
+    return {
+        "programId": promotion.program_id,
+        "promotionId": promotion.promotion_id,
+        "promotionName": promotion.name,
+        "orgId": explained.org_id,
+        "outcome": explained.outcome,
+        "reason": explained.reason,
+        "verdict": explained.verdict,
+        "idempotencyKey": explained.key,
+        "type": promotion.offer_type,
+        "active": promotion.active,
+        "startsAt": _time(promotion.starts_at),
+        "endsAt": _time(promotion.ends_at),
+        "available": explained.available,
+        "filter": explained.objection,
+        "restrictions": [
+            {
+                "kpi": each.kpi,
+                "limitOn": each.limit_on,
+                "maxLimit": _number(each.max_limit),
+                "currentCustomerUsage": _number(each.usage),
+                "usedUp": each.used_up,
+            }
+            for each in promotion.issual_restrictions
+        ],
+        "timeline": promotion.timeline
+        and [
+            {
+                "enrollmentId": each.enrolment_id,
+                "enrolledAt": _time(each.enrolled_at),
+                "expiresAt": _time(each.expires_at),
+            }
+            for each in promotion.timeline
+        ],
+        "ledger": _ledger(standing),
+    }
+
+
+def _ledger(standing: Standing) -> dict[str, Any]:
+    enrolment, limit, attempt = standing.enrolment, standing.limit, standing.attempt
+    return {
+        "enrolment": enrolment
+        and {
+            "idempotencyKey": enrolment.key,
+            "eventId": enrolment.event_id,
+            "attempts": enrolment.attempts,
+            "enrollmentId": enrolment.enrolment_id,
+        },
+        "limit": limit and {"since": _time(limit.since), "reason": limit.reason},
+        "settledLimits": standing.settled_limits,
+        "attempt": attempt
+        and {"idempotencyKey": attempt.key, "eventId": attempt.event_id, "number": attempt.number},
+    }
+
+
+def _standing(standing: Standing) -> Iterator[str]:
+    if standing.enrolment is not None:
+        yield f"enrolled by event {plain(standing.enrolment.event_id)}, key {standing.enrolment.key}"
+    if standing.limit is not None:
+        yield f"{standing.limit.reason} since {_time(standing.limit.since)}"
+    if standing.settled_limits:
+        yield f"refused for a limit {standing.settled_limits} times"
+    attempt = standing.attempt
+    if attempt is not None:
+        yield f"request {attempt.number} of event {plain(attempt.event_id)} without an answer"
+
+
+def _restriction(restriction: Restriction) -> str:
+    limit = _number(restriction.max_limit)
+    usage = "not told" if restriction.usage is None else _number(restriction.usage)
+    of = "no limit" if limit is None or limit <= 0 else limit
+    text = f"{plain(restriction.kpi)} per {plain(restriction.limit_on) or '?'}: {usage} of {of}"
+    return text + (", used up" if restriction.used_up else "")
+
+
+def _entry(entry: TimelineEntry) -> str:
+    expires = f", expires {_time(entry.expires_at)}" if entry.expires_at else ""
+    return f"enrolment {entry.enrolment_id} of {_time(entry.enrolled_at) or 'unknown date'}{expires}"
+
+
+def plain(text: str) -> str:
+    """Return a text of others as one line that a terminal takes for nothing else."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _number(value: Any) -> int | float | None:  # noqa: ANN401 - a Decimal or None
+    if value is None:
+        return None
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,48 @@
+"""A customer's entries of a ledger, read from its changelog: no group is joined, nothing committed."""
+
+from collections.abc import Callable
+
+from worker import ledger_format
+from worker.settings import KafkaSettings
+from worker.stream.admin import TopicAdmin
+from worker.stream.changelog import opened
+from worker.stream.placement import Partitioner, lane_of_key, partition_of
+
+
+async def standings_of(
+    settings: KafkaSettings,
+    group_id: str,
+    customer_id: int,
+    say: Callable[[str], object],
+    *,
+    key: bytes | None = None,
+    partitioner: Partitioner = Partitioner.MURMUR2,
+) -> dict[bytes, bytes] | None:
+    """Return the standings of a customer by their key, None where the group has no ledger.
+
+    Reads one partition where the key of the customer's records is given, else all of them, which takes as
+    long as reading the changelog takes; of entries on several partitions the last written counts. Raises
+    KafkaFailed.
+    """
+    topic = f"{group_id}-ledger-changelog"
+    found = (await TopicAdmin(settings).existing([topic])).get(topic)
+    if found is None:
+        return None
+    partitions = range(found.partitions)
+    lane = lane_of_key(key)
+    if lane is not None:
+        at = partition_of(lane, partitioner, found.partitions)
+        partitions = range(at, at + 1)
+    latest: dict[bytes, tuple[int, bytes | None]] = {}
+    async with opened(settings, topic) as changelog:
+        extent = await changelog.extent(topic, found.partitions)
+        for partition in partitions:
+            _, end = extent[partition]
+            reading = f"reading partition {partition} of {topic}"
+            async for record in changelog.records(partition, end, reading, say):
+                whose = ledger_format.read_standing_key(record.key)
+                if whose is None or whose.customer_id != customer_id:
+                    continue
+                if record.timestamp_ms >= latest.get(record.key, (-1, None))[0]:
+                    latest[record.key] = (record.timestamp_ms, record.value)
+    return {entry: value for entry, (_, value) in latest.items() if value is not None}
