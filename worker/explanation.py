@@ -95,7 +95,7 @@ def explain(
     def explained(promotion: Promotion, *, is_available: bool) -> Explained:
         org_id = organisation(promotion.org_id, rules.policy.org_id, event_org)
         standing = ledger.standing(available.customer_id, Subject.of(promotion, org_id))
-        outcome = told.get((promotion.program_id, promotion.promotion_id)) if is_available else None
+        outcome = told.get((promotion.program_id, promotion.promotion_id))
         why_not = objection(promotion, rules.policy, now)
         by_event = rules.policy.reenrol is Reenrol.EVERY_EVENT
         return Explained(
