@@ -80,7 +80,7 @@ def explain(
     """
     ledger = KnownLedger(standings.get)
     customer = Identifier(IdentifierName.CUSTOMER_ID, str(available.customer_id))
-    event = Admitted(Origin(_EVENT, org_id=event_org), "-", customer)
+    event = Admitted(Origin(_EVENT, org_id=event_org), "-", customer, happened=now)
     dry = replace(rules, dry_run=True)
     steps = plan_event(event, available, ledger, dry, now).steps
     told = {
