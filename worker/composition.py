@@ -23,6 +23,7 @@ from worker.domain.plan import Policy
 from worker.enrolment import Enrolments
 from worker.gate import ApiGate
 from worker.intake import Rules, lane_of
+from worker.known_ledger import KnownLedger
 from worker.no_ledger import NoLedger
 from worker.ports import Lease
 from worker.reconciliation import Readings
@@ -30,6 +31,7 @@ from worker.retrying import Retrying, RetryPolicy
 from worker.settings import Settings
 from worker.stream import membership
 from worker.stream.app import WorkerApp, build_app, consume, rebalance_seconds
+from worker.stream.followed_ledger import LedgerFollower, ensure_followable
 from worker.stream.http_port import HttpPort, Probes
 from worker.stream.ledger import FaustLedger, ledger_table
 from worker.stream.partition_watch import PartitionWatch
@@ -54,6 +56,7 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
     """
     loop = new_event_loop()
     prepared = loop.run_until_complete(prepare_topics(settings))
+    follower = loop.run_until_complete(_follower(settings, prepared.partitions))
     log.info(
         "starting",
         version=version("enrolment-worker"),
@@ -89,7 +92,7 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
         changed=outage_changed,
     )
     retrying = Retrying(retry_policy(settings), circuits, metrics, wait, time.monotonic)
-    ledger = _ledger(app, settings, prepared.partitions)
+    ledger = _ledger(app, settings, prepared.partitions, follower)
     world = World(
         api=client,
         ledger=ledger,
@@ -155,6 +158,7 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
         *([Background(catalogue.keep)] if catalogue else []),
         Watchdog(watch, taken),
         PartitionWatch(app.guard, lambda: partition_count(app, settings.activity_topic)),
+        *([] if follower is None else [follower]),
     )
 
 
@@ -250,9 +254,18 @@ def capillary_config(settings: Settings) -> CapillaryConfig:
     )
 
 
-def _ledger(app: WorkerApp, settings: Settings, partitions: int) -> FaustLedger | NoLedger:
+async def _follower(settings: Settings, partitions: int) -> LedgerFollower | None:
+    if settings.dry_run_ledger_group is None:
+        return None
+    await ensure_followable(settings, settings.dry_run_ledger_group)
+    return LedgerFollower(settings, settings.dry_run_ledger_group, partitions)
+
+
+def _ledger(
+    app: WorkerApp, settings: Settings, partitions: int, follower: LedgerFollower | None
+) -> FaustLedger | NoLedger:
     if settings.dry_run:
-        return NoLedger()
+        return NoLedger() if follower is None else KnownLedger(follower.read, follower.entries)
     return FaustLedger(ledger_table(app, partitions, timedelta(days=settings.ledger_retention_days)))
 
 

@@ -127,7 +127,7 @@ class EnrolmentSettings(_Group):
         default=False, description="decide and never enrol; needs GROUP_ID and OUTCOME_TOPIC of its own"
     )
     dry_run_ledger_group: kinds.OptionalGroup = Field(
-        None, description="dry run: the group whose ledger it reads", json_schema_extra=LATER
+        None, description="dry run: the group whose ledger it reads, and decides by"
     )
     pii_key: SecretStr | None = Field(
         None, description="key of the keyed hash for identifiers; without it they are left out"

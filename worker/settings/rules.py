@@ -206,6 +206,15 @@ def _ledger_group_belongs_to_dry_runs(settings: Settings) -> Iterator[str]:
         yield f"{variable('dry_run_ledger_group')} has no effect without {variable('dry_run')}=true"
 
 
+@_reads("group_id", "dry_run_ledger_group")
+def _dry_run_is_not_its_own_model(settings: Settings) -> Iterator[str]:
+    if settings.dry_run_ledger_group == settings.group_id:
+        yield (
+            f"{variable('dry_run_ledger_group')} and {variable('group_id')} are both {settings.group_id}; "
+            "give the dry run a consumer group of its own"
+        )
+
+
 def _dry_run_needs(settings: Settings, field: str, what: str) -> Iterator[str]:
     if settings.dry_run and field not in settings.model_fields_set:
         yield f"{variable(field)} is required with {variable('dry_run')}=true; give it {what} of its own"

@@ -110,6 +110,11 @@ def case(settings: dict[str, str], *expected: str) -> tuple[dict[str, str], tupl
             "ENROLMENT_DRY_RUN_LEDGER_GROUP has no effect without ENROLMENT_DRY_RUN=true",
         ),
         case(
+            {**LEAST, "DRY_RUN": "true", "GROUP_ID": "g", "OUTCOME_TOPIC": "o", "DRY_RUN_LEDGER_GROUP": "g"},
+            "ENROLMENT_DRY_RUN_LEDGER_GROUP and ENROLMENT_GROUP_ID are both g; "
+            "give the dry run a consumer group of its own",
+        ),
+        case(
             {**LEAST, "OUTCOME_TOPIC": "customer-activity-dlt"},
             '"customer-activity-dlt" is both the dead-letter topic derived from ENROLMENT_ACTIVITY_TOPIC and '
             "ENROLMENT_OUTCOME_TOPIC; give each topic a name of its own",
