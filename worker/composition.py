@@ -37,6 +37,7 @@ from worker.stream.ledger import FaustLedger, ledger_table
 from worker.stream.partition_watch import PartitionWatch
 from worker.stream.process import Background, Closing, new_event_loop, serve
 from worker.stream.publisher import KafkaPublisher
+from worker.stream.replay import Replay, Replaying
 from worker.stream.startup import prepare_topics
 from worker.stream.vitals import is_ready, lags, partition_count, pulse
 from worker.stream.watchdog import Pulse, Watch, Watchdog
@@ -48,8 +49,8 @@ log = structlog.get_logger(__name__)
 _TURN_SECONDS: Final = 10.0
 
 
-def run_worker(settings: Settings, probe: Probe = nothing) -> int:
-    """Run the worker until it is told to stop; return the process's exit status.
+def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None = None) -> int:
+    """Run the worker until it is told to stop, or a replay is done; return the process's exit status.
 
     `probe` is told of each checkpoint; only tests pass one. Raises KafkaFailed, with one line for the
     operator, where Kafka or its topics are not as needed.
@@ -57,6 +58,7 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
     loop = new_event_loop()
     prepared = loop.run_until_complete(prepare_topics(settings))
     follower = loop.run_until_complete(_follower(settings, prepared.partitions))
+    replaying = loop.run_until_complete(Replaying.begin(settings, replay))
     log.info(
         "starting",
         version=version("enrolment-worker"),
@@ -113,7 +115,7 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
     names = settings.topic_names
     publisher = KafkaPublisher(app, names, prepared.largest)
     enrolments = Enrolments(
-        rules(settings),
+        rules(settings, replay),
         world,
         names=names,
         publisher=publisher,
@@ -132,7 +134,8 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
                 metrics.handled(time.perf_counter() - began)
 
     def wait_for(record: Record) -> float:
-        return wait_of(record, names, settings.retry_delays_seconds, time.time())
+        behind = replaying.seconds_to_wait(record)
+        return behind or wait_of(record, names, settings.retry_delays_seconds, time.time())
 
     def assigned(partitions: int) -> None:
         gate.share(partitions / prepared.partitions)
@@ -150,7 +153,7 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
         ready=lambda: is_ready(app),
         exposition=lambda accept: exposition(app, metrics, ledger, gate, accept),
     )
-    return serve(
+    status = serve(
         app,
         loop,
         HttpPort(settings.http_host, settings.http_port, probes),
@@ -158,8 +161,10 @@ def run_worker(settings: Settings, probe: Probe = nothing) -> int:
         *([Background(catalogue.keep)] if catalogue else []),
         Watchdog(watch, taken),
         PartitionWatch(app.guard, lambda: partition_count(app, settings.activity_topic)),
-        *([] if follower is None else [follower]),
+        *follower,
+        *replaying.services(app),
     )
+    return replaying.ended(status)
 
 
 def exposition(
@@ -190,7 +195,7 @@ def silence(settings: Settings) -> float:
     return 60.0 + settings.kafka_session_timeout_seconds + rebalance_seconds(settings)
 
 
-def rules(settings: Settings) -> Rules:
+def rules(settings: Settings, replay: Replay | None = None) -> Rules:
     """Return what the settings say about events and promotions."""
     return Rules(
         policy=Policy(
@@ -204,6 +209,7 @@ def rules(settings: Settings) -> Rules:
         max_event_age=timedelta(hours=settings.max_event_age_hours) if settings.max_event_age_hours else None,
         pii_key=_secret(settings.pii_key).encode() or None,
         dry_run=settings.dry_run,
+        retry_rejected=replay is not None and replay.retry_rejected,
         limit_cool_down=timedelta(seconds=settings.limit_cooldown_seconds),
         settle_seconds=settings.reconcile_settle_seconds,
         not_found_grace=timedelta(seconds=settings.not_found_grace_seconds)
@@ -254,18 +260,19 @@ def capillary_config(settings: Settings) -> CapillaryConfig:
     )
 
 
-async def _follower(settings: Settings, partitions: int) -> LedgerFollower | None:
+async def _follower(settings: Settings, partitions: int) -> list[LedgerFollower]:
+    """Return what follows another group's ledger, nothing where none is to be followed."""
     if settings.dry_run_ledger_group is None:
-        return None
+        return []
     await ensure_followable(settings, settings.dry_run_ledger_group)
-    return LedgerFollower(settings, settings.dry_run_ledger_group, partitions)
+    return [LedgerFollower(settings, settings.dry_run_ledger_group, partitions)]
 
 
 def _ledger(
-    app: WorkerApp, settings: Settings, partitions: int, follower: LedgerFollower | None
+    app: WorkerApp, settings: Settings, partitions: int, follower: list[LedgerFollower]
 ) -> FaustLedger | NoLedger:
     if settings.dry_run:
-        return NoLedger() if follower is None else KnownLedger(follower.read, follower.entries)
+        return KnownLedger(follower[0].read, follower[0].entries) if follower else NoLedger()
     return FaustLedger(ledger_table(app, partitions, timedelta(days=settings.ledger_retention_days)))
 
 

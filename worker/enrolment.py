@@ -188,7 +188,7 @@ class Enrolments:
             self._rules,
             plan,
             is_written=is_written,
-            reopens=arrival.redriven,
+            reopens=arrival.redriven or self._rules.retry_rejected,
             lease=lease,
             tell_outcome=tell_for,
         )

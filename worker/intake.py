@@ -31,6 +31,8 @@ class Rules:
     max_event_age: timedelta | None = None
     pii_key: bytes | None = None
     dry_run: bool = False
+    retry_rejected: bool = False
+    """Ask once more for what was rejected, as of a redriven event."""
     limit_cool_down: timedelta = timedelta(hours=1)
     """How long a settled 8890 is trusted without asking again."""
     settle_seconds: float = 5.0

@@ -1,12 +1,15 @@
 """`enrolment-worker run`."""
 
+import os
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from worker.commands.configured import refused, settings_or_exit
 from worker.settings import (
+    PREFIX,
     GroupReference,
     SettingReference,
     Settings,
@@ -44,6 +47,28 @@ def _text(setting: SettingReference) -> str:
     return f"{setting.description}  [{'; '.join(notes)}]" if notes else setting.description
 
 
+class _Time(click.ParamType):
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:  # noqa: ANN401 - click's signature
+        try:
+            time = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time such as 2026-01-31T10:00Z", param, ctx)
+        if time.tzinfo is None:
+            self.fail(f"{value!r} names no time zone; append Z for UTC", param, ctx)
+        return time
+
+
+def _ensure_remembered(since: datetime, settings: Settings) -> None:
+    """Raise UsageError where the ledger has forgotten what happened then."""
+    if since < datetime.now(UTC) - timedelta(days=settings.ledger_retention_days):
+        raise click.UsageError(
+            "--from is further back than the ledger remembers (ENROLMENT_LEDGER_RETENTION_DAYS): "
+            "who was enrolled then may be enrolled again; confirm with --yes"
+        )
+
+
 @click.command(
     cls=_RunCommand,
     short_help="Run the worker.",
@@ -51,7 +76,14 @@ def _text(setting: SettingReference) -> str:
     "Exit status: 0 after SIGTERM or SIGINT and a finished drain; 2 for bad settings; 1 when it gives up; "
     "70 when it finds itself stuck and wants a restart.",
 )
-def command() -> None:
+@click.option("--from", "since", type=_Time(), help="Replay: events of this time and later.")
+@click.option("--until", type=_Time(), help="Replay: and before this time. Then the process ends.")
+@click.option("--group-id", help="Consumer group, in place of ENROLMENT_GROUP_ID.")
+@click.option("--retry-rejected", is_flag=True, help="Replay: ask once more for what was REJECTED.")
+@click.option("--yes", is_flag=True, help="Replay what the ledger does not know; may enrol customers again.")
+def command(
+    *, since: datetime | None, until: datetime | None, group_id: str | None, retry_rejected: bool, yes: bool
+) -> None:
     """Run the worker until SIGTERM or SIGINT, then finish what is in flight.
 
     \b
@@ -61,12 +93,26 @@ def command() -> None:
       enrolment-worker run
 
     Settings are environment variables, listed below. Logs go to standard error.
+
+    \b
+    Handle the events of a window of time once more, with all other workers of the group stopped:
+      enrolment-worker run --from 2026-01-31T08:00Z --until 2026-01-31T12:00Z
     """  # noqa: D301 - \b is click's mark for lines that are not to be wrapped
-    settings = settings_or_exit(Settings)
+    if (since is None) != (until is None):
+        raise click.UsageError("a replay needs both --from and --until")
+    if since is None and (retry_rejected or yes):
+        raise click.UsageError("--retry-rejected and --yes belong to a replay: give --from and --until")
+    if since is not None and until is not None and until <= since:
+        raise click.UsageError("--until must be later than --from")
+    chosen = {} if group_id is None else {f"{PREFIX}GROUP_ID": group_id}
+    settings = settings_or_exit(Settings, {**os.environ, **chosen})
+    if since is not None and not (yes or settings.dry_run):
+        _ensure_remembered(since, settings)
     import structlog  # noqa: PLC0415 - help and bad settings need not wait for this, nor for Faust
 
     from worker.composition import run_worker  # noqa: PLC0415 - see above
     from worker.stream.admin import KafkaFailed  # noqa: PLC0415 - see above
+    from worker.stream.replay import Replay  # noqa: PLC0415 - see above
     from worker.telemetry.export import BadVariable, start_export  # noqa: PLC0415 - see above
     from worker.telemetry.logs import configure_logging  # noqa: PLC0415 - see above
 
@@ -79,7 +125,10 @@ def command() -> None:
     except BadVariable as error:
         raise refused(SettingsError((str(error),))) from None
     try:
-        code = run_worker(settings)
+        replay = None
+        if since is not None and until is not None:
+            replay = Replay(since, until, without_ledger=yes, retry_rejected=retry_rejected)
+        code = run_worker(settings, replay=replay)
     except SettingsError as error:
         raise refused(error) from None
     except KafkaFailed as error:

@@ -90,11 +90,14 @@ def build_app(settings: Settings, partitions: int) -> WorkerApp:
     consumer.install()
     raw_batches.install([settings.activity_topic, *settings.topic_names.retries])
     valid_seconds = settings.kafka_session_timeout_seconds - settings.api_timeout_seconds
+    # Faust makes the last folder of a path only.
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
     app = WorkerApp(
         settings.group_id,
         broker=[f"{consumer.SCHEME}://{server}" for server in settings.kafka_bootstrap_servers],
         broker_credentials=faust_credentials(settings),
-        datadir=settings.state_dir,
+        # Another group's ledger must not be taken for this one's.
+        datadir=settings.state_dir / settings.group_id,
         store=f"{settings.ledger_store}://",
         Table=LedgerTable,
         TableManager=RebuildingTables,

@@ -100,3 +100,40 @@ def test_the_demo_names_the_packages_it_misses() -> None:
         "rich<16,>=15; extra == 'demo'",
     ]
     assert tuple(missing_packages(requirements, {"rich"}.__contains__)) == ("jgo", "noida-db")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--from", "2026-01-01T00:00Z"], "a replay needs both --from and --until"),
+        (["--yes"], "--retry-rejected and --yes belong to a replay: give --from and --until"),
+        (["--from", "soon"], "Invalid value for '--from': 'soon' is no time such as 2026-01-31T10:00Z"),
+        (
+            ["--from", "2026-01-01T00:00"],
+            "Invalid value for '--from': '2026-01-01T00:00' names no time zone; append Z for UTC",
+        ),
+        (
+            ["--from", "2026-01-01T00:00Z", "--until", "2026-01-01T00:00+00:00"],
+            "--until must be later than --from",
+        ),
+    ],
+)
+def test_a_wrong_window_costs_one_line(arguments: list[str], line: str) -> None:
+    """A window that is none is refused before anything is connected to."""
+    result = invoke("run", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"enrolment-worker: {line} (enrolment-worker run --help tells more)\n"
+
+
+def test_a_window_that_the_ledger_has_forgotten_must_be_confirmed() -> None:
+    """What lies further back than the ledger's retention is not replayed by accident."""
+    environ = {
+        "ENROLMENT_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+        "ENROLMENT_API_BASE_URL": "http://127.0.0.1:9",
+        "ENROLMENT_API_USERNAME": "u",
+        "ENROLMENT_API_PASSWORD": "p",
+        "ENROLMENT_LEDGER_RETENTION_DAYS": "30",
+    }
+    result = invoke("run", "--from", "2020-01-01T00:00Z", "--until", "2020-01-02T00:00Z", **environ)
+    assert result.exit_code == 2
+    assert "ENROLMENT_LEDGER_RETENTION_DAYS" in result.stderr
