@@ -56,9 +56,10 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
     operator, where Kafka or its topics are not as needed.
     """
     loop = new_event_loop()
+    replaying = loop.run_until_complete(Replaying.begin(settings, replay))
     prepared = loop.run_until_complete(prepare_topics(settings))
     follower = loop.run_until_complete(_follower(settings, prepared.partitions))
-    replaying = loop.run_until_complete(Replaying.begin(settings, replay))
+    loop.run_until_complete(replaying.rewind())
     log.info(
         "starting",
         version=version("enrolment-worker"),

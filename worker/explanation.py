@@ -97,7 +97,8 @@ def explain(
         standing = ledger.standing(available.customer_id, Subject.of(promotion, org_id))
         outcome = told.get((promotion.program_id, promotion.promotion_id))
         why_not = objection(promotion, rules.policy, now)
-        by_event = rules.policy.reenrol is Reenrol.EVERY_EVENT
+        known_org = promotion.org_id or rules.policy.org_id or event_org
+        hangs_on_event = known_org is None or rules.policy.reenrol is Reenrol.EVERY_EVENT
         return Explained(
             promotion,
             org_id,
@@ -106,7 +107,7 @@ def explain(
             standing,
             outcome.outcome if outcome else None,
             outcome.reason if outcome else None,
-            outcome.idempotency_key if outcome and not by_event else None,
+            outcome.idempotency_key if outcome and not hangs_on_event else None,
             _passed_over(why_not) if outcome is None else _verdict(outcome, standing),
         )
 

@@ -53,7 +53,14 @@ def test_a_key_that_hangs_on_the_event_is_not_made_up() -> None:
     """With a key per event none must be named, as there is no event."""
     (one,) = explained(promotion(), policy=Policy(reenrol=Reenrol.EVERY_EVENT))
     assert (one.outcome, one.key) == ("WOULD_ENROL", None)
-    assert dict(lines(one))["key"] == "hangs on the event"
+    assert dict(lines(one))["key"].startswith("hangs on the event")
+
+
+def test_a_key_without_an_organisation_is_not_made_up() -> None:
+    """Where neither settings nor ledger nor promotion name the organisation, the event does."""
+    everything = CustomerPromotions(CUSTOMER, (promotion(1), promotion(2, org_id=ORG)))
+    told = explain(everything, everything, {}, Rules(), None, NOW)
+    assert [(one.outcome, one.key is None) for one in told] == [("WOULD_ENROL", True), ("WOULD_ENROL", False)]
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,9 @@ async def _explain(settings: Settings, question: _Question) -> _Explanation:
     )
     known = organisations(standings or {})
     org_id = settings.org_id or question.org_id or (min(known) if len(known) == 1 else None)
+    if org_id is None and known:
+        several = ", ".join(map(str, sorted(known)))
+        raise Failure(f"the ledger knows this customer in organisations {several}: say which with --org-id")
     try:
         promotions = explain(
             available,
@@ -200,5 +203,6 @@ def _show(told: _Explanation) -> None:
 
 
 def _progress(line: str) -> None:
-    if sys.stderr.isatty():
+    """Show that a long reading goes on."""
+    if sys.stderr.isatty() and not line.endswith("done"):
         click.echo(line, err=True)

@@ -25,7 +25,7 @@ def lines(explained: Explained) -> Iterator[tuple[str, str]]:
         yield "timeline", "; ".join(map(_entry, timeline)) or "not enrolled"
     yield "ledger", "; ".join(_standing(explained.standing)) or "nothing known"
     if explained.outcome == "WOULD_ENROL":
-        yield "key", explained.key or "hangs on the event"
+        yield "key", explained.key or "hangs on the event: its id, or its organisation (--org-id)"
 
 
 def as_object(explained: Explained) -> dict[str, Any]:

@@ -68,10 +68,12 @@ class Window:
         return {number: max(end, self.before.get(number, 0)) for number, end in self.ends.items()}
 
 
-async def open_window(settings: Settings, replay: Replay) -> Window:
-    """Set the group's offsets to where the window begins; raises KafkaFailed where that cannot be right."""
+async def find_window(settings: Settings, replay: Replay) -> Window:
+    """Look where the window lies; raises KafkaFailed where a replay cannot be right."""
     names, admin, group = settings.topic_names, PartitionAdmin(settings), settings.group_id
     existing = await admin.existing([names.activity, names.ledger])
+    if names.activity not in existing:
+        raise KafkaFailed(f"topic {names.activity} does not exist; correct ENROLMENT_ACTIVITY_TOPIC")
     async with _consumer(settings) as consumer:
         if not settings.dry_run and not replay.without_ledger:
             ledger = existing.get(names.ledger)
@@ -96,10 +98,15 @@ async def open_window(settings: Settings, replay: Replay) -> Window:
                 f"{unhandled} events before --from are not handled by group {group} yet: let its worker "
                 "catch up first, or begin earlier"
             )
-        await _commit(consumer, window.topic, starts)
     events = sum(ends[n] - starts[n] for n in starts)
     log.info("replaying", since=str(replay.since), until=str(replay.until), group=group, events=events)
     return window
+
+
+async def open_window(settings: Settings, window: Window) -> None:
+    """Set the group's offsets to where the window begins."""
+    async with _consumer(settings) as consumer:
+        await _commit(consumer, window.topic, window.starts)
 
 
 async def close_window(settings: Settings, window: Window) -> None:
@@ -124,8 +131,13 @@ class Replaying:
 
     @classmethod
     async def begin(cls, settings: Settings, replay: Replay | None) -> "Replaying":
-        """Open the window, if there is one; raises KafkaFailed where that cannot be right."""
-        return cls(settings, None if replay is None else await open_window(settings, replay))
+        """Look where the window lies, if there is one; raises KafkaFailed where that cannot be right."""
+        return cls(settings, None if replay is None else await find_window(settings, replay))
+
+    async def rewind(self) -> None:
+        """Let the group begin where the window does."""
+        if self._window is not None:
+            await open_window(self._settings, self._window)
 
     def seconds_to_wait(self, record: Record) -> float:
         """Return how long a record is held because it lies behind the window."""
