@@ -13,7 +13,7 @@ from worker.capillary.wire import Page
 from worker.composition import capillary_config
 from worker.domain.answers import CustomerNotFound, Doubtful, Misconfigured, Refused, Throttled, Unsent
 from worker.findings import Finding, fault, ok, warning
-from worker.settings import KafkaSettings, Settings, SettingsError, load_settings, not_yet_effective
+from worker.settings import KafkaSettings, Settings, SettingsError, load_settings
 from worker.stream.examination import examine_kafka
 from worker.stream.topic_needs import Needs
 
@@ -41,8 +41,6 @@ async def examine(environ: Mapping[str, str]) -> AsyncIterator[Finding]:
                 yield finding
         return
     yield ok("settings", "read")
-    for line in not_yet_effective(settings):
-        yield warning("settings", line, "leave it out")
     needs = Needs(
         settings.topic_names,
         settings.ledger_retention_days,

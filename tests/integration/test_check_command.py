@@ -13,6 +13,7 @@ from tests.brokers import SecuredKafka, delete_topics, unique
 from tests.support.acls import DESCRIBE, GROUP, READ, TOPIC, WRITE, allow
 from tests.support.lab import CREDENTIALS
 from tests.support.loop_thread import LoopThread
+from tests.support.waiting import wait_until
 from topics.names import TopicNames
 from worker.commands.main import program
 from worker.demo.simulator import SimulatorOptions, World, running_simulator
@@ -94,6 +95,8 @@ def test_missing_rights_are_named(environ: dict[str, str], secured_kafka: Secure
         await allow(plain, GROUP, group, user, DESCRIBE)
 
     asyncio.run(rules())
+    last = f"rights on group {group}"
+    wait_until(lambda: last in not_ok(check(environ)[1]), "the broker has heard of the last rule")
     result, findings = check(environ)
     assert result.exit_code == 1
     assert not_ok(findings) == {

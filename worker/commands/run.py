@@ -14,7 +14,6 @@ from worker.settings import (
     SettingReference,
     Settings,
     SettingsError,
-    not_yet_effective,
     reference,
 )
 
@@ -42,7 +41,6 @@ def _text(setting: SettingReference) -> str:
         *(["required"] if setting.required else []),
         *([f"default: {setting.default}"] if setting.default is not None else []),
         *(["or NAME_FILE"] if setting.secret else []),
-        *(["not in effect yet"] if setting.later else []),
     ]
     return f"{setting.description}  [{'; '.join(notes)}]" if notes else setting.description
 
@@ -118,8 +116,6 @@ def command(
 
     configure_logging(settings.log_level, settings.log_format)
     log = structlog.get_logger(__name__)
-    for line in not_yet_effective(settings):
-        log.warning(line)
     try:
         export = start_export(version("enrolment-worker"))
     except BadVariable as error:

@@ -6,7 +6,7 @@ Settings are environment variables with the prefix `ENROLMENT_`; `load_settings`
 from worker.settings.environment import SettingsError, load_settings
 from worker.settings.model import ConnectionSettings, KafkaSettings, Settings
 from worker.settings.naming import PREFIX
-from worker.settings.reference import GroupReference, SettingReference, not_yet_effective, reference
+from worker.settings.reference import GroupReference, SettingReference, reference
 
 __all__ = [
     "PREFIX",
@@ -17,6 +17,5 @@ __all__ = [
     "Settings",
     "SettingsError",
     "load_settings",
-    "not_yet_effective",
     "reference",
 ]

@@ -1,19 +1,17 @@
 """The settings themselves: one frozen model, in the groups that the help shows.
 
-A field's name is the variable's, in lower case and without the prefix. A field marked `LATER` is read
-and validated, and the worker does not act on it yet. Rules between fields are in `rules`.
+A field's name is the variable's, in lower case and without the prefix. Rules between
+fields are in `rules`.
 """
 
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from topics.names import TopicNames
 from worker.domain.identity import Reenrol
 from worker.settings import kinds
-
-LATER: Final[dict[str, JsonValue]] = {"later": True}
 
 
 class _Group(BaseModel):

@@ -1,11 +1,10 @@
 """The settings as people read them: for the help, the manual, and the log at start."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic.fields import FieldInfo
 
-from worker.settings.model import GROUPS, LATER, Settings
+from worker.settings.model import GROUPS
 from worker.settings.naming import is_secret, variable
 
 
@@ -18,7 +17,6 @@ class SettingReference:
     default: str | None
     required: bool
     secret: bool
-    later: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +37,6 @@ def reference() -> tuple[GroupReference, ...]:
     )
 
 
-def not_yet_effective(settings: Settings) -> tuple[str, ...]:
-    """Return a line for each setting that was changed and that this release does not act on."""
-
-    def lines() -> Iterator[str]:
-        for field, info in Settings.model_fields.items():
-            if _is_later(info) and getattr(settings, field) != info.default:
-                yield f"{variable(field)} is set, and this release does not act on it yet"
-
-    return tuple(lines())
-
-
 def _described(field: str, info: FieldInfo) -> SettingReference:
     return SettingReference(
         name=variable(field),
@@ -57,12 +44,7 @@ def _described(field: str, info: FieldInfo) -> SettingReference:
         default=None if info.is_required() else _text(info.default),
         required=info.is_required(),
         secret=is_secret(info),
-        later=_is_later(info),
     )
-
-
-def _is_later(info: FieldInfo) -> bool:
-    return info.json_schema_extra is LATER
 
 
 def _text(default: object) -> str | None:

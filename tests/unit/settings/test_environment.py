@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.settings.given import BASIC, KAFKA, LEAST, OAUTH, SASL, faults, load, without
-from worker.settings import KafkaSettings, SettingsError, load_settings, not_yet_effective, reference
+from worker.settings import KafkaSettings, SettingsError, load_settings, reference
 
 
 @pytest.mark.parametrize(
@@ -81,13 +81,3 @@ def test_topics_need_nothing_of_the_api() -> None:
     )
     with pytest.raises(SettingsError, match="did you mean ENROLMENT_GROUP_ID"):
         load_settings({"ENROLMENT_KAFKA_BOOTSTRAP_SERVERS": "k:1", "ENROLMENT_GROUP": "x"}, KafkaSettings)
-
-
-def test_settings_without_effect_are_told() -> None:
-    """Each setting that this release does not act on is named once it is changed, and only then."""
-    dry = {**LEAST, "DRY_RUN": "true", "GROUP_ID": "rehearsal", "OUTCOME_TOPIC": "rehearsed"}
-    assert not_yet_effective(load({**dry, "DRY_RUN_LEDGER_GROUP": ""})) == ()
-    changed = {"DRY_RUN_LEDGER_GROUP": "enrolment-worker", "OUTAGE_THRESHOLD": "11"}
-    assert not_yet_effective(load({**dry, **changed})) == (
-        "ENROLMENT_DRY_RUN_LEDGER_GROUP is set, and this release does not act on it yet",
-    )
