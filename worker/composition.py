@@ -39,7 +39,7 @@ from worker.stream.process import Background, Closing, new_event_loop, serve
 from worker.stream.publisher import KafkaPublisher
 from worker.stream.replay import Replay, Replaying
 from worker.stream.startup import prepare_topics
-from worker.stream.vitals import is_ready, lags, partition_count, pulse
+from worker.stream.vitals import Lookout, is_ready, lags, partition_count, pulse
 from worker.stream.watchdog import Pulse, Watch, Watchdog
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import processing
@@ -161,6 +161,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
         Closing(client.aclose),
         *([Background(catalogue.keep)] if catalogue else []),
         Watchdog(watch, taken),
+        Lookout(app),
         PartitionWatch(app.guard, lambda: partition_count(app, settings.activity_topic)),
         *follower,
         *replaying.services(app),

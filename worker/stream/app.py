@@ -24,6 +24,7 @@ from worker.stream.membership import Lease, Membership
 from worker.stream.partition_watch import PartitionGuard
 from worker.stream.publisher import LARGEST_REQUEST_BYTES
 from worker.stream.rebuild import RebuildingTables
+from worker.stream.rewinds import Rewinds
 from worker.stream.security import aiokafka_options, faust_credentials
 from worker.stream.trail import Trail
 
@@ -52,8 +53,7 @@ class WorkerApp(faust.App):
     """The topics whose records are handled: activity, and its retries unless nothing may be written."""
     trail: Trail
     holds: Holds
-    rewinding: set[Partition]
-    """Partitions of which records are passed over until those from further back come."""
+    rewinds: Rewinds
     guard: PartitionGuard
     drain_seconds: float
     aiokafka_options: dict[str, Any]
@@ -133,7 +133,7 @@ def build_app(settings: Settings, partitions: int) -> WorkerApp:
     app.sources = frozenset({names.activity} if settings.dry_run else {names.activity, *names.retries})
     app.trail = Trail(app.sources)
     app.holds = Holds()
-    app.rewinding = set()
+    app.rewinds = _rewinds(app)
     app.aiokafka_options = aiokafka_options(settings)
     app.membership = Membership(valid_seconds)
     return app
@@ -191,12 +191,14 @@ def consume(
     @app.agent(source, name="activity", supervisor_strategy=CrashingSupervisor)
     async def activity(stream: StreamT[Any]) -> None:
         async for event in cast("Stream[bytes]", stream).noack().events():
-            if not _current(app, event) or not await _follows(app, event.message.tp, event.message.offset):
+            partition, offset = (event.message.topic, event.message.partition), event.message.offset
+            if not _current(app, event) or not await app.rewinds.takes(partition, offset):
                 continue
             record = _record(event)
             seconds = wait_of(record)
             if seconds > 0:
-                await _hold(app, event.message.tp, event.message.offset, seconds)
+                app.holds.hold(partition, seconds)
+                await app.rewinds.go_back(partition, offset)
             else:
                 await app.lanes.submit(record, copy_context(), keep=event)
 
@@ -208,31 +210,18 @@ def _current(app: WorkerApp, event: Event) -> bool:
     return bool(app.flow_control.is_active() and event.message.generation_id == app.consumer_generation_id)
 
 
-async def _follows(app: WorkerApp, tp: TP, offset: int) -> bool:
-    """Whether all that was fetched before the record was taken too; where not, go back to what is missing."""
-    partition = (tp.topic, tp.partition)
-    before = app.trail.before(partition, offset)
-    if before is None:
-        app.rewinding.discard(partition)
-        return True
-    if partition in app.rewinding:
-        return False
-    taken = app.lanes.delivered(partition)
-    if taken is not None and taken >= before:
-        return True
-    missing = app.trail.first(partition) if taken is None else taken + 1
-    log.warning("records were dropped on their way; going back", partition=tp.partition, offset=missing)
-    app.rewinding.add(partition)
-    await app.consumer.seek(tp, missing)
-    return False
+def _rewinds(app: WorkerApp) -> Rewinds:
+    async def seek(partition: Partition, offset: int) -> None:
+        await app.consumer.seek(TP(*partition), offset)
 
+    async def beginning(partition: Partition) -> int:
+        tp = TP(*partition)
+        return (await app.consumer.earliest_offsets(tp))[tp]
 
-async def _hold(app: WorkerApp, tp: TP, offset: int, seconds: float) -> None:
-    """Leave a partition alone whose next record is not due, and come back to that one."""
-    partition = (tp.topic, tp.partition)
-    app.holds.hold(partition, seconds)
-    app.rewinding.add(partition)
-    await app.consumer.seek(tp, offset)
+    def taken(partition: Partition) -> int | None:
+        return app.lanes.delivered(partition)
+
+    return Rewinds(app.trail, taken, seek, beginning)
 
 
 def _record(event: Event) -> Record:

@@ -17,7 +17,6 @@ from faust.transport.consumer import RecordMap
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
-from faust.types.tuples import ConsumerMessage
 
 from worker.stream.membership import now
 
@@ -57,21 +56,24 @@ class Consumer(driver.Consumer):
     def _new_consumer_thread(self) -> "ConsumerThread":
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
-    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:  # noqa: ANN401 - aiokafka ships no types
-        self.app.trail.fetched((tp.topic, tp.partition), record.offset)
-        return super()._to_message(tp, record)
-
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109 - Faust's
-        """Fetch from what is not held.
+        """Fetch from what is not held, and note what came before any of it can be dropped.
 
-        Faust's own way to pause a partition drops, without a trace, what a fetch in hand still has of it.
+        Faust's own way to pause a partition drops what a fetch in hand still has of it.
         """
         held = self.app.holds.held
         free = {tp for tp in active_partitions or () if not held((tp.topic, tp.partition))}
-        if free:
-            return await super()._getmany(free, timeout)
-        await asyncio.sleep(_HELD_POLL_SECONDS)
-        return {}
+        if not free:
+            await asyncio.sleep(_HELD_POLL_SECONDS)
+            return {}
+        fetched = await super()._getmany(free, timeout)
+        for tp, records in fetched.items():
+            for record in records:
+                self.app.trail.fetched((tp.topic, tp.partition), record.offset)
+        return fetched
+
+    async def verify_all_partitions_active(self) -> None:
+        """Leave that to the watchdog: Faust takes a partition that is held for one that has stopped."""
 
     def _filter_tps_with_pending_acks(self, topics: Iterable[Any] | None = None) -> Iterator[TP]:
         """Name the partitions that there is something to commit for."""
@@ -118,7 +120,7 @@ class Consumer(driver.Consumer):
             )
         self.app.trail.forget()
         self.app.holds.forget()
-        self.app.rewinding.clear()
+        self.app.rewinds.forget()
         self.app.lanes.forget(stopping=self.app.should_stop)
         if self.app.should_stop:
             self.app.drained.set()

@@ -77,11 +77,17 @@ class Lanes:
         self._octets = 0
         self._in_flight = 0
         self._finished = 0
+        self._blocked = False
 
     @property
     def in_flight(self) -> int:
         """How many events are being worked on now."""
         return self._in_flight
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a delivery waits for room."""
+        return self._blocked
 
     @property
     def crashed(self) -> bool:
@@ -124,7 +130,9 @@ class Lanes:
         partition = (record.position.topic, record.position.partition)
         while self._open and self._epoch == epoch and not self._has_room(partition):
             self._changed.clear()
+            self._blocked = True
             await self._changed.wait()
+        self._blocked = False
         if not self._open or self._epoch != epoch:
             return False
         book = self._books.setdefault(partition, OrderBook())

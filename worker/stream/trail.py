@@ -1,9 +1,6 @@
-"""Whether what reaches the lanes follows on what was fetched, record by record.
+"""What was fetched, record by record, each with the one before it.
 
-Between the fetch and the agent Faust drops records when its flow is held up, and counts on seeking back to
-the committed offset, which it does not where none is committed, and not for what a fetch still hands out
-after the seek. A hole so made looks like a gap of the log. So each fetched record is noted with the one
-before it.
+A hole that Faust makes between the fetch and the agent looks like a gap of the log; here it does not.
 """
 
 from collections.abc import Container
@@ -45,6 +42,10 @@ class Trail:
     def last(self, partition: Partition) -> int | None:
         """Return the offset fetched last."""
         return self._last.get(partition)
+
+    def begin(self, partition: Partition) -> None:
+        """Let the next record that is fetched of the partition begin a chain, wherever it lies."""
+        self._last.pop(partition, None)
 
     def forget(self) -> None:
         """Begin anew, with the next assignment."""

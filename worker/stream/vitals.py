@@ -1,8 +1,9 @@
 """What can be seen of the running application: its partitions, how far behind it is, whether it gets on."""
 
-from typing import cast
+from typing import Any, cast
 
 from faust.types import TP
+from mode import Service
 
 from worker.stream.app import WorkerApp
 from worker.stream.consumer import Consumer
@@ -44,6 +45,21 @@ def lags(app: WorkerApp) -> dict[Partition, int]:
     """Return, for each assigned partition of the topics, how many records are not yet committed."""
     consumer = cast("Consumer", app.consumer)
     return {(tp.topic, tp.partition): consumer.lag(tp) for tp in _ours(app)}
+
+
+class Lookout(Service):
+    """Looks every second whether records got lost on their way from the fetch to the lanes."""
+
+    def __init__(self, app: WorkerApp, **kwargs: Any) -> None:  # noqa: ANN401 - mode's own
+        self._app = app
+        super().__init__(**kwargs)
+
+    @Service.timer(1.0)
+    async def _look(self) -> None:
+        app = self._app
+        if is_ready(app) and not app.lanes.blocked:
+            partitions = [(tp.topic, tp.partition) for tp in _ours(app)]
+            await app.rewinds.look([each for each in partitions if not app.holds.held(each)])
 
 
 def _unread(app: WorkerApp) -> bool:
