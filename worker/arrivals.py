@@ -7,7 +7,7 @@ record that it was: where it lay then, when it was written, without our headers.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from topics.dead_letter import REDRIVEN, Failure, as_on_activity_topic, group_of, read_failure
+from topics.dead_letter import PREFIX, REDRIVEN, Failure, as_on_activity_topic, group_of, read_failure
 from topics.names import TopicNames
 from topics.record import Record
 
@@ -21,8 +21,8 @@ class Arrival:
     """Number of the retry topic that it came out of, 0 for the activity topic."""
     earlier: Failure | None = None
     """How it failed the last time."""
-    redriven: bool = False
-    """An operator sent it back: what was rejected is tried again."""
+    redriven: str | None = None
+    """Where the dead letter lies that an operator sent back: what was rejected is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +32,29 @@ class NotOurs:
     why: str
 
 
-def arrive(record: Record, names: TopicNames) -> Arrival | NotOurs:
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A retry or a redrive of ours that cannot be what it says."""
+
+    record: Record
+    message: str
+
+
+def arrive(record: Record, names: TopicNames) -> Arrival | NotOurs | Damaged:
     """Say what a record of the activity topic or of a retry topic is."""
-    hop = hop_of(record, names)
-    redriven = hop == 0 and record.header(REDRIVEN) is not None
-    if hop == 0 and not redriven:
+    hop, redriven, group = hop_of(record, names), record.header(REDRIVEN), group_of(record)
+    if hop == 0 and (redriven is None or group is None):
+        # Upstream may use any header, also one of this name.
         return Arrival(record)
-    if group_of(record) != names.group_id:
-        return NotOurs("redrive_of_another_group" if redriven else "retry_of_another_group")
+    if group != names.group_id:
+        return NotOurs("retry_of_another_group" if hop else "redrive_of_another_group")
     failure = read_failure(record)
     if failure is None:
-        return NotOurs("unreadable_headers")
-    return Arrival(as_on_activity_topic(record, failure), hop, None if redriven else failure, redriven)
+        return Damaged(record, f"header {PREFIX}*: missing or unreadable")
+    if failure.position.partition != record.position.partition:
+        # The customer's ledger entries lie on the original's partition.
+        return Damaged(record, f"header {PREFIX}partition: not the partition that the record lies on")
+    return Arrival(as_on_activity_topic(record, failure), hop, failure if hop else None, redriven)
 
 
 def hop_of(record: Record, names: TopicNames) -> int:

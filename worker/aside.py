@@ -41,7 +41,7 @@ class Aside:
             return False
         ensure_held(lease)
         failure = self._failure(arrival, DeadLetterReason.RETRIES_EXHAUSTED, message, attempts)
-        if not await self._publisher.defer(arrival.record, failure, hop):
+        if not await self._publisher.defer(arrival.record, failure, hop, arrival.redriven):
             return False
         self._tracker.deferred(failure, hop)
         return True

@@ -89,8 +89,8 @@ class Settling:
         if known is not None and not (self._reopens and known.outcome is OutcomeName.REJECTED):
             return known
         done: Outcome | PutAside | None = None
-        since = began = self._world.timer()
-        tries = 0
+        since = self._world.timer()
+        tries, is_over = self._world.retrying.tries(self._plan.customer_id), False
         while True:
             standing = self._standing(request.subject)
             advice = states.advise(
@@ -109,14 +109,16 @@ class Settling:
                     finding = await self._find_out(request.subject, attempt, since)
                     if attempt.event_id != self._plan.event_id:
                         done = await self._settle_anothers(request, attempt, finding)
-                    elif isinstance(finding, NotShown) and await self._world.retrying.may_go_on(tries, began):
+                    elif isinstance(finding, NotShown) and not is_over:
+                        await tries.begin()
                         done = await self._ask(request, attempt.number + 1)
-                        tries += 1
+                        is_over = done is None and tries.failed()
                     else:
                         done = await self._settle_own(request, attempt, finding)
                 case Ask():
+                    await tries.begin()
                     done = await self._ask(request, 1)
-                    tries += 1
+                    is_over = done is None and tries.failed()
                 case _:
                     assert_never(advice)
             if done is not None:
@@ -244,9 +246,9 @@ def _reconciled(subject: Subject, attempt: Attempt, found: Applied) -> Enrolled:
 
 
 def _put_aside(request: Request, attempt: Attempt, finding: Finding | Unread) -> PutAside:
-    reason, message = Unsettled.RETRIES_EXHAUSTED, "issue: no usable answer"
+    reason, message, waits = Unsettled.RETRIES_EXHAUSTED, "issue: no usable answer", False
     if isinstance(finding, NoEvidence):
         reason, message = Unsettled.IN_DOUBT, "issue: no evidence of its effect either way"
     elif isinstance(finding, Unread):
-        message = "reconciliation: no usable answer"
-    return PutAside(reason, message, attempt.number, request.subject, request.key)
+        message, waits = "reconciliation: no usable answer", finding.waits
+    return PutAside(reason, message, attempt.number, request.subject, request.key, waits)

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from worker.capillary.client import CapillaryClient, Sounding
 from worker.capillary.config import CapillaryConfig
 from worker.capillary.wire import Page
-from worker.composition import capillary_config
 from worker.domain.answers import CustomerNotFound, Doubtful, Misconfigured, Refused, Throttled, Unsent
 from worker.findings import Finding, fault, ok, warning
+from worker.parts import capillary_config
 from worker.settings import KafkaSettings, Settings, SettingsError, load_settings
 from worker.stream.examination import examine_kafka
 from worker.stream.topic_needs import Needs

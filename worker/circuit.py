@@ -55,7 +55,7 @@ class Circuit:
         self._probing: asyncio.Task[None] | None = None
         self._served_at = float("-inf")
         self._last_fault: Fault | Refused | None = None
-        self._told = False
+        self._is_told = False
 
     @property
     def is_open(self) -> bool:
@@ -71,50 +71,63 @@ class Circuit:
         await turn
 
     def heard(self, customer: Hashable, answer: object) -> bool:
-        """Take an answer in; return whether the API served the customer with it."""
+        """Take an answer in; return whether it settles the call."""
+        if isinstance(answer, Refused) and answer.unsent:
+            return True
         was_open = self.is_open
         served = self._breaker.heard(customer, answer)
         if served:
-            self._served_at = self._timer()
+            self._end()
         elif isinstance(answer, Fault | Refused):
             self._last_fault = answer
         if self.is_open and not was_open:
-            self._open()
+            self._begin()
         elif was_open and not self.is_open:
-            self._close()
-        if served and self._told:
-            self._told = False
-            self._tracker.outage(self._call, is_open=False, fault=None)
+            self._changed()
         return served
 
-    def served_since(self, moment: float) -> bool:
-        """Whether anybody was served after that moment of the timer."""
-        return self._served_at > moment
+    @property
+    def served_at(self) -> float:
+        """When anybody was served last, by the timer."""
+        return self._served_at
+
+    def others_fail(self, customer: Hashable) -> bool:
+        """Whether another customer's call failed too since anybody was served."""
+        return self._breaker.others_fail(customer)
+
+    def _begin(self) -> None:
+        self._is_told = True
+        self._tracker.outage(self._call, is_open=True, fault=self._last_fault)
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.get_running_loop().create_task(self._probe())
+        self._changed()
+
+    def _end(self) -> None:
+        """Let all go on who wait, now that anybody was served."""
+        self._served_at = self._timer()
+        if self._probing is not None:
+            self._probing.cancel()
+            self._probing = None
+        while self._let_one_go():
+            pass
+        if self._is_told:
+            self._is_told = False
+            self._tracker.outage(self._call, is_open=False, fault=None)
 
     async def _probe(self) -> None:
         """Let one of those that wait try, then another: one customer may fail for reasons of its own.
 
-        Where nobody waits, the next event has to show it: with consumption paused there would be none.
+        Where nobody waits, and now and then where those who wait may all have such reasons, newcomers show
+        it: consumption goes on until the first of them fails.
         """
-        while self.is_open:
+        tries = 0
+        while True:
             await self._sleep(self._policy.probe_seconds)
             self._tracker.outage(self._call, is_open=True, fault=self._last_fault)
-            if not self._let_one_go():
+            tries += 1
+            if tries % self._policy.threshold == 0 or not self._let_one_go():
                 self._breaker.half_open()
                 self._changed()
-
-    def _open(self) -> None:
-        self._told = True
-        self._tracker.outage(self._call, is_open=True, fault=self._last_fault)
-        self._probing = asyncio.get_running_loop().create_task(self._probe())
-        self._changed()
-
-    def _close(self) -> None:
-        if self._probing is not None:
-            self._probing.cancel()
-        while self._let_one_go():
-            pass
-        self._changed()
 
     def _let_one_go(self) -> bool:
         while self._waiting:
@@ -164,17 +177,18 @@ class Circuits:
         """Whether the API counts as down for any kind of call."""
         return any(circuit.is_open for circuit in self._of.values())
 
-    async def served_others(self, call: Call, since: float, *, by_asking: bool = True) -> bool:
-        """Whether the API has served anybody since a moment of the timer: what failed since then is to blame.
+    def proven_at(self, call: Call, customer: Hashable, *, by_asking: bool) -> float:
+        """When it was last shown, by the timer, that the API serves others than this customer.
 
-        Where nobody else was served meanwhile the API is asked something harmless, `by_asking`.
+        That it answers something harmless shows it only where no other customer's call fails.
         """
         circuit = self._of[call]
-        if circuit.is_open:
-            return False
-        if circuit.served_since(since) or not by_asking:
-            return circuit.served_since(since)
+        if by_asking and not circuit.others_fail(customer):
+            return max(circuit.served_at, self._alive_at)
+        return circuit.served_at
+
+    async def ask(self, since: float) -> None:
+        """Ask the API something harmless, unless that was answered since a moment of the timer."""
         async with self._asking:
             if self._alive_at < since and await self._serves():
                 self._alive_at = self._timer()
-        return self._alive_at >= since

@@ -2,35 +2,42 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Final
 
 import structlog
-from pydantic import SecretStr
 
 from topics.record import Record
 from worker.arrivals import wait_of
 from worker.attempts import World
 from worker.capillary.client import CapillaryClient
-from worker.capillary.config import ApiVersion, Basic, CapillaryConfig, OAuth
 from worker.catalogue import Catalogue, nothing_ruled_out
 from worker.checkpoints import Probe, nothing
-from worker.circuit import Circuits, OutagePolicy
-from worker.domain.concurrency import ConcurrencyLimit
-from worker.domain.pace import Pace
-from worker.domain.plan import Policy
+from worker.circuit import Circuits
 from worker.enrolment import Enrolments
 from worker.gate import ApiGate
-from worker.intake import Rules, lane_of
+from worker.intake import lane_of
 from worker.known_ledger import KnownLedger
 from worker.no_ledger import NoLedger
+from worker.parts import (
+    api_gate,
+    capillary_config,
+    outage_policy,
+    patience,
+    retry_policy,
+    rules,
+    silence,
+    utc_now,
+)
 from worker.ports import Lease
 from worker.reconciliation import Readings
-from worker.retrying import Retrying, RetryPolicy
+from worker.retrying import Retrying
 from worker.settings import Settings
 from worker.stream import membership
-from worker.stream.app import WorkerApp, build_app, consume, rebalance_seconds
+from worker.stream.app import WorkerApp, build_app, consume
+from worker.stream.first_start import skip_what_is_there
 from worker.stream.followed_ledger import LedgerFollower, ensure_followable
 from worker.stream.http_port import HttpPort, Probes
 from worker.stream.ledger import FaustLedger, ledger_table
@@ -38,7 +45,7 @@ from worker.stream.partition_watch import PartitionWatch
 from worker.stream.process import Background, Closing, new_event_loop, serve
 from worker.stream.publisher import KafkaPublisher
 from worker.stream.replay import Replay, Replaying
-from worker.stream.startup import prepare_topics
+from worker.stream.startup import Prepared, prepare_topics
 from worker.stream.vitals import Lookout, is_ready, lags, partition_count, pulse
 from worker.stream.watchdog import Pulse, Watch, Watchdog
 from worker.telemetry.metrics import Metrics
@@ -59,7 +66,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
     replaying = loop.run_until_complete(Replaying.begin(settings, replay))
     prepared = loop.run_until_complete(prepare_topics(settings))
     follower = loop.run_until_complete(_follower(settings, prepared.partitions))
-    loop.run_until_complete(replaying.rewind())
+    loop.run_until_complete(_begin(settings, prepared, replaying))
     log.info(
         "starting",
         version=version("enrolment-worker"),
@@ -70,53 +77,29 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
     )
     metrics = Metrics(frozenset(settings.trigger_events))
     app = build_app(settings, prepared.partitions)
-    gate = api_gate(settings)
-    client = CapillaryClient(capillary_config(settings), observer=metrics, gate=gate)
-
-    async def wait(seconds: float) -> None:
-        """Wait in turns, each of them a sign of life: a Retry-After may be an hour."""
-        while seconds > 0:
-            metrics.progress += 1
-            turn = min(seconds, _TURN_SECONDS)
-            await asyncio.sleep(turn)
-            seconds -= turn
-
-    def outage_changed(is_outage: bool) -> None:  # noqa: FBT001 - the circuits' one word
-        app.holds.outage = is_outage
-        if not is_outage:
-            gate.begin_again()
-
-    circuits = Circuits(
-        OutagePolicy(settings.outage_threshold, settings.outage_probe_seconds),
-        tracker=metrics,
-        sleep=wait,
-        timer=time.monotonic,
-        serves=client.serves,
-        changed=outage_changed,
-    )
-    retrying = Retrying(retry_policy(settings), circuits, metrics, wait, time.monotonic)
+    api = _reach(settings, metrics, app)
     ledger = _ledger(app, settings, prepared.partitions, follower)
     world = World(
-        api=client,
+        api=api.client,
         ledger=ledger,
         readings=Readings(
-            client,
-            retrying,
+            api.client,
+            api.retrying,
             settle_seconds=settings.reconcile_settle_seconds,
             timer=time.monotonic,
             sleep=asyncio.sleep,
         ),
-        retrying=retrying,
+        retrying=api.retrying,
         clock=utc_now,
         timer=time.monotonic,
         sleep=asyncio.sleep,
         probe=probe,
     )
-    catalogue = _catalogue(settings, client, metrics)
+    catalogue = _catalogue(settings, api.client, metrics)
     names = settings.topic_names
     publisher = KafkaPublisher(app, names, prepared.largest)
     enrolments = Enrolments(
-        rules(settings, replay),
+        rules(settings, retry_rejected=replay is not None and replay.retry_rejected),
         world,
         names=names,
         publisher=publisher,
@@ -139,11 +122,11 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
         return behind or wait_of(record, names, settings.retry_delays_seconds, time.time())
 
     def assigned(partitions: int) -> None:
-        gate.share(partitions / prepared.partitions)
+        api.gate.share(partitions / prepared.partitions)
 
     def taken() -> Pulse:
         # Whoever waits for the API's sake is not stuck.
-        waits = bool(gate.waiting or circuits.is_open)
+        waits = api.gate.is_held_back or api.circuits.is_open
         metrics.progress += waits
         return pulse(app, metrics.progress, waits=waits)
 
@@ -152,13 +135,13 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
     probes = Probes(
         live=lambda: watch.live,
         ready=lambda: is_ready(app),
-        exposition=lambda accept: exposition(app, metrics, ledger, gate, accept),
+        exposition=lambda accept: exposition(app, metrics, ledger, api.gate, accept),
     )
     status = serve(
         app,
         loop,
         HttpPort(settings.http_host, settings.http_port, probes),
-        Closing(client.aclose),
+        Closing(api.client.aclose),
         *([Background(catalogue.keep)] if catalogue else []),
         Watchdog(watch, taken),
         Lookout(app),
@@ -167,6 +150,44 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
         *replaying.services(app),
     )
     return replaying.ended(status)
+
+
+@dataclass(frozen=True, slots=True)
+class _Api:
+    client: CapillaryClient
+    gate: ApiGate
+    circuits: Circuits
+    retrying: Retrying
+
+
+def _reach(settings: Settings, metrics: Metrics, app: WorkerApp) -> _Api:
+    """Return the way to the API: what each request passes, and what repeats it."""
+    gate = api_gate(settings)
+    client = CapillaryClient(capillary_config(settings), observer=metrics, gate=gate)
+
+    async def wait(seconds: float) -> None:
+        """Wait in turns, each of them a sign of life: a Retry-After may be an hour."""
+        while seconds > 0:
+            metrics.progress += 1
+            turn = min(seconds, _TURN_SECONDS)
+            await asyncio.sleep(turn)
+            seconds -= turn
+
+    def outage_changed(is_outage: bool) -> None:  # noqa: FBT001 - the circuits' one word
+        app.holds.outage = is_outage
+        if not is_outage:
+            gate.begin_again()
+
+    circuits = Circuits(
+        outage_policy(settings),
+        tracker=metrics,
+        sleep=wait,
+        timer=time.monotonic,
+        serves=client.serves,
+        changed=outage_changed,
+    )
+    retrying = Retrying(retry_policy(settings), circuits, metrics, wait, time.monotonic)
+    return _Api(client, gate, circuits, retrying)
 
 
 def exposition(
@@ -183,83 +204,11 @@ def exposition(
     return metrics.exposition(accept)
 
 
-def patience(settings: Settings) -> float:
-    """Return after how many seconds without progress a worker with work is stuck.
-
-    An event makes progress at the latest when a request times out or an attempt in doubt has had its time.
-    """
-    requests = 2 * (settings.api_timeout_seconds + settings.reconcile_settle_seconds)
-    return 60.0 + requests + rebalance_seconds(settings)
-
-
-def silence(settings: Settings) -> float:
-    """Return after how many seconds without an answer of the coordinator a worker is stuck."""
-    return 60.0 + settings.kafka_session_timeout_seconds + rebalance_seconds(settings)
-
-
-def rules(settings: Settings, replay: Replay | None = None) -> Rules:
-    """Return what the settings say about events and promotions."""
-    return Rules(
-        policy=Policy(
-            org_id=settings.org_id,
-            program_ids=settings.program_ids,
-            promotion_ids=settings.promotion_ids,
-            excluded_promotion_ids=settings.excluded_promotion_ids,
-            reenrol=settings.reenrol,
-        ),
-        triggers=frozenset(settings.trigger_events),
-        max_event_age=timedelta(hours=settings.max_event_age_hours) if settings.max_event_age_hours else None,
-        pii_key=_secret(settings.pii_key).encode() or None,
-        dry_run=settings.dry_run,
-        retry_rejected=replay is not None and replay.retry_rejected,
-        limit_cool_down=timedelta(seconds=settings.limit_cooldown_seconds),
-        settle_seconds=settings.reconcile_settle_seconds,
-        not_found_grace=timedelta(seconds=settings.not_found_grace_seconds)
-        if settings.not_found_grace_seconds
-        else None,
-    )
-
-
-def retry_policy(settings: Settings) -> RetryPolicy:
-    """Return how often and how soon calls are repeated."""
-    return RetryPolicy(
-        settings.retry_max_attempts, settings.retry_initial_seconds, settings.retry_max_seconds
-    )
-
-
-def api_gate(settings: Settings) -> ApiGate:
-    """Return the gate of all requests: as many at once as events, fewer once they take half of their time."""
-    return ApiGate(
-        ConcurrencyLimit(settings.max_in_flight, settings.api_timeout_seconds / 2),
-        Pace(settings.api_requests_per_minute),
-    )
-
-
-def utc_now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
-
-
-def capillary_config(settings: Settings) -> CapillaryConfig:
-    """Return how to reach the API. Connections are bounded by the events in flight."""
-    credentials: Basic | OAuth
-    if settings.api_username is not None:
-        credentials = Basic(_secret(settings.api_username), _secret(settings.api_password))
-    else:
-        credentials = OAuth(_secret(settings.api_client_key), _secret(settings.api_client_secret))
-    return CapillaryConfig(
-        base_url=settings.api_base_url,
-        credentials=credentials,
-        api_version=ApiVersion(settings.api_version),
-        data_scope=settings.api_data_scope,
-        data_scope_orgs=settings.api_data_scope_orgs,
-        program_ids=tuple(sorted(settings.program_ids)),
-        default_source=settings.api_source,
-        timeout_seconds=settings.api_timeout_seconds,
-        idempotency_header=settings.api_idempotency_header,
-        max_connections=settings.max_in_flight,
-        user_agent=f"enrolment-worker/{version('enrolment-worker')}",
-    )
+async def _begin(settings: Settings, prepared: Prepared, replaying: Replaying) -> None:
+    """Set the offsets that the group begins from, where they are not those that it committed last."""
+    if settings.auto_offset_reset == "latest":
+        await skip_what_is_there(settings, prepared.partitions)
+    await replaying.rewind()
 
 
 async def _follower(settings: Settings, partitions: int) -> list[LedgerFollower]:
@@ -289,7 +238,3 @@ def _catalogue(settings: Settings, client: CapillaryClient, metrics: Metrics) ->
         timer=membership.now,
         sleep=asyncio.sleep,
     )
-
-
-def _secret(value: SecretStr | None) -> str:
-    return "" if value is None else value.get_secret_value()

@@ -9,7 +9,7 @@ from topics.dead_letter import DeadLetterReason
 from topics.names import TopicNames
 from topics.outcome import Outcome
 from topics.record import Record
-from worker.arrivals import Arrival, NotOurs, arrive
+from worker.arrivals import Arrival, Damaged, NotOurs, arrive
 from worker.aside import Aside
 from worker.attempts import Settling, World
 from worker.catalogue import nothing_ruled_out
@@ -86,6 +86,10 @@ class Enrolments:
             self._tracker.activity("", arrival.why)
             return
         origin = Origin.of_record(arrival.record)
+        if isinstance(arrival, Damaged):
+            fault = PutAway(origin, DeadLetterReason.MALFORMED_EVENT, arrival.message)
+            await self._put_away(Arrival(arrival.record), fault, lease)
+            return
         try:
             admission = admit(arrival.record, self._rules, self._world.clock())
             origin = admission.origin
@@ -110,7 +114,7 @@ class Enrolments:
 
     def _is_new(self, arrival: Arrival, event: Admitted) -> bool:
         """Whether nothing was done about the event so far."""
-        is_first = arrival.hop == 0 and not arrival.redriven
+        is_first = arrival.hop == 0 and arrival.redriven is None
         return is_first and self._world.ledger.plan_of(event.origin.activity.event_id) is None
 
     async def _enrol(self, arrival: Arrival, event: Admitted, lease: Lease) -> None:
@@ -155,7 +159,9 @@ class Enrolments:
     ) -> None:
         """Settle it; but of a young event the customer's registration may be on its way still."""
         grace = self._rules.not_found_grace
-        if grace is not None and self._world.clock() - event.happened < grace:
+        # A time in the future must not keep an event young for ever.
+        happened = min(event.happened, arrival.record.timestamp)
+        if grace is not None and self._world.clock() - happened < grace:
             hop, attempts = 1, unknown.attempts
             if await self._aside.defer(arrival, _UNKNOWN_YET, attempts, hop, lease):
                 aside = PutAside(Unsettled.RETRIES_EXHAUSTED, _UNKNOWN_YET, attempts)
@@ -188,7 +194,7 @@ class Enrolments:
             self._rules,
             plan,
             is_written=is_written,
-            reopens=arrival.redriven or self._rules.retry_rejected,
+            reopens=arrival.redriven is not None or self._rules.retry_rejected,
             lease=lease,
             tell_outcome=tell_for,
         )

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from worker.domain.answers import Fault, Throttled
+from worker.domain.answers import Doubtful, Fault, FaultKind, Throttled
 from worker.domain.concurrency import ConcurrencyLimit
 from worker.domain.pace import Pace
 
@@ -34,13 +34,18 @@ class ApiGate:
         return self._pace.rate(self._now())
 
     @property
+    def is_held_back(self) -> bool:
+        """Whether requests wait for the pace's sake; for those under way they would not wait long."""
+        return self.waiting > 0 and self._pace.wait(self._now()) > 0
+
+    @property
     def waiting(self) -> int:
         """How many requests wait to leave."""
         return len(self._urgent) + len(self._others)
 
     def share(self, share: float) -> None:
         """Keep to this share of the group's budget: as many partitions as are ours, of all."""
-        self._pace.share(share)
+        self._pace.share(share, self._now())
         self._let_through()
 
     def begin_again(self) -> None:
@@ -67,7 +72,8 @@ class ApiGate:
         if isinstance(fault, Throttled):
             self._pace.throttled(now, entered_at, fault.retry_after)
         else:
-            self._limit.answered(now, entered_at, self._under_way)
+            timed_out = isinstance(fault, Doubtful) and fault.kind is FaultKind.TIMEOUT
+            self._limit.answered(now, entered_at, self._under_way, timed_out=timed_out)
         self._under_way -= 1
         self._let_through()
 

@@ -141,9 +141,10 @@ class Publisher(Protocol):
         """Write the record to the dead-letter topic as it came, with the failure in its headers."""
         ...
 
-    async def defer(self, record: Record, failure: Failure, hop: int) -> bool:
+    async def defer(self, record: Record, failure: Failure, hop: int, redriven: str | None) -> bool:
         """Write the record to the retry topic of that number, 1 for the first, on its own partition.
 
+        `redriven` is the mark of a redrive, which the record keeps from hop to hop.
         Returns False where that topic cannot take it: it is too large.
         """
         ...

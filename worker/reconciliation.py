@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from worker.domain.answers import Found, LookupAnswer
+from worker.domain.answers import Found, LookupAnswer, Misconfigured
 from worker.domain.evidence import Applied, Evidence, Finding, compare
 from worker.domain.limits import LimitReason, exhausted_limit
 from worker.domain.promotions import Identifier, Restriction
@@ -14,7 +14,9 @@ from worker.retrying import Retrying
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """The customer's promotions could not be read."""
+    """The customer's promotions could not be read; `waits` where our configuration is at fault."""
+
+    waits: bool = False
 
 
 class Readings:
@@ -48,7 +50,7 @@ class Readings:
         while True:
             final = self._timer() >= final_from
             answer = await self._read(customer)
-            finding: Finding | Unread = Unread()
+            finding: Finding | Unread = Unread(isinstance(answer, Misconfigured))
             if isinstance(answer, Found):
                 finding = compare(noted, answer.customer.find(subject.program_id, subject.promotion_id))
             if final or isinstance(finding, Applied):

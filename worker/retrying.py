@@ -57,47 +57,35 @@ class Retrying:
         """Repeat an enrolment while certainly nothing came of it; a doubtful answer is returned as it is."""
         return await self._repeat(Call.ISSUE, customer, call)
 
-    async def may_go_on(self, attempts: int, began: float) -> bool:
-        """Whether an enrolment, found not to have happened, may be asked for once more."""
-        return attempts < self._policy.max_attempts or not await self._circuits.served_others(
-            Call.ISSUE, began
-        )
+    def tries(self, customer: Hashable) -> "Tries":
+        """Return a count of an enrolment's doubtful answers, for one who finds out between two of them."""
+        return Tries(Call.ISSUE, customer, self._policy.max_attempts, self._circuits, self._timer)
 
     async def _repeat(
         self, kind: Call, customer: Hashable, call: Callable[[int], Awaitable[A]]
     ) -> tuple[A, int]:
-        attempts = failures = 0
-        failing_since: float | None = None
+        attempts = 0
         circuit = self._circuits[kind]
+        tries = Tries(kind, customer, self._policy.max_attempts, self._circuits, self._timer)
 
         async def attempt() -> tuple[A, bool]:
             nonlocal attempts
             await circuit.admit()
+            await tries.begin()
             attempts += 1
             answer = await call(attempts - 1)
             return answer, circuit.heard(customer, answer)
 
-        async def again(state: RetryCallState) -> bool:
-            nonlocal failures, failing_since
-            answer, served = _result(state)
-            if served or not isinstance(answer, Fault | Refused):
+        def is_tried_again(state: RetryCallState) -> bool:
+            answer, settled = _result(state)
+            if settled or not isinstance(answer, Fault | Refused):
                 return False
             if isinstance(answer, Refused):
                 return True
-            kept_to = treatment(answer)
-            if kind is Call.ISSUE and kept_to.may_be_applied:
+            row = treatment(answer)
+            if kind is Call.ISSUE and row.may_be_applied:
                 return False
-            if failing_since is None:
-                failing_since = self._timer()
-            failures += kept_to.gives_up
-            if not kept_to.gives_up or failures < self._policy.max_attempts:
-                return True
-            by_asking = not kept_to.by_configuration
-            if await self._circuits.served_others(kind, failing_since, by_asking=by_asking):
-                return False
-            # Only failures while others are served are this event's own.
-            failures, failing_since = 0, None
-            return True
+            return not row.gives_up or not tries.failed(by_asking=not row.by_configuration)
 
         def wait(state: RetryCallState) -> float:
             answer, _ = _result(state)
@@ -105,7 +93,7 @@ class Retrying:
             self._tracker.waiting(kind, answer, attempts, seconds)
             return seconds
 
-        retrying = AsyncRetrying(sleep=self._sleep, wait=wait, retry=again)
+        retrying = AsyncRetrying(sleep=self._sleep, wait=wait, retry=is_tried_again)
         last: tuple[A, bool] = await retrying(attempt)
         return last[0], attempts
 
@@ -113,6 +101,50 @@ class Retrying:
         bound = min(self._policy.max_seconds, self._policy.initial_seconds * 2.0 ** min(attempt - 1, 32))
         delay = self._jitter() * bound
         return max(fault.retry_after or 0.0, delay) if isinstance(fault, Throttled) else delay
+
+
+class Tries:
+    """Failures of a call in a row. They are its event's own only where others are served between them.
+
+    Whoever fails while nobody is served waits out an outage, seen as one or not. So the last try counts only
+    where it was shown, after the failure before it, that the API serves others; else the count begins anew.
+    Where nobody was served meanwhile the API is asked something harmless before that try.
+    """
+
+    def __init__(
+        self, kind: Call, customer: Hashable, most: int, circuits: Circuits, timer: Callable[[], float]
+    ) -> None:
+        self._kind = kind
+        self._customer = customer
+        self._most = most
+        self._circuits = circuits
+        self._timer = timer
+        self._failures = 0
+        self._failed_at: float | None = None
+        self._served_at = self._alive_at = float("-inf")
+
+    async def begin(self) -> None:
+        """Note, before a try, whether others are served."""
+        failed_at = self._failed_at
+        if failed_at is not None and self._failures >= self._most - 1 and self._proven() < failed_at:
+            await self._circuits.ask(failed_at)
+        self._served_at = self._proven(by_asking=False)
+        self._alive_at = self._proven()
+
+    def failed(self, *, by_asking: bool = True) -> bool:
+        """Count a failure; return whether it is time to give up."""
+        before, self._failed_at = self._failed_at, self._timer()
+        self._failures += 1
+        if self._failures < self._most:
+            return False
+        shown = self._alive_at if by_asking else self._served_at
+        if before is not None and shown >= before:
+            return True
+        self._failures = min(self._most - 1, 1)
+        return False
+
+    def _proven(self, *, by_asking: bool = True) -> float:
+        return self._circuits.proven_at(self._kind, self._customer, by_asking=by_asking)
 
 
 def _result(state: RetryCallState) -> tuple[Fault | Refused, bool]:

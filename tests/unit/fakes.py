@@ -158,6 +158,8 @@ class FakePublisher:
         self.outcomes: list[tuple[bytes, Outcome]] = []
         self.dead_letters: list[tuple[Record, Failure]] = []
         self.deferred: list[tuple[Record, Failure, int]] = []
+        self.redriven: str | None = None
+        """The mark of the record deferred last."""
         self.has_room = True
         """Whether retry topics take records."""
 
@@ -173,11 +175,12 @@ class FakePublisher:
         self.dead_letters.append((record, failure))
         self._journal.append(("put_aside", failure.reason.value))
 
-    async def defer(self, record: Record, failure: Failure, hop: int) -> bool:
+    async def defer(self, record: Record, failure: Failure, hop: int, redriven: str | None) -> bool:
         """Keep a deferred record."""
         self._admit()
         if self.has_room:
             self.deferred.append((record, failure, hop))
+            self.redriven = redriven
             self._journal.append(("defer", hop))
         return self.has_room
 

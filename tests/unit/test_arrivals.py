@@ -5,7 +5,7 @@ import pytest
 from tests.unit.fakes import AT, NAMES, NOW, record
 from topics.dead_letter import PREFIX, REDRIVEN, DeadLetterReason, Failure, dead_letter_headers
 from topics.record import Headers, Position, Record
-from worker.arrivals import Arrival, NotOurs, arrive, wait_of
+from worker.arrivals import Arrival, Damaged, NotOurs, arrive, wait_of
 
 FOREIGN: Headers = (("traceparent", b"00-1-2-01"), ("x", b"\xff"))
 ORIGINAL = record({"eventId": "evt-1"}, headers=FOREIGN)
@@ -44,7 +44,7 @@ def test_a_redriven_record_begins_anew() -> None:
     """It is the original, knows no earlier failure, and reopens what was rejected."""
     redriven = again(NAMES.activity, (REDRIVEN, b"customer-activity-dlt-3-9"))
 
-    assert arrive(redriven, NAMES) == Arrival(ORIGINAL, redriven=True)
+    assert arrive(redriven, NAMES) == Arrival(ORIGINAL, redriven="customer-activity-dlt-3-9")
 
 
 @pytest.mark.parametrize(
@@ -52,17 +52,44 @@ def test_a_redriven_record_begins_anew() -> None:
     [
         (again(NAMES.retries[0], (f"{PREFIX}group", b"another")), "retry_of_another_group"),
         (record({}, at=Position(NAMES.retries[0], 3, 7)), "retry_of_another_group"),
-        (again(NAMES.retries[0], (f"{PREFIX}offset", b"?")), "unreadable_headers"),
         (
             again(NAMES.activity, (REDRIVEN, b"x"), (f"{PREFIX}group", b"another")),
             "redrive_of_another_group",
         ),
     ],
-    ids=["retry", "no-headers", "garbled", "redrive"],
+    ids=["retry", "no-headers", "redrive"],
 )
 def test_what_another_group_put_aside_is_not_ours(stranger: Record, why: str) -> None:
     """It is passed over, and its topic goes on."""
     assert arrive(stranger, NAMES) == NotOurs(why)
+
+
+def test_a_redrive_stays_one_from_hop_to_hop() -> None:
+    """What it reopened stays open on the retry."""
+    retry = again(NAMES.retries[0], (REDRIVEN, b"customer-activity-dlt-3-9"))
+
+    assert arrive(retry, NAMES) == Arrival(ORIGINAL, 1, FAILURE, "customer-activity-dlt-3-9")
+
+
+def test_a_header_of_upstreams_own_is_none_of_ours() -> None:
+    """A record that nobody put aside is an activity record, whatever it calls itself."""
+    upstreams = record({}, headers=((REDRIVEN, b"x"),))
+
+    assert arrive(upstreams, NAMES) == Arrival(upstreams)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        again(NAMES.retries[0], (f"{PREFIX}offset", b"?")),
+        again(NAMES.activity, (REDRIVEN, b"x"), (f"{PREFIX}offset", b"?")),
+        again(NAMES.activity, (REDRIVEN, b"x"), (f"{PREFIX}partition", b"2")),
+    ],
+    ids=["retry", "redrive", "partition"],
+)
+def test_what_is_ours_and_cannot_be_what_it_says_is_not_passed_over(damaged: Record) -> None:
+    """It names the header; another partition's ledger would know nothing of the customer."""
+    assert isinstance(arrive(damaged, NAMES), Damaged)
 
 
 @pytest.mark.parametrize(

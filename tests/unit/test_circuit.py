@@ -7,7 +7,7 @@ from typing import Any
 from tests.unit.fakes import FakeTracker, found
 from tests.unit.virtual_time import run_in_virtual_time, settle
 from worker.circuit import Call, Circuits, OutagePolicy
-from worker.domain.answers import Doubtful, FaultKind
+from worker.domain.answers import Doubtful, FaultKind, Notice, Refused
 
 BROKEN = Doubtful(FaultKind.SERVER_ERROR, "HTTP 500")
 
@@ -80,7 +80,8 @@ def test_one_after_another_tries_and_the_first_success_lets_all_go_on() -> None:
         async with asyncio.TaskGroup() as tasks:
             for customer in "xyz":
                 tasks.create_task(caller(customer))
-        assert tried == [("x", 5), ("y", 10), ("z", 15), ("x", 20), ("y", 20), ("z", 20)]
+        # At 15 it was newcomers' turn, and none came.
+        assert tried == [("x", 5), ("y", 10), ("z", 20), ("x", 20), ("y", 20)]
         assert scene.changes == [True, False]
         assert scene.tracker.outages[-1] == ("lookup", False)
 
@@ -156,32 +157,57 @@ def test_each_kind_of_call_has_its_own() -> None:
     run(main)
 
 
-def test_others_were_served_when_anybody_was_since_then() -> None:
-    """A service before the moment does not count; one after it does, without asking."""
+def test_customers_who_fail_for_reasons_of_their_own_do_not_keep_the_others_out() -> None:
+    """All who wait fail for ever; after as many tries a newcomer is let in, and ends the outage."""
 
     async def main(scene: Scene) -> None:
-        scene.is_up = False
-        await asyncio.sleep(1.0)
-        scene.circuits[Call.LOOKUP].heard("a", found())
-        assert not await scene.circuits.served_others(Call.LOOKUP, scene.now())
-        since = scene.now()
-        await asyncio.sleep(1.0)
-        scene.circuits[Call.LOOKUP].heard("a", found())
-        assert await scene.circuits.served_others(Call.LOOKUP, since)
-        assert scene.asked == 1
+        circuit, tried = scene.circuits[Call.LOOKUP], list[float]()
+
+        async def poison(customer: str) -> None:
+            while circuit.is_open:
+                await circuit.admit()
+                tried.append(scene.now())
+                circuit.heard(customer, BROKEN)
+
+        scene.fail(Call.LOOKUP)
+        callers = [asyncio.create_task(poison(customer)) for customer in "abc"]
+        await asyncio.sleep(16.0)
+        assert (scene.changes, tried) == ([True, False], [5, 10])
+        await circuit.admit()
+        assert circuit.heard("newcomer", found())
+        await asyncio.wait(callers, timeout=1.0)
+        assert ("lookup", False) in scene.tracker.outages
+        for caller in callers:
+            caller.cancel()
 
     run(main)
 
 
-def test_where_nobody_else_asked_the_api_is_asked_once_for_all() -> None:
-    """Many events that fail at once ask together; an API that is down serves nobody."""
+def test_what_was_not_sent_says_nothing_of_the_api() -> None:
+    """An identifier that cannot be sent is refused by ourselves: no outage ends with it."""
 
     async def main(scene: Scene) -> None:
-        ask = [scene.circuits.served_others(Call.LOOKUP, 0.0) for _ in range(20)]
-        assert all(await asyncio.gather(*ask))
-        assert scene.asked == 1
-        assert not await scene.circuits.served_others(Call.LOOKUP, 0.0, by_asking=False)
         scene.fail(Call.LOOKUP)
-        assert not await scene.circuits.served_others(Call.LOOKUP, -1.0)
+        assert scene.circuits[Call.LOOKUP].heard("d", Refused((Notice(422, "blank"),), unsent=True))
+        assert scene.circuits.is_open
+        assert scene.circuits.proven_at(Call.LOOKUP, "d", by_asking=True) < 0
+
+    run(main)
+
+
+def test_that_the_api_answers_at_all_shows_something_only_where_nobody_else_fails() -> None:
+    """One customer's failure may be its own; two customers' failures in a row are the API's."""
+
+    async def main(scene: Scene) -> None:
+        await asyncio.sleep(1.0)
+        circuit = scene.circuits[Call.LOOKUP]
+        circuit.heard("a", BROKEN)
+        await asyncio.gather(*(scene.circuits.ask(1.0) for _ in range(20)))
+        assert scene.asked == 1
+        assert scene.circuits.proven_at(Call.LOOKUP, "a", by_asking=True) == scene.now()
+        assert scene.circuits.proven_at(Call.LOOKUP, "b", by_asking=True) < 0
+        assert scene.circuits.proven_at(Call.LOOKUP, "a", by_asking=False) < 0
+        circuit.heard("c", found())
+        assert scene.circuits.proven_at(Call.LOOKUP, "b", by_asking=False) == scene.now()
 
     run(main)

@@ -84,7 +84,11 @@ class Group:
         """Return the record deferred last, as it lies on its retry topic."""
         source, failure, hop = self.publisher.deferred[-1]
         at = replace(source.position, topic=NAMES.retries[hop - 1], offset=len(self.publisher.deferred))
-        return replace(source, position=at, headers=dead_letter_headers(source.headers, failure))
+        mark = self.publisher.redriven
+        headers = dead_letter_headers(source.headers, failure) + (
+            ((REDRIVEN, mark.encode()),) if mark else ()
+        )
+        return replace(source, position=at, headers=headers)
 
     def redriven(self) -> Record:
         """Return the record dead-lettered last, as redrive puts it back."""
@@ -183,3 +187,35 @@ async def test_a_dry_run_moves_nothing() -> None:
 
     assert await group.handle(SOURCE, [BROKEN]) == [("DEAD_LETTERED", None)]
     assert (group.publisher.deferred, group.publisher.dead_letters) == ([], [])
+
+
+@pytest.mark.asyncio
+async def test_a_redrive_that_is_deferred_goes_on_with_what_it_reopened() -> None:
+    """The rejection of old is not told in place of the attempt that is open."""
+    group = Group()
+    two = [found(promotion(1), promotion(2, timeline=None))]
+    await group.handle(SOURCE, two, {1: [REFUSED], 2: [BROKEN]})
+    deferred = await group.handle(group.redriven(), two, {1: [BROKEN], 2: [BROKEN]})
+    assert ("DEFERRED", 1) in deferred
+
+    assert ("ENROLLED", 1) in await group.handle(group.retry(), two, {1: [Issued(1, ())], 2: [BROKEN]})
+
+
+@pytest.mark.asyncio
+async def test_an_event_from_the_future_does_not_stay_young() -> None:
+    """NOT_FOUND_GRACE_SECONDS counts from when it was written at the latest."""
+    group = Group(Rules(not_found_grace=timedelta(minutes=2)))
+    future = record(event(occurredAt="2099-01-01T00:00:00Z"), timestamp_ms=1_769_850_000_000)
+
+    assert await group.handle(future, [UNKNOWN]) == [("CUSTOMER_NOT_FOUND", None)]
+
+
+@pytest.mark.asyncio
+async def test_a_damaged_retry_is_a_dead_letter() -> None:
+    """It is ours, and must not vanish."""
+    group = Group()
+    await group.handle(SOURCE, [BROKEN])
+    retry = group.retry()
+    damaged = replace(retry, headers=(*retry.headers, ("enrolment.error.offset", b"?")))
+
+    assert await group.handle(damaged, []) == [("DEAD_LETTERED", None)]

@@ -1,6 +1,7 @@
 """What is repeated, how often, and after which delay."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -210,3 +211,51 @@ async def test_calls_at_once_do_not_share_their_counts() -> None:
         return DOUBTFUL
 
     assert await asyncio.gather(*(shared.lookup("a", doubted) for _ in range(3))) == [(DOUBTFUL, 2)] * 3
+
+
+class Weather:
+    """Time, an API that serves others while it is up, and one event that is tried again and again."""
+
+    def __init__(self, *, attempts: int = 3) -> None:
+        self.sleep = FakeSleep()
+        self.retrying = retrying_with(
+            RetryPolicy(attempts, 1.0, 1.0), FakeTracker(), self.sleep, serves=False
+        )
+        self.others = self.retrying._circuits[Call.LOOKUP]
+
+    async def tried(self, up: Callable[[int], bool], answers: Callable[[int], object]) -> tuple[object, int]:
+        """Try until the event is given up or served; `up` says before which attempt others are served."""
+
+        async def call(resend: int) -> object:
+            await self.sleep(0.5)
+            answer = answers(resend)
+            if up(resend + 1):
+                await self.sleep(0.1)
+                self.others.heard("another", FOUND)
+            return answer
+
+        return await self.retrying.lookup("a", call)
+
+
+@pytest.mark.asyncio
+async def test_recovery_does_not_convict_who_failed_in_the_outage() -> None:
+    """All attempts failed while nobody was served; others are, right after the last: it is tried again."""
+    weather = Weather()
+
+    tried = await weather.tried(lambda at: at >= 3, lambda at: FOUND if at >= 3 else DOUBTFUL)
+    assert tried == (FOUND, 4)
+
+
+@pytest.mark.asyncio
+async def test_a_service_between_a_hiccup_and_an_outage_does_not_convict() -> None:
+    """Somebody was served after the first failure, and nobody since: the outage is waited out."""
+    weather = Weather()
+
+    tried = await weather.tried(lambda at: at == 1 or at > 30, lambda at: FOUND if at > 30 else DOUBTFUL)
+    assert tried == (FOUND, 32)
+
+
+@pytest.mark.asyncio
+async def test_who_fails_while_others_are_served_is_given_up() -> None:
+    """After exactly RETRY_MAX_ATTEMPTS."""
+    assert await Weather().tried(lambda _: True, lambda _: DOUBTFUL) == (DOUBTFUL, 3)

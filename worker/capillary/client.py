@@ -45,7 +45,7 @@ from worker.telemetry import names
 from worker.telemetry.redaction import redactor
 
 _UNSENDABLE = Refused(
-    (Notice(422, "identifier value is blank, too long or not printable; nothing was sent"),)
+    (Notice(422, "identifier value is blank, too long or not printable; nothing was sent"),), unsent=True
 )
 
 
@@ -87,13 +87,13 @@ class CapillaryClient:
             gate or OpenGate(),
         )
         self._requests = Requests(config, self._transport.extensions)
-        lookup_url = self._requests.lookup_url
+        lookup_url, list_url = self._requests.lookup_url, self._requests.catalogue_url
         self._lookup = Target(Endpoint.LOOKUP, "GET", lookup_url, urgent=False)
         self._review = Target(Endpoint.LOOKUP, "GET", lookup_url, urgent=True)
         self._issue = Target(Endpoint.ISSUE, "POST", self._requests.issue_url, urgent=True)
-        self._catalogue = Target(Endpoint.CATALOGUE, "GET", self._requests.catalogue_url, urgent=False)
+        self._catalogue = Target(Endpoint.CATALOGUE, "GET", list_url, urgent=False, sets_pace=False)
         # It goes first: what it says may save the requests that it would wait behind.
-        self._live = Target(Endpoint.CATALOGUE, "GET", self._requests.catalogue_url, urgent=True)
+        self._live = Target(Endpoint.CATALOGUE, "GET", list_url, urgent=True, sets_pace=False)
         self._token = Target(Endpoint.TOKEN, "POST", self._requests.token_url, urgent=True)
         self._auth = self._authenticator(config.credentials)
         self._list = ListReader(self._read_list_page)

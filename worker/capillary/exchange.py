@@ -120,7 +120,7 @@ class Exchange:
                 headers.append(credentials)
             reply = await self._transport.send(build(headers), may_send)
             answer = judge(reply) if isinstance(reply, Reply) else reply
-            fault = answer if isinstance(answer, Fault) else None
+            fault = answer if isinstance(answer, Fault) and target.sets_pace else None
             result = result_of(answer)
             seen = _seen(reply, answer, result)
             if span.is_recording():
@@ -142,10 +142,16 @@ class Exchange:
 class Target:
     """An endpoint's method and its attributes, the same for each of its spans."""
 
-    __slots__ = ("attributes", "endpoint", "method", "urgent")
+    __slots__ = ("attributes", "endpoint", "method", "sets_pace", "urgent")
 
-    def __init__(self, endpoint: Endpoint, method: str, url: str, *, urgent: bool) -> None:
-        """`urgent` requests go on with what is begun, and pass the gate before others."""
+    def __init__(
+        self, endpoint: Endpoint, method: str, url: str, *, urgent: bool, sets_pace: bool = True
+    ) -> None:
+        """`urgent` requests go on with what is begun, and pass the gate before others.
+
+        One that does not set the pace may be throttled by a quota of its own.
+        """
+        self.sets_pace = sets_pace
         self.endpoint = endpoint
         self.urgent = urgent
         self.method = method

@@ -118,8 +118,8 @@ def command(
 
 async def _explain(settings: Settings, question: _Question) -> _Explanation:
     from worker.capillary.client import CapillaryClient  # noqa: PLC0415 - see above
-    from worker.composition import capillary_config, rules  # noqa: PLC0415 - see above
     from worker.explanation import explain, organisations  # noqa: PLC0415 - see above
+    from worker.parts import capillary_config, rules  # noqa: PLC0415 - see above
     from worker.stream.placement import Partitioner  # noqa: PLC0415 - see above
     from worker.stream.standings import standings_of  # noqa: PLC0415 - see above
 

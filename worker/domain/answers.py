@@ -85,6 +85,8 @@ class Refused:
     """A final error of the API (any code of its own but 8015 and 310144, known or not; 422)."""
 
     errors: tuple[Notice, ...]
+    unsent: bool = False
+    """By ourselves: the API was not asked, and nothing is known of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ class Breaker:
         self._failed: set[Hashable] = set()
         self._refused: set[Hashable] = set()
         self._open = False
+        self._on_trial = False
         self._by_refusals = False
 
     @property
@@ -26,30 +27,35 @@ class Breaker:
         """Whether the endpoint counts as down."""
         return self._open
 
+    def others_fail(self, customer: Hashable) -> bool:
+        """Whether another customer's call failed too since anybody was served."""
+        return bool(self._failed - {customer})
+
     def half_open(self) -> None:
         """Let whoever comes next show whether the API is back: one more failure opens it again."""
-        for run in (self._failed, self._refused):
-            if len(run) >= self._threshold:
-                run.pop()
         self._open = False
+        self._on_trial = True
 
     def heard(self, customer: Hashable, answer: object) -> bool:
         """Take an answer in; return whether the API served the customer with it."""
         if isinstance(answer, Fault):
             if treatment(answer).counts:
                 self._failed.add(customer)
-                if len(self._failed) >= self._threshold:
-                    self._open = True
+                self._judge(self._failed)
             return False
         self._failed.clear()
         if is_suspect(answer):
             self._refused.add(customer)
-            if len(self._refused) >= self._threshold:
-                self._open = self._by_refusals = True
+            self._by_refusals = self._judge(self._refused) or self._by_refusals
             if self._by_refusals:
                 return False
         else:
             self._refused.clear()
             self._by_refusals = False
-        self._open = False
+        self._open = self._on_trial = False
         return True
+
+    def _judge(self, run: set[Hashable]) -> bool:
+        is_outage = len(run) >= self._threshold or (self._on_trial and bool(run))
+        self._open = self._open or is_outage
+        return is_outage

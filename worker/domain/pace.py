@@ -24,9 +24,9 @@ class Pace:
     """Says when the next request may leave. Times are seconds of one clock that only grows."""
 
     def __init__(self, budget_per_minute: float) -> None:
-        """Begin with the whole budget, 0 for none to keep."""
+        """Begin without a share of the budget; 0 is no budget to keep."""
         self._budget = budget_per_minute / 60 if budget_per_minute else inf
-        self._allowed = self._budget
+        self._allowed = self._budget if self._budget == inf else 0.0
         self._due = -inf
         self._closed_until = -inf
         self._measured = 0.0
@@ -35,9 +35,16 @@ class Pace:
         self._full = 0.0
         self._slowed_at = -inf
 
-    def share(self, share: float) -> None:
-        """Keep to this share of the budget, 0 to 1, from now on."""
-        self._allowed = inf if self._budget == inf else self._budget * share
+    def share(self, share: float, now: float) -> None:
+        """Keep to this share of the budget, 0 to 1, from now on.
+
+        Another replica may have spent until now what is ours from now on: the first request waits its turn.
+        """
+        if self._budget == inf:
+            return
+        before, self._allowed = self._allowed, self._budget * share
+        if self._allowed not in (before, 0.0):
+            self._due = now + 1 / self._allowed
 
     def rate(self, now: float) -> float:
         """Return how many requests a second may leave now; infinite where nothing holds them."""

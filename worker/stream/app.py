@@ -101,7 +101,8 @@ def build_app(settings: Settings, partitions: int) -> WorkerApp:
         store=f"{settings.ledger_store}://",
         Table=LedgerTable,
         TableManager=RebuildingTables,
-        consumer_auto_offset_reset=settings.auto_offset_reset,
+        # `latest` is seen to before the group has members, see `first_start`.
+        consumer_auto_offset_reset="earliest",
         broker_session_timeout=settings.kafka_session_timeout_seconds,
         broker_heartbeat_interval=min(3.0, valid_seconds / 3, settings.kafka_session_timeout_seconds / 4),
         broker_request_timeout=max(90.0, settings.kafka_session_timeout_seconds + 10),

@@ -10,7 +10,7 @@ from faust import App
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers.aiokafka import Producer
 
-from topics.dead_letter import VALUE_OMITTED, Failure, dead_letter_headers
+from topics.dead_letter import REDRIVEN, VALUE_OMITTED, Failure, dead_letter_headers
 from topics.names import TopicNames
 from topics.outcome import Outcome, outcome_headers
 from topics.record import Headers, Record
@@ -59,10 +59,11 @@ class KafkaPublisher:
         with sending(topic, carried=record.headers) as trace_headers:
             await self._send(topic, record.key, value, headers + trace_headers)
 
-    async def defer(self, record: Record, failure: Failure, hop: int) -> bool:
+    async def defer(self, record: Record, failure: Failure, hop: int, redriven: str | None) -> bool:
         """Write to a retry topic, on the record's own partition; False where that cannot take it."""
         topic = self._retry_topics[hop - 1]
-        headers = dead_letter_headers(record.headers, failure)
+        mark = () if redriven is None else ((REDRIVEN, redriven.encode()),)
+        headers = dead_letter_headers(record.headers, failure) + mark
         if batch_bytes(record.key, record.value, headers) + _TRACE_BYTES > self._largest[topic]:
             return False
         with sending(topic, carried=record.headers) as trace_headers:

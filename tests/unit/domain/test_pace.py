@@ -28,7 +28,7 @@ def busiest(left: list[float], seconds: float) -> int:
 def test_without_a_budget_nothing_waits() -> None:
     """0 is no budget: nothing is held, whatever share of it is ours."""
     pace = Pace(0)
-    pace.share(0.0)
+    pace.share(0.0, 0.0)
 
     assert (pace.wait(5.0), pace.rate(5.0)) == (0.0, inf)
 
@@ -38,7 +38,7 @@ def test_without_a_budget_nothing_waits() -> None:
 def test_no_minute_has_more_than_its_share_and_two_percent(budget: int, share: float) -> None:
     """Also after an idle spell, and the share is made use of."""
     pace = Pace(budget)
-    pace.share(share)
+    pace.share(share, 900.0)
 
     left = leaving(pace, 1000.0, 150.0)
 
@@ -46,23 +46,33 @@ def test_no_minute_has_more_than_its_share_and_two_percent(budget: int, share: f
     assert len(left) >= int(150 / 60 * budget * share)
 
 
-def test_a_rebalance_in_the_middle_gives_no_minute_more() -> None:
-    """Two replicas that exchange their shares spend no more than the budget together."""
-    first, second = Pace(600), Pace(600)
-    first.share(0.75)
-    second.share(0.25)
-    left = leaving(first, 0.0, 40.0) + leaving(second, 0.0, 40.0)
-    first.share(0.25)
-    second.share(0.75)
-    left += leaving(first, 40.0, 40.0) + leaving(second, 40.0, 40.0)
+@pytest.mark.parametrize("replicas", [2, 4, 8])
+@pytest.mark.parametrize("budget", [60, 200, 600, 6000])
+def test_replicas_that_join_give_no_minute_more(budget: int, replicas: int) -> None:
+    """One that has the whole budget shares it with new ones; together they keep to it."""
+    paces = [Pace(budget) for _ in range(replicas)]
+    paces[0].share(1.0, 0.0)
+    left = leaving(paces[0], 0.0, 70.0)
+    for pace in paces:
+        pace.share(1 / replicas, 70.0)
+        left += leaving(pace, 70.0, 70.0)
+    assert busiest(sorted(left), 60.0) <= budget * 1.02 + 1
 
-    assert busiest(sorted(left), 60.0) <= 600 * 1.02
+
+def test_a_share_that_grows_makes_up_for_nothing() -> None:
+    """Nor does it wait for what its small share would have had it wait for."""
+    pace = Pace(6)
+    pace.share(0.125, 0.0)
+    pace.take(10.0)
+    pace.share(1.0, 11.0)
+
+    assert pace.wait(11.0) == pytest.approx(10.0)
 
 
 def test_without_partitions_nothing_leaves() -> None:
     """A replica that has none has no share of the budget."""
     pace = Pace(600)
-    pace.share(0.0)
+    pace.share(0.0, 0.0)
 
     assert leaving(pace, 0.0, 30.0) == []
 
@@ -83,6 +93,7 @@ def test_throttling_halves_the_rate_that_was_and_it_comes_back_little_by_little(
 def test_a_request_sent_after_the_decrease_decreases_again() -> None:
     """Each round trip that is throttled halves; the API is always asked now and then."""
     pace = Pace(600)
+    pace.share(1.0, 0.0)
     now = 0.0
     for _ in range(20):
         now += 1.0
@@ -95,6 +106,7 @@ def test_a_request_sent_after_the_decrease_decreases_again() -> None:
 def test_the_whole_replica_is_silent_for_as_long_as_it_is_asked_to_be() -> None:
     """Retry-After holds every request; a shorter one does not shorten it, and nothing is won back."""
     pace = Pace(600)
+    pace.share(1.0, 0.0)
     pace.take(0.0)
     pace.throttled(1.0, sent_at=0.0, retry_after=30.0)
     pace.throttled(2.0, sent_at=0.5, retry_after=3.0)
@@ -106,7 +118,7 @@ def test_the_whole_replica_is_silent_for_as_long_as_it_is_asked_to_be() -> None:
 def test_the_budget_stays_the_upper_bound_after_throttling() -> None:
     """What is won back is never more than the share."""
     pace = Pace(60)
-    pace.share(0.5)
+    pace.share(0.5, 0.0)
     pace.take(0.0)
     pace.throttled(0.1, sent_at=0.0, retry_after=None)
 
