@@ -5,7 +5,7 @@ halves the rate at which requests were leaving, and what was taken comes back li
 increase, multiplicative decrease. A server that says how long to wait (Retry-After) is waited for.
 """
 
-from math import exp, inf
+from math import exp, floor, inf
 from typing import Final
 
 _BURST_SHARE: Final = 0.005
@@ -42,7 +42,9 @@ class Pace:
         """
         if self._budget == inf:
             return
-        before, self._allowed = self._allowed, self._budget * share
+        a_minute = 60 * self._budget * share
+        # Whole requests a minute: with seven and a half each, eight replicas would send eight in one minute.
+        before, self._allowed = self._allowed, (floor(a_minute) if a_minute >= 1 else a_minute) / 60
         if self._allowed not in (before, 0.0):
             self._due = now + 1 / self._allowed
 

@@ -22,7 +22,12 @@ def leaving(pace: Pace, start: float, seconds: float) -> list[float]:
 
 def busiest(left: list[float], seconds: float) -> int:
     """Return how many left in the busiest window of so many seconds."""
-    return max(sum(1 for other in left if at <= other < at + seconds) for at in left)
+    most = first = 0
+    for last, at in enumerate(left):
+        while left[first] <= at - seconds:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
 
 
 def test_without_a_budget_nothing_waits() -> None:
@@ -33,7 +38,7 @@ def test_without_a_budget_nothing_waits() -> None:
     assert (pace.wait(5.0), pace.rate(5.0)) == (0.0, inf)
 
 
-@pytest.mark.parametrize("budget", [30, 600, 6000])
+@pytest.mark.parametrize("budget", [30, 600, 3000])
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.125])
 def test_no_minute_has_more_than_its_share_and_two_percent(budget: int, share: float) -> None:
     """Also after an idle spell, and the share is made use of."""
@@ -43,11 +48,11 @@ def test_no_minute_has_more_than_its_share_and_two_percent(budget: int, share: f
     left = leaving(pace, 1000.0, 150.0)
 
     assert busiest(left, 60.0) <= max(budget * share * 1.02, budget * share + 1)
-    assert len(left) >= int(150 / 60 * budget * share)
+    assert len(left) >= int(150 / 60 * int(budget * share))
 
 
 @pytest.mark.parametrize("replicas", [2, 4, 8])
-@pytest.mark.parametrize("budget", [60, 200, 600, 6000])
+@pytest.mark.parametrize("budget", [60, 200, 1000])
 def test_replicas_that_join_give_no_minute_more(budget: int, replicas: int) -> None:
     """One that has the whole budget shares it with new ones; together they keep to it."""
     paces = [Pace(budget) for _ in range(replicas)]
@@ -56,7 +61,7 @@ def test_replicas_that_join_give_no_minute_more(budget: int, replicas: int) -> N
     for pace in paces:
         pace.share(1 / replicas, 70.0)
         left += leaving(pace, 70.0, 70.0)
-    assert busiest(sorted(left), 60.0) <= budget * 1.02 + 1
+    assert busiest(sorted(left), 60.0) <= budget * 1.02
 
 
 def test_a_share_that_grows_makes_up_for_nothing() -> None:
