@@ -3,13 +3,14 @@
 The decisions are the worker's own: those of a dry run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from topics.outcome import ActivityReference, Outcome, OutcomeName
 from worker import ledger_format
+from worker.domain.catalogue import ListedPromotion
 from worker.domain.identity import Reenrol, organisation
 from worker.domain.ledger import Standing
 from worker.domain.limits import LimitReason
@@ -57,6 +58,8 @@ class Explained:
     key: str | None
     """The idempotency key of the request; None where none is sent, or where it hangs on the event."""
     verdict: str
+    listed: ListedPromotion | None = None
+    """What the organisation's own list says of it, None where it is not on it, or could not be read."""
 
 
 def organisations(standings: Mapping[bytes, bytes]) -> frozenset[int]:
@@ -72,6 +75,8 @@ def explain(
     rules: Rules,
     event_org: int | None,
     now: datetime,
+    *,
+    listed: Sequence[ListedPromotion] = (),
 ) -> tuple[Explained, ...]:
     """Explain each promotion of two readings, those that are open to the customer first.
 
@@ -82,6 +87,7 @@ def explain(
     customer = Identifier(IdentifierName.CUSTOMER_ID, str(available.customer_id))
     event = Admitted(Origin(_EVENT, org_id=event_org), "-", customer, happened=now)
     dry = replace(rules, dry_run=True)
+    on_list = {each.promotion_id: each for each in listed}
     steps = plan_event(event, available, ledger, dry, now).steps
     told = {
         (step.outcome.program_id, step.outcome.promotion_id): step.outcome
@@ -109,6 +115,7 @@ def explain(
             outcome.reason if outcome else None,
             outcome.idempotency_key if outcome and not hangs_on_event else None,
             _passed_over(why_not) if outcome is None else _verdict(outcome, standing),
+            on_list.get(promotion.promotion_id),
         )
 
     return (

@@ -11,6 +11,7 @@ from tests.unit.fakes import CUSTOMER, NOW, PROGRAM, promotion
 from worker import ledger_format
 from worker.commands.explained import as_object, lines
 from worker.domain.evidence import Evidence
+from worker.domain.catalogue import Expiry, ListedPromotion
 from worker.domain.identity import Reenrol, idempotency_key
 from worker.domain.ledger import Attempt, Enrolment, Limit, Standing
 from worker.domain.limits import LimitReason
@@ -162,3 +163,23 @@ def test_organisations_of_a_ledger() -> None:
         b"standing/x/1/1/1": b"",
     }
     assert organisations(entries) == {ORG}
+
+
+def test_what_the_organisations_list_says_of_rewards_is_told() -> None:
+    """Capping and expiry come from the list; of a promotion that is not on it nothing is said."""
+    facts = ListedPromotion(
+        57099,
+        PROGRAM,
+        "",
+        "LIVE",
+        "LOYALTY_EARNING",
+        None,
+        None,
+        capped=True,
+        expiries=(Expiry("X", "CUSTOM", 5),),
+    )
+    both = CustomerPromotions(CUSTOMER, (promotion(), promotion(7)))
+    one, other = explain(both, both, {}, Rules(), ORG, NOW, listed=[facts])
+
+    assert dict(lines(one))["rewards"] == "capped; X: CUSTOM, 5 days"
+    assert "rewards" not in dict(lines(other))

@@ -118,6 +118,7 @@ def command(
 
 async def _explain(settings: Settings, question: _Question) -> _Explanation:
     from worker.capillary.client import CapillaryClient  # noqa: PLC0415 - see above
+    from worker.domain.answers import CatalogueRead  # noqa: PLC0415 - see above
     from worker.explanation import explain, organisations  # noqa: PLC0415 - see above
     from worker.parts import capillary_config, rules  # noqa: PLC0415 - see above
     from worker.stream.placement import Partitioner  # noqa: PLC0415 - see above
@@ -126,6 +127,7 @@ async def _explain(settings: Settings, question: _Question) -> _Explanation:
     async with CapillaryClient(capillary_config(settings)) as client:
         available = await _read(client, question.identifier, available_to_enrol=True)
         everything = await _read(client, question.identifier, available_to_enrol=False)
+        catalogue = await client.live_promotions()
     group = settings.dry_run_ledger_group or settings.group_id
     standings = await standings_of(
         settings,
@@ -148,6 +150,8 @@ async def _explain(settings: Settings, question: _Question) -> _Explanation:
             rules(settings),
             org_id,
             datetime.now(UTC),
+            # Without it, there is less to tell and nothing to decide otherwise.
+            listed=catalogue.promotions if isinstance(catalogue, CatalogueRead) else (),
         )
     except ValueError:
         raise Failure(f"the ledger of group {group} has an entry that this release cannot read") from None

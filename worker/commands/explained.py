@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from worker.domain.catalogue import ListedPromotion
 from worker.domain.ledger import Standing
 from worker.domain.promotions import Restriction, TimelineEntry
 from worker.explanation import Explained
@@ -24,6 +25,8 @@ def lines(explained: Explained) -> Iterator[tuple[str, str]]:
     else:
         yield "timeline", "; ".join(map(_entry, timeline)) or "not enrolled"
     yield "ledger", "; ".join(_standing(explained.standing)) or "nothing known"
+    if explained.listed is not None:
+        yield "rewards", "; ".join(_rewards(explained.listed)) or "nothing told"
     if explained.outcome == "WOULD_ENROL":
         yield "key", explained.key or "hangs on the event: its id, or its organisation (--org-id)"
 
@@ -65,6 +68,14 @@ def as_object(explained: Explained) -> dict[str, Any]:
             }
             for each in promotion.timeline
         ],
+        "rewards": explained.listed
+        and {
+            "capped": explained.listed.capped,
+            "expiries": [
+                {"name": each.name, "basis": each.basis, "days": each.days}
+                for each in explained.listed.expiries
+            ],
+        },
         "ledger": _ledger(standing),
     }
 
@@ -84,6 +95,14 @@ def _ledger(standing: Standing) -> dict[str, Any]:
         "attempt": attempt
         and {"idempotencyKey": attempt.key, "eventId": attempt.event_id, "number": attempt.number},
     }
+
+
+def _rewards(listed: ListedPromotion) -> Iterator[str]:
+    if listed.capped is not None:
+        yield "capped" if listed.capped else "not capped"
+    for expiry in listed.expiries:
+        days = "" if expiry.days is None else f", {expiry.days} days"
+        yield f"{plain(expiry.name)}: {plain(expiry.basis)}{days}"
 
 
 def _standing(standing: Standing) -> Iterator[str]:
