@@ -10,8 +10,8 @@ import pytest
 from tests.unit.fakes import CUSTOMER, NOW, PROGRAM, promotion
 from worker import ledger_format
 from worker.commands.explained import as_object, lines
-from worker.domain.evidence import Evidence
 from worker.domain.catalogue import Expiry, ListedPromotion
+from worker.domain.evidence import Evidence
 from worker.domain.identity import Reenrol, idempotency_key
 from worker.domain.ledger import Attempt, Enrolment, Limit, Standing
 from worker.domain.limits import LimitReason
