@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV PYTHONPATH UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo test crash soak fuzz bench chart image sbom check asyncapi format docs clean help
+.PHONY: install demo test crash soak upgrade fuzz bench chart image sbom check asyncapi format docs clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ crash: install ## Kill, freeze and restart everything for minutes, then compare 
 
 soak: install ## Run for minutes against an API of all weathers, then compare the books
 	@$(RUN) tests.soak $(SOAK_ARGS)
+
+upgrade: install ## Let two versions of the worker take turns on one group (2 minutes), then compare the books
+	@$(RUN) tests.upgrade $(UPGRADE_ARGS)
 
 fuzz: install ## Feed a million hostile records to whatever reads records (minutes)
 	@$(RUN) tests.fuzz $(FUZZ_ARGS)
@@ -62,6 +65,7 @@ format: install ## Format and fix what can be fixed
 
 docs: install ## Write the pages that are made from the code
 	@$(RUN) worker.telemetry.page
+	@$(RUN) worker.settings.page
 
 clean: ## Remove what the targets made
 	@rm -rf .venv .state .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

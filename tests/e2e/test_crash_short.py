@@ -28,7 +28,7 @@ def test_the_books_agree_after_a_short_run() -> None:
     with laboratory(_OPTIONS, print) as made:
         verdict = reconcile(made.run())
     chronicle = made.chronicle
-    print("\n".join(lines(_OPTIONS, chronicle, verdict)))  # noqa: T201 - the figures that this test is for
+    print("\n".join(lines(_OPTIONS, made, verdict)))  # noqa: T201 - the figures that this test is for
     assert verdict.findings == ()
     assert (len(chronicle.in_flight_at_kill) + chronicle.named_kills, chronicle.broker_restarts) == (3, 1)
     assert verdict.applied > _OPTIONS.customers

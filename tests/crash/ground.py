@@ -1,0 +1,189 @@
+"""What a run happens on: all events in Kafka, the simulator, workers that make progress, and its books."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Generic, TypeVar
+
+from tests.crash.api import SETTLE_SECONDS, Api, start_api
+from tests.crash.books import Books, Fed
+from tests.crash.choices import Options, customers_of_events
+from tests.crash.outlook import Outlook, in_flight
+from tests.support.events import event
+from tests.support.feeds import Message, TopicReader
+from tests.support.lab import CREDENTIALS, Lab, Stage, running_lab
+from tests.support.waiting import wait_until
+from tests.support.worker_process import WorkerProcess
+from worker.demo.broker import Broker, running_broker
+
+_SETTINGS: Final = {
+    **CREDENTIALS,
+    "API_TIMEOUT_SECONDS": "2",
+    "RECONCILE_SETTLE_SECONDS": f"{SETTLE_SECONDS:g}",
+    "DRAIN_SECONDS": "6",
+    "MAX_IN_FLIGHT": "64",
+    "RETRY_INITIAL_SECONDS": "0.05",
+    "RETRY_MAX_SECONDS": "0.5",
+    "RETRY_DELAYS_SECONDS": "2,4,6",
+}
+PATIENCE_SECONDS: Final = 90.0
+"""How long nothing may move."""
+W = TypeVar("W", bound=WorkerProcess)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A broker and a simulator of its own, a topic, and the options that they were made for."""
+
+    options: Options
+    tell: Callable[[str], None]
+    broker: Broker
+    lab: Lab
+    stage: Stage
+    api: Api
+
+    def worker_settings(self) -> dict[str, str]:
+        """Return the settings of one more worker: a state folder of its own, the run's session time-out."""
+        session = f"{self.options.session_seconds:g}"
+        own = {"STATE_DIR": self.new_folder(), "KAFKA_SESSION_TIMEOUT_SECONDS": session}
+        return self.stage.settings | _SETTINGS | own
+
+    def new_folder(self) -> str:
+        """Return the path of a state folder that nobody has."""
+        return str(self.lab.household.folder / f"state-{time.monotonic_ns()}")
+
+
+@contextmanager
+def ground(options: Options, tell: Callable[[str], None]) -> Iterator[Ground]:
+    """Set up broker, simulator and topic; nothing is left behind."""
+    with ExitStack() as stack:
+        broker = stack.enter_context(running_broker(own=True, progress=tell))
+        lab = stack.enter_context(running_lab(broker.bootstrap_servers))
+        api = start_api(lab.household, options)
+        stage = stack.enter_context(lab.stage(api.url, options.partitions))
+        yield Ground(options, tell, broker, lab, stage, api)
+
+
+class Run(Generic[W]):
+    """Workers on a ground, which work through its events. Raises AssertionError where nothing moves."""
+
+    def __init__(self, on: Ground) -> None:
+        self._ground: Final = on
+        self._fed: Final = [Fed(number, who) for number, who in enumerate(customers_of_events(on.options))]
+        self._workers: list[W] = []
+        self._left: list[W] = []
+        self._outlook: Final = Outlook(on.stage, on.api)
+        self._offered: dict[int, datetime] = {}
+        self._thawed: list[str] = []
+        self.ended_by_themselves: Final[list[int]] = []
+        """Exit statuses; each of these workers was started again, as an orchestrator does."""
+        self.seconds = 0.0
+
+    def prepare(self) -> None:
+        """Produce all events."""
+        self._ground.stage.feed.send_all(
+            Message(
+                event(fed.event_id, {"customerId": fed.customer_id}),
+                b"%d" % fed.customer_id,
+                (("traceparent", fed.traceparent.encode()),),
+            )
+            for fed in self._fed
+        )
+        self._ground.tell(f"{len(self._fed)} events are in {self._ground.options.partitions} partitions")
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self._workers:
+            worker.close()
+
+    def logs(self) -> dict[str, str]:
+        """Return the whole logs by name: the workers' and the broker's end."""
+        logs = {f"worker-{number}": worker.log() for number, worker in enumerate(self._workers + self._left)}
+        return logs | {"broker": self._ground.broker.log_tail(500), "ledger": self._ledger()}
+
+    def tails(self) -> str:
+        """Return the ends of the workers' logs."""
+        return "\n".join(worker.tail() for worker in self._workers)
+
+    def _finish(self, started: float) -> Books:
+        """Wait until every event is settled and committed, end the workers, close the books."""
+        self._wait_for(len(self._fed))
+        self.seconds = time.monotonic() - started
+        wait_until(self._all_committed, "all offsets are committed", evidence=self.tails)
+        for worker in self._workers:
+            assert worker.stop() == 0, worker.tail()
+        time.sleep(SETTLE_SECONDS)
+        return self._books()
+
+    def _offer(self, number: int) -> None:
+        self._offered[self._ground.api.offer(number)] = datetime.now(UTC)
+
+    def _wait_for(self, settled: int) -> None:
+        """Block until so many events are settled; start workers again that ended by themselves."""
+        last, since = self._outlook.look(), time.monotonic()
+        while last < min(settled, len(self._fed)):
+            time.sleep(0.05)
+            now = self._outlook.look()
+            if now > last:
+                last, since = now, time.monotonic()
+            self._revive()
+            assert time.monotonic() - since < PATIENCE_SECONDS, f"{last} settled, no more\n{self._stuck()}"
+
+    def _at_work(self, *preferred: W) -> tuple[W, int]:
+        """Wait until one of these workers has events in flight, the first if possible; and how many."""
+
+        def found() -> tuple[W, int] | None:
+            self._revive()
+            assert self._outlook.look() < len(self._fed), "all was settled before every disturbance came"
+            working = [(one, in_flight(one)) for one in preferred if one.poll() is None]
+            return next(((one, count) for one, count in working if count), None)
+
+        return wait_until(found, "a worker has work", seconds=PATIENCE_SECONDS, evidence=self._stuck)  # type: ignore[return-value] # truthy
+
+    def _revive(self) -> None:
+        for worker in self._workers:
+            status = worker.poll()
+            if status is not None:
+                self._note(f"a worker ended by itself with {status}, and starts again")
+                self.ended_by_themselves.append(status)
+                worker.start()
+
+    def _stuck(self) -> str:
+        settled = self._outlook.settled
+        missing = [fed.event_id for fed in self._fed if fed.event_id not in settled]
+        committed = self._ground.stage.committed()
+        return f"committed {committed}, without an outcome: {missing[:10]}\n{self.tails()}"
+
+    def _all_committed(self) -> bool:
+        self._revive()
+        return sum(self._ground.stage.committed().values()) == len(self._fed)
+
+    def _books(self) -> Books:
+        self._outlook.look()
+        api = self._ground.api
+        return Books(
+            fed=self._fed,
+            outcomes=[outcome.value for outcome in self._ground.stage.outcomes.read()],
+            enrolments=api.get("/enrolments")["enrolments"],
+            requests=api.get("/requests")["requests"],
+            overlaps=self._outlook.overlaps,
+            overlap_count=api.get("/watch")["overlapCount"],
+            offered=self._offered,
+            thawed=self._thawed,
+        )
+
+    def _ledger(self) -> str:
+        """Return the changelog, a line for each record."""
+        on = self._ground
+        servers, topic = on.broker.bootstrap_servers, on.stage.names.ledger
+        reader = TopicReader(on.lab.loop, servers, topic, on.options.partitions)
+        try:
+            records = reader.read()
+        finally:
+            reader.close()
+        return "\n".join(f"{one.position} {one.timestamp_ms} {one.key!r} {one.value!r}" for one in records)
+
+    def _note(self, line: str) -> None:
+        self._ground.tell(f"{len(self._outlook.settled):>6} settled: {line}")
