@@ -1,9 +1,10 @@
 """How ledger entries are written: read back as they were, and written as they were written before."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
@@ -112,6 +113,25 @@ def test_the_format_is_what_it_was(entry: LedgerEntry, key: bytes, body: bytes) 
     """Ledgers that exist must go on being read: a change here needs readers of both."""
     assert write(entry, LANE) == (key, b'{"lane":[4294967295,0],"entry":' + body + b"}")
     assert write(entry, None) == (key, b'{"entry":' + body + b"}")
+
+
+@pytest.mark.parametrize(("key", "body"), [written[1:] for written in WRITTEN])
+def test_what_a_later_release_adds_is_passed_over(key: bytes, body: bytes) -> None:
+    """Entries with fields that this release does not know must be read, or nobody could go back to it."""
+    read = {b"plan": read_plan, b"result": read_result, b"standing": read_standing}[key.split(b"/")[0]]
+    value = b'{"entry":' + body + b"}"
+    later = json.dumps(_with_more(json.loads(value))).encode()
+    assert read(later) == read(value)
+
+
+def _with_more(part: Any) -> Any:  # noqa: ANN401 - what JSON holds
+    match part:
+        case dict():
+            return {name: _with_more(value) for name, value in part.items()} | {"later": {"x": 1}}
+        case list():
+            return [_with_more(value) for value in part]
+        case _:
+            return part
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"null", b'{"settled_limits":0}', b'{"lane":[1],"entry":{}}'])
