@@ -41,6 +41,16 @@ class SecuredKafka:
     password: str
 
 
+@dataclass(frozen=True, slots=True)
+class FencedKafka:
+    """A broker with ACLs and one account without rights; `log` tells each right that is asked for."""
+
+    broker: Broker
+    user: str
+    password: str
+    log: Path
+
+
 def make_certificates(folder: Path) -> Certificates:
     """Write a certificate authority and a certificate each for the broker and for a client."""
     authority = trustme.CA()

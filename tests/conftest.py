@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.brokers import (
+    FencedKafka,
     SecuredKafka,
     TopicFactory,
     create_topic,
@@ -15,6 +16,7 @@ from tests.brokers import (
     unique,
 )
 from worker.demo.broker import Broker, BrokerSecurity, BrokerUnavailable, running_broker
+from worker.demo.processes import Household
 from worker.demo.readiness import run_blocking
 
 
@@ -36,6 +38,14 @@ def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredK
         yield SecuredKafka(broker, certificates, *next(iter(security.users.items())))
 
 
+@pytest.fixture(scope="module")
+def fenced_kafka() -> Iterator[FencedKafka]:
+    """Give a broker where one account may do what ACLs allow, and the plain listener everything."""
+    security = BrokerSecurity({"worker": "secret"}, acls=True)
+    with Household() as household, _broker_or_skip(security, household) as broker:
+        yield FencedKafka(broker, *next(iter(security.users.items())), household.folder / "kafka.log")
+
+
 @pytest.fixture
 def topic(kafka: Broker) -> Iterator[TopicFactory]:
     """Give a function that creates topics of this test's own."""
@@ -53,11 +63,13 @@ def topic(kafka: Broker) -> Iterator[TopicFactory]:
 
 
 @contextmanager
-def _broker_or_skip(security: BrokerSecurity | None = None) -> Iterator[Broker]:
+def _broker_or_skip(
+    security: BrokerSecurity | None = None, household: Household | None = None
+) -> Iterator[Broker]:
     """Skip by name and reason where no broker can be had, or fail where the environment demands one."""
     with ExitStack() as stack:
         try:
-            broker = stack.enter_context(running_broker(security=security))
+            broker = stack.enter_context(running_broker(security=security, household=household))
         except BrokerUnavailable as reason:
             if os.environ.get("REQUIRE_BROKER") == "1" or os.environ.get("CI") == "true":
                 pytest.fail(f"no Kafka broker: {reason}", pytrace=False)

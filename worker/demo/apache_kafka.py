@@ -60,7 +60,7 @@ _SETTINGS = {
     "log.index.size.max.bytes": str(1024 * 1024),
 }
 # Warnings and errors, but for the node's impatience with itself while it starts; a storm of them is thinned
-# out to 20 a second.
+# out to 20 a second. Where there are ACLs, each right that was asked for.
 _LOG_CONFIGURATION = """\
 <Configuration status="error" shutdownHook="disable">
   <Appenders>
@@ -68,11 +68,15 @@ _LOG_CONFIGURATION = """\
       <PatternLayout pattern="%d{HH:mm:ss.SSS} %-5p %m (%c{1})%n%rEx{8}"/>
       <BurstFilter level="FATAL" rate="20" maxBurst="1000"/>
     </Console>
+    <Console name="audit"><PatternLayout pattern="%m%n"/></Console>
   </Appenders>
   <Loggers>
     <Root level="warn"><AppenderRef ref="out"/></Root>
     <Logger name="kafka.server.KafkaRaftServer" level="info"/>
     <Logger name="org.apache.kafka.clients.NetworkClient" level="error"/>
+    <Logger name="kafka.authorizer.logger" level="trace" additivity="false">
+      <AppenderRef ref="audit"/>
+    </Logger>
   </Loggers>
 </Configuration>
 """
@@ -85,13 +89,14 @@ class BrokerSecurity:
     `users` (name to password) can log in with PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512. `certificate` is a PEM
     file with the private key (PKCS#8) and the certificate chain of 127.0.0.1, `authority` the PEM file of the
     CA that client certificates are checked against; SSL asks for one as `client_certificates` says, SASL_SSL
-    never.
+    never. With `acls` a user may do what ACLs allow and nothing else; the plain listener goes on being open.
     """
 
     users: Mapping[str, str]
     certificate: Path | None = None
     authority: Path | None = None
     client_certificates: Literal["required", "requested", "none"] = "requested"
+    acls: bool = False
 
     def protocols(self) -> tuple[SecurityProtocol, ...]:
         """Return the protocols of the additional listeners."""
@@ -119,6 +124,11 @@ class BrokerSecurity:
                 "ssl.keystore.location": str(self.certificate),
                 "listener.name.ssl.ssl.client.auth": self.client_certificates,
                 "listener.name.sasl_ssl.ssl.client.auth": "none",
+            }
+        if self.acls:
+            settings |= {
+                "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                "super.users": "User:ANONYMOUS",
             }
         if self.authority:
             settings |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(self.authority)}
