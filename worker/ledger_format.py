@@ -5,7 +5,8 @@ by which the entry's partition can be told under another partition count. The ke
 person, is not kept; a record without a key has no lane.
 
 The format outlives a release: entries are read back for as long as the retention says. A change to it keeps
-reading what is there.
+reading what is there; and since what is read here may have been written by a later release, which some
+replicas run already or which was gone back from, unknown fields are passed over.
 """
 
 from dataclasses import dataclass, fields
