@@ -30,7 +30,7 @@ crash: install ## Kill, freeze and restart everything for minutes, then compare 
 soak: install ## Run for minutes against an API of all weathers, then compare the books
 	@$(RUN) tests.soak $(SOAK_ARGS)
 
-upgrade: install ## Let two versions of the worker take turns on one group (2 minutes), then compare the books
+upgrade: install ## Let two versions of the worker take turns on one group (minutes), then compare the books
 	@$(RUN) tests.upgrade $(UPGRADE_ARGS)
 
 fuzz: install ## Feed a million hostile records to whatever reads records (minutes)
