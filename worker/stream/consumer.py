@@ -96,6 +96,10 @@ class Consumer(driver.Consumer):
         if not self.app.guard.refused:
             await super().on_partitions_assigned(assigned, generation_id)
 
+    def owns(self, tp: TP) -> bool:
+        """Whether the partition is assigned to us; Faust's `assignment` makes a new set for each question."""
+        return self._thread.owns(tp)
+
     def committed(self, tp: TP) -> int:
         """Return the committed offset, 0 where the group has none yet."""
         return self._committed_offset.get(tp) or 0
@@ -176,6 +180,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Return up to where the partition can be read: to where the oldest open transaction begins."""
         state = self._state(tp)
         return 0 if state is None else state.lso or state.highwater or 0
+
+    def owns(self, tp: TP) -> bool:
+        """Whether the partition is assigned."""
+        return self._state(tp) is not None
 
     def _state(self, tp: TP) -> Any:  # noqa: ANN401 - aiokafka ships no types
         subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001 - `position` waits

@@ -19,6 +19,7 @@ from worker.domain.ledger import UNKNOWN, Standing
 from worker.domain.settlement import Subject
 from worker.plans import EventPlan, LedgerEntry
 from worker.ports import PublishFailed
+from worker.stream.consumer import Consumer
 from worker.stream.placement import lane_of_key
 
 NAME: Final = "ledger"
@@ -52,7 +53,7 @@ class LedgerTable(Table[bytes, bytes]):
         """
         sent = fut.result()
         tp = sent.topic_partition
-        if tp not in self.app.consumer.assignment():
+        if not cast("Consumer", self.app.consumer).owns(tp):
             return
         held = self.data.persisted_offset(tp)
         if held is not None and sent.offset <= held:

@@ -21,7 +21,7 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerTabl
     app = faust.App(
         "group", store=f"{request.param}://", Table=LedgerTable, datadir=str(tmp_path), autodiscover=False
     )
-    app.consumer = cast("Any", SimpleNamespace(assignment=lambda: {OURS}))
+    app.consumer = cast("Any", SimpleNamespace(owns=lambda tp: tp == OURS))
     table = cast("LedgerTable", app.Table("ledger", key_type=bytes, value_type=bytes, partitions=2))
     yield table
     table.data.reset_state()
