@@ -76,6 +76,15 @@ class Retrying:
             answer = await call(attempts - 1)
             return answer, circuit.heard(customer, answer)
 
+        answer, settled = await attempt()
+        if settled or not isinstance(answer, Fault | Refused):
+            # Most calls are answered at once, and need nothing that repeats them.
+            return answer, attempts
+        heard = [(answer, settled)]
+
+        async def next_attempt() -> tuple[A, bool]:
+            return heard.pop() if heard else await attempt()
+
         def is_tried_again(state: RetryCallState) -> bool:
             answer, settled = _result(state)
             if settled or not isinstance(answer, Fault | Refused):
@@ -94,7 +103,7 @@ class Retrying:
             return seconds
 
         retrying = AsyncRetrying(sleep=self._sleep, wait=wait, retry=is_tried_again)
-        last: tuple[A, bool] = await retrying(attempt)
+        last: tuple[A, bool] = await retrying(next_attempt)
         return last[0], attempts
 
     def _delay(self, fault: Fault | Refused, attempt: int) -> float:
