@@ -3,6 +3,8 @@
 import sys
 
 from tests.bench.catalogue import measure_catalogue
+from tests.bench.compare import measure_compare
+from tests.bench.latency import measure_latency
 from tests.bench.restart import measure_restart
 from tests.bench.throughput import measure_throughput
 from tests.bench.tracing import measure_tracing
@@ -13,6 +15,8 @@ _MEASUREMENTS = {
     "throughput": measure_throughput,
     "restart": measure_restart,
     "catalogue": measure_catalogue,
+    "compare": measure_compare,
+    "latency": measure_latency,
     "tracing": measure_tracing,
 }
 
