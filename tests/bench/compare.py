@@ -27,10 +27,10 @@ LATENCY_SECONDS: Final = 0.05
 AT_ONCE: Final = 256
 OURS_AT_LOAD: Final = Contestant("enrolment-worker", OURS, AT_ONCE, 4_000)
 BARE_AT_LOAD: Final = Contestant("bare loop: aiokafka, aiohttp", BARE, AT_ONCE, 10_000)
-_FASTSTREAM: Final = Contestant("FastStream, httpx, 256 workers", FASTSTREAM, AT_ONCE, 1_500)
-_FAUST: Final = Contestant("Faust, httpx, concurrency 256, unsafe", FAUST, AT_ONCE, 400)
-_FASTSTREAM_ONE: Final = Contestant("FastStream, httpx, 1 worker", FASTSTREAM, 1, 80)
-_FAUST_ONE: Final = Contestant("Faust, httpx, one by one", FAUST, 1, 80)
+_FASTSTREAM: Final = Contestant("FastStream, httpx, 256 workers", FASTSTREAM, AT_ONCE, 1_000)
+_FAUST: Final = Contestant("Faust, httpx, concurrency 256, unsafe", FAUST, AT_ONCE, 300)
+_FASTSTREAM_ONE: Final = Contestant("FastStream, httpx, 1 worker", FASTSTREAM, 1, 60)
+_FAUST_ONE: Final = Contestant("Faust, httpx, one by one", FAUST, 1, 60)
 _CONTESTANTS: Final = (
     OURS_AT_LOAD,
     BARE_AT_LOAD,

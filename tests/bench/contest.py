@@ -41,7 +41,7 @@ class Contestant:
     command: tuple[str, ...]
     at_once: int
     events: int
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict, hash=False)
     """More settings of the worker, without their prefix."""
 
     @property
