@@ -90,7 +90,7 @@ class Settling:
             return known
         done: Outcome | PutAside | None = None
         since = self._world.timer()
-        tries, is_over = self._world.retrying.tries(self._plan.customer_id), False
+        tries, is_over = self._world.retrying.tries(), False
         while True:
             standing = self._standing(request.subject)
             advice = states.advise(

@@ -91,10 +91,6 @@ class Circuit:
         """When anybody was served last, by the timer."""
         return self._served_at
 
-    def others_fail(self, customer: Hashable) -> bool:
-        """Whether another customer's call failed too since anybody was served."""
-        return self._breaker.others_fail(customer)
-
     def _begin(self) -> None:
         self._is_told = True
         self._tracker.outage(self._call, is_open=True, fault=self._last_fault)
@@ -177,15 +173,10 @@ class Circuits:
         """Whether the API counts as down for any kind of call."""
         return any(circuit.is_open for circuit in self._of.values())
 
-    def proven_at(self, call: Call, customer: Hashable, *, by_asking: bool) -> float:
-        """When it was last shown, by the timer, that the API serves others than this customer.
-
-        That it answers something harmless shows it only where no other customer's call fails.
-        """
-        circuit = self._of[call]
-        if by_asking and not circuit.others_fail(customer):
-            return max(circuit.served_at, self._alive_at)
-        return circuit.served_at
+    def proven_at(self, call: Call, *, by_asking: bool) -> float:
+        """When it was last shown, by the timer, that the API serves: somebody, or `by_asking` at all."""
+        served_at = self._of[call].served_at
+        return max(served_at, self._alive_at) if by_asking else served_at
 
     async def ask(self, since: float) -> None:
         """Ask the API something harmless, unless that was answered since a moment of the timer."""

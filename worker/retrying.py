@@ -57,16 +57,16 @@ class Retrying:
         """Repeat an enrolment while certainly nothing came of it; a doubtful answer is returned as it is."""
         return await self._repeat(Call.ISSUE, customer, call)
 
-    def tries(self, customer: Hashable) -> "Tries":
+    def tries(self) -> "Tries":
         """Return a count of an enrolment's doubtful answers, for one who finds out between two of them."""
-        return Tries(Call.ISSUE, customer, self._policy.max_attempts, self._circuits, self._timer)
+        return Tries(Call.ISSUE, self._policy.max_attempts, self._circuits, self._timer)
 
     async def _repeat(
         self, kind: Call, customer: Hashable, call: Callable[[int], Awaitable[A]]
     ) -> tuple[A, int]:
         attempts = 0
         circuit = self._circuits[kind]
-        tries = Tries(kind, customer, self._policy.max_attempts, self._circuits, self._timer)
+        tries = Tries(kind, self._policy.max_attempts, self._circuits, self._timer)
 
         async def attempt() -> tuple[A, bool]:
             nonlocal attempts
@@ -120,11 +120,8 @@ class Tries:
     Where nobody was served meanwhile the API is asked something harmless before that try.
     """
 
-    def __init__(
-        self, kind: Call, customer: Hashable, most: int, circuits: Circuits, timer: Callable[[], float]
-    ) -> None:
+    def __init__(self, kind: Call, most: int, circuits: Circuits, timer: Callable[[], float]) -> None:
         self._kind = kind
-        self._customer = customer
         self._most = most
         self._circuits = circuits
         self._timer = timer
@@ -153,7 +150,7 @@ class Tries:
         return False
 
     def _proven(self, *, by_asking: bool = True) -> float:
-        return self._circuits.proven_at(self._kind, self._customer, by_asking=by_asking)
+        return self._circuits.proven_at(self._kind, by_asking=by_asking)
 
 
 def _result(state: RetryCallState) -> tuple[Fault | Refused, bool]:

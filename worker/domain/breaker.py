@@ -27,10 +27,6 @@ class Breaker:
         """Whether the endpoint counts as down."""
         return self._open
 
-    def others_fail(self, customer: Hashable) -> bool:
-        """Whether another customer's call failed too since anybody was served."""
-        return bool(self._failed - {customer})
-
     def half_open(self) -> None:
         """Let whoever comes next show whether the API is back: one more failure opens it again."""
         self._open = False
