@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV PYTHONPATH UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo test crash soak upgrade fuzz bench chart image sbom check asyncapi format docs clean help
+.PHONY: install demo test long crash soak upgrade fuzz bench chart image sbom check asyncapi format docs clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -22,7 +22,10 @@ demo: install ## Show everything at work on this machine, with nothing configure
 	@.venv/bin/enrolment-worker demo $(DEMO_ARGS)
 
 test: install ## Run all tests: unit, integration, end to end
-	@$(RUN) pytest $(PYTEST_ARGS)
+	@$(RUN) pytest -m "not long" $(PYTEST_ARGS)
+
+long: install ## Run the tests that wait long: outages, lost answers, the budget, more partitions
+	@$(RUN) pytest -m long $(PYTEST_ARGS)
 
 crash: install ## Kill, freeze and restart everything for minutes, then compare the books
 	@$(RUN) tests.crash $(CRASH_ARGS)

@@ -38,6 +38,8 @@ _BROKEN: Final[dict[str, dict[str, object]]] = {
     "429 by date": {"status": 429, "headers": {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}},
 }
 
+pytestmark = pytest.mark.long
+
 
 @dataclass(frozen=True)
 class _Api:

@@ -271,6 +271,7 @@ def test_without_a_terminal_it_does_not_ask(office: Office) -> None:
     )
 
 
+@pytest.mark.long
 def test_killed_again_and_again_it_redrives_each_once(office: Office) -> None:
     """Kill -9 in the middle, three times, then to the end: every dead letter is there exactly once."""
     letters = office.put_aside(*map(office.message, range(5_000)))

@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 from worker.demo.simulator import Customer, Endpoint, Listing, Promotion, RunningSimulator
 from worker.demo.simulator.books import RequestRecord
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(60)]
 
 _SETTLE = 1.0
 _BOTH = (Listing.UNTIL_LIMIT, Listing.UNTIL_ENROLLED)

@@ -34,7 +34,9 @@ def calm(lab: Lab) -> Iterator[tuple[Stage, RunningSimulator]]:
         yield stage, simulator
 
 
-@pytest.mark.parametrize(("fault", "seconds"), [("error_503", 8.0), ("unauthorised_401", 3.0)])
+@pytest.mark.parametrize(
+    ("fault", "seconds"), [("error_503", 8.0), pytest.param("unauthorised_401", 3.0, marks=pytest.mark.long)]
+)
 def test_an_outage_longer_than_the_session_costs_nothing_but_time(
     calm: tuple[Stage, RunningSimulator], fault: str, seconds: float
 ) -> None:
@@ -71,6 +73,7 @@ def test_an_outage_longer_than_the_session_costs_nothing_but_time(
         assert "correct the API credentials" in said[0]["remedy"]
 
 
+@pytest.mark.long
 def test_a_worker_told_to_stop_in_an_outage_ends_soon_and_loses_nothing(
     calm: tuple[Stage, RunningSimulator],
 ) -> None:
@@ -109,6 +112,7 @@ def test_a_few_customers_in_an_outage_are_not_put_aside_either(calm: tuple[Stage
     assert {each.name for each in stage.outcomes.read()} == {"ENROLLED"}
 
 
+@pytest.mark.long
 def test_the_group_keeps_its_budget_through_a_rebalance(calm: tuple[Stage, RunningSimulator]) -> None:
     """Two replicas, the second joining in the middle: no 20 s have more requests than their share and 2 %."""
     stage, simulator = calm
@@ -126,6 +130,7 @@ def test_the_group_keeps_its_budget_through_a_rebalance(calm: tuple[Stage, Runni
     assert busiest >= 400 * 0.8, f"only {busiest} requests in 20 s: the budget is not made use of"
 
 
+@pytest.mark.long
 def test_throttling_slows_the_whole_replica_down(calm: tuple[Stage, RunningSimulator]) -> None:
     """An API that allows 20 requests a second is asked for little more, and every event is enrolled."""
     stage, simulator = calm

@@ -17,7 +17,7 @@ from worker.demo.simulator import Customer, Listing, RunningSimulator
 from worker.settings import load_settings
 from worker.stream.partition_admin import PartitionAdmin
 
-pytestmark = pytest.mark.timeout(110)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(110)]
 
 
 def test_more_partitions(lab: Lab, world_api: RunningSimulator) -> None:

@@ -16,7 +16,7 @@ from tests.support.otlp import collecting
 from tests.support.waiting import wait_until
 from worker.demo.simulator import Customer, Endpoint, RunningSimulator
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
 
 _MARKS: Final = ("9770077", "marked77")
 """Part of every mobile number; of every address, external id, key and header. Compared in lower case."""

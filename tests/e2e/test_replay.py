@@ -17,7 +17,7 @@ from topics.record import Record
 from worker.demo.ports import HOST, free_ports
 from worker.demo.simulator import Customer, Endpoint, RunningSimulator
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from tests.support.events import enrolment_key, event
 from tests.support.feeds import Message
 from tests.support.lab import CREDENTIALS, Lab
@@ -10,6 +12,8 @@ from worker.demo.simulator import Promotion, World
 _EVENTS = 2_000
 _CUSTOMERS = 400
 _SECONDS = 20.0
+
+pytestmark = pytest.mark.long
 
 
 def test_one_partition_is_fast_and_keeps_the_order_per_key(lab: Lab) -> None:
