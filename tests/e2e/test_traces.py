@@ -168,13 +168,20 @@ def test_a_reconciliation(observatory: Observatory) -> None:
 
 
 def test_repeated_requests(observatory: Observatory) -> None:
-    """One span an attempt, counted; also where an enrolment is sent again under the same key."""
+    """One span an attempt, counted; also where an enrolment is sent again under the same key.
+
+    Before the last attempt the worker asks whether the API serves at all: that request is no attempt.
+    """
     customer = observatory.desk.customer()
     observatory.desk.promotion(customer)
     observatory.desk.fault("error_503", customer, endpoint=Endpoint.LOOKUP, count=1)
     observatory.desk.fault("reset_before", customer, endpoint=Endpoint.ISSUE, count=1)
     story = observatory.tell(customer)
-    sent = [(s.name, s.status, s.attributes.get("http.request.resend_count")) for s in story.requests]
+    presence = f"{observatory.desk.simulator.api_url}/api_gateway/loyalty/v1/programs/promotions/list"
+    asked = [span for span in story.requests if span.attributes["url.full"] == presence]
+    assert {(span.name, span.status) for span in asked} == {("GET", "UNSET")}
+    attempts = [span for span in story.requests if span not in asked]
+    sent = [(s.name, s.status, s.attributes.get("http.request.resend_count")) for s in attempts]
     assert sent[:3] == [("GET", "ERROR", None), ("GET", "UNSET", 1), ("POST", "ERROR", None)]
     assert sent[-1] == ("POST", "UNSET", 1)
     posts = [span for span in story.requests if span.name == "POST"]
