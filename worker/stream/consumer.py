@@ -242,12 +242,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 class Producer(driver.Producer):
     """Sends with acks=all and without repeats of its own retries."""
 
-    async def on_start(self) -> None:
-        """Start the producer."""
-        await super().on_start()
-        # With more ledger writes than this to send Faust holds up the stream; the lanes bound them.
-        self.buffer.max_messages = 1_000_000
-
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"enable_idempotence": True, "acks": "all"}
 

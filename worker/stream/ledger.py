@@ -1,8 +1,8 @@
 """The ledger as a Faust table: local reads, writes that return once Kafka has acknowledged them."""
 
 import asyncio
-from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, cast
 
 from aiokafka.errors import KafkaError
@@ -11,7 +11,10 @@ from faust.stores.memory import Store as MemoryStore
 from faust.stores.rocksdb import Store as RocksDBStore
 from faust.streams import current_event
 from faust.tables.table import Table
-from faust.types import TP, FutureMessage
+from faust.transport.drivers.aiokafka import Producer
+from faust.types import TP
+from faust.types.tuples import RecordMetadata
+from rocksdict import WriteBatch
 
 from topics.outcome import Outcome
 from worker import ledger_format
@@ -42,8 +45,8 @@ STORE_OPTIONS: Final = {
 class LedgerTable(Table[bytes, bytes]):
     """A table that trusts its local copy only as far as it followed every write to the changelog."""
 
-    def _on_changelog_sent(self, fut: FutureMessage) -> None:
-        """Keep an entry that Kafka has acknowledged, then its offset, unless others were written before it.
+    def acknowledged(self, key: bytes, value: bytes, sent: asyncio.Future[RecordMetadata]) -> None:
+        """Keep an entry that Kafka has acknowledged, and its offset, unless others were written before it.
 
         Not before: what only this disk has would be believed after a kill, and be missing on the machine
         that the partition goes to next. A gap in the offsets means that another process wrote to the
@@ -51,22 +54,27 @@ class LedgerTable(Table[bytes, bytes]):
         reads what we lack. So does a late acknowledgement for a partition that is no longer ours, whose
         database must not be opened again.
         """
-        sent = fut.result()
-        tp = sent.topic_partition
+        if sent.cancelled() or sent.exception() is not None:
+            return
+        to = sent.result()
+        tp, offset = TP(to.topic, to.partition), to.offset
         if not cast("Consumer", self.app.consumer).owns(tp):
             return
         held = self.data.persisted_offset(tp)
-        if held is not None and sent.offset <= held:
+        if held is not None and offset <= held:
             return
-        _keep(self.data, tp, cast("bytes", fut.message.key), cast("bytes", fut.message.value))
-        if sent.offset == (-1 if held is None else held) + 1:
-            self.data.set_persisted_offset(tp, sent.offset)
+        _keep(self.data, tp, key, value, offset if offset == (-1 if held is None else held) + 1 else None)
 
 
-def _keep(store: Any, tp: TP, key: bytes, value: bytes) -> None:  # noqa: ANN401 - RocksDB or memory
+def _keep(store: Any, tp: TP, key: bytes, value: bytes, offset: int | None) -> None:  # noqa: ANN401 - RocksDB or memory
     """Write an entry to the store, outside of its delivery, by which Faust would find the partition."""
     if isinstance(store, RocksDBStore):
-        store._db_for_partition(tp.partition).put(key, value)  # noqa: SLF001 - what its _set does
+        # Both at once or neither, as `apply_changelog_batch` does it.
+        batch = WriteBatch(raw_mode=True)
+        batch.put(key, value)
+        if offset is not None:
+            batch.put(store.offset_key, b"%d" % offset)
+        store._db_for_partition(tp.partition).write(batch)  # noqa: SLF001 - what its _set does
     elif isinstance(store, MemoryStore):
         store.data[key] = value
         store._key_partition[key] = tp.partition  # noqa: SLF001 - by which it drops lost partitions
@@ -99,6 +107,7 @@ class FaustLedger:
 
     def __init__(self, table: LedgerTable) -> None:
         self._table = table
+        self._topic = table.changelog_topic.get_topic_name()
 
     def plan_of(self, event_id: str) -> EventPlan | None:
         """Return the event's plan, None where it never got to its first request."""
@@ -127,7 +136,13 @@ class FaustLedger:
         written = [ledger_format.write(entry, lane) for entry in entries]
         if any(len(value) > LARGEST_ENTRY_BYTES for _, value in written):
             raise LedgerEntryTooLarge
-        await _acknowledged([self._send(key, value) for key, value in written])
+        try:
+            sent = [await self._send(event.message.partition, key, value) for key, value in written]
+            for each in sent:
+                # A cancelled handler must not cancel a record that is on its way in a batch with others.
+                await asyncio.shield(each)
+        except KafkaError as error:
+            raise PublishFailed(f"ledger: {type(error).__name__}") from error
 
     def entries(self) -> int:
         """Return about how many entries this process holds; does not count them one by one."""
@@ -137,8 +152,12 @@ class FaustLedger:
             return sum(size or 0 for size in sizes)
         return len(store)
 
-    def _send(self, key: bytes, value: bytes) -> FutureMessage:
-        return self._table.send_changelog(self._table.partition_for_key(key), key, value)
+    async def _send(self, partition: int, key: bytes, value: bytes) -> asyncio.Future[RecordMetadata]:
+        """Give it to the producer itself: Faust's buffer of table changes costs more than the sending."""
+        producer = cast("Producer", self._table.app.producer)._ensure_producer()  # noqa: SLF001 - see above
+        sent: asyncio.Future[RecordMetadata] = await producer.send(self._topic, value, key, partition)
+        sent.add_done_callback(partial(self._table.acknowledged, key, value))
+        return sent
 
     def _read(self, key: bytes) -> bytes | None:
         event, store = current_event(), self._table.data
@@ -146,11 +165,3 @@ class FaustLedger:
             # Faust's own way there raises for each key that is absent, and remembers each that is not.
             return cast("bytes | None", store._db_for_partition(event.message.partition).get(key))  # noqa: SLF001 - what its _get does
         return cast("bytes | None", store.get(key))
-
-
-async def _acknowledged(sent: Iterable[FutureMessage]) -> None:
-    for future in sent:
-        try:
-            await asyncio.shield(future)
-        except KafkaError as error:
-            raise PublishFailed(f"ledger: {type(error).__name__}") from error

@@ -1,5 +1,6 @@
 """What the ledger's local copy holds: what Kafka has acknowledged, and nothing else."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,9 +29,9 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerTabl
 
 
 def _acknowledge(table: LedgerTable, tp: TP, offset: int, value: bytes) -> None:
-    message = table.changelog_topic.as_future_message(b"key", value, tp.partition)
-    message.set_result(RecordMetadata(tp.topic, tp.partition, tp, offset))
-    table._on_changelog_sent(message)
+    sent = asyncio.get_running_loop().create_future()
+    sent.set_result(RecordMetadata(tp.topic, tp.partition, tp, offset))
+    table.acknowledged(b"key", value, sent)
 
 
 def _value(table: LedgerTable) -> object:
@@ -43,6 +44,17 @@ async def test_an_entry_is_held_once_it_is_acknowledged(table: LedgerTable) -> N
     _acknowledge(table, OURS, 0, b"first")
     assert _value(table) == b"first"
     assert table.data.persisted_offset(OURS) in {0, None}
+
+
+@pytest.mark.asyncio
+async def test_what_kafka_refuses_is_not_held(table: LedgerTable) -> None:
+    """Nor what was given up."""
+    refused, given_up = (asyncio.get_running_loop().create_future() for _ in range(2))
+    refused.set_exception(RuntimeError())
+    given_up.cancel()
+    for sent in (refused, given_up):
+        table.acknowledged(b"key", b"refused", sent)
+    assert _value(table) is None
 
 
 @pytest.mark.asyncio
