@@ -86,7 +86,7 @@ class CapillaryClient:
             tracer or trace.get_tracer(names.TRACER),
             gate or OpenGate(),
         )
-        self._requests = Requests(config, self._transport.extensions)
+        self._requests = Requests(config)
         lookup_url, list_url = self._requests.lookup_url, self._requests.catalogue_url
         self._lookup = Target(Endpoint.LOOKUP, "GET", lookup_url, urgent=False)
         self._review = Target(Endpoint.LOOKUP, "GET", lookup_url, urgent=True)

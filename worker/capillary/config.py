@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+import httpx
+
 _EVERYWHERE = frozenset(
     {"FACEBOOK", "WEB_ENGAGE", "INSTORE", "MARTJACK", "TMALL", "TAOBAO", "JD", "ECOMMERCE", "WEBSITE", "LINE"}
 )
@@ -94,7 +96,8 @@ def _checked_base_url(text: str) -> str:
     try:
         parts = urlsplit(text.strip())
         port = parts.port
-    except ValueError:
+        httpx.URL(text.strip())
+    except (ValueError, httpx.InvalidURL):
         raise ValueError("the API's base URL is not a URL") from None
     if parts.scheme not in {"http", "https"}:
         raise ValueError("the API's base URL must begin with http:// or https://")

@@ -1,12 +1,13 @@
 """The API's requests: paths, parameters, headers and bodies, as the pages give them for each version."""
 
-from collections.abc import Mapping
-from urllib.parse import quote_plus, urlsplit
+import json
+from urllib.parse import quote_plus
 
 import httpx
 
 from worker.capillary.auth import Header
 from worker.capillary.config import ISSUE_SOURCES, LOOKUP_SOURCES, ApiVersion, CapillaryConfig, OAuth
+from worker.capillary.transport import TARGET
 from worker.domain.promotions import Identifier, IdentifierName
 
 PAGE_SIZE = 100
@@ -27,26 +28,51 @@ def is_sendable(identifier: Identifier) -> bool:
     return bool(value.strip()) and len(value) <= LONGEST_IDENTIFIER and value.isprintable()
 
 
+class _Endpoint:
+    """Method, URL and headers that all requests to an endpoint have, made once."""
+
+    def __init__(self, method: str, url: str, headers: list[Header]) -> None:
+        self.url = url
+        self._method = method
+        self._parsed = httpx.URL(url)
+        self._path = self._parsed.raw_path
+        self._headers = _encoded(headers)
+
+    def request(self, query: str, headers: list[Header], body: bytes = b"") -> httpx.Request:
+        """Return a request whose query is in its target alone: `request.url` names nobody."""
+        return httpx.Request(
+            self._method,
+            self._parsed,
+            headers=self._headers + _encoded(headers),
+            stream=httpx.ByteStream(body),
+            extensions={TARGET: b"%b?%b" % (self._path, query.encode("ascii")) if query else self._path},
+        )
+
+
 class Requests:
     """Builds requests; what does not change from one to the next is made once."""
 
-    def __init__(self, config: CapillaryConfig, extensions: Mapping[str, object]) -> None:
-        self._config = config
-        self._extensions = dict(extensions)
-        self.lookup_url = f"{config.base_url}/{config.api_version}/customers/lookup/promotionData"
-        self.catalogue_url = f"{config.base_url}/api_gateway/loyalty/v1/programs/promotions/list"
-        self.issue_url = f"{config.base_url}/v2/promotion/issue"
-        self.token_url = f"{config.base_url}/v3/oauth/token/generate"
-        host = urlsplit(config.base_url).netloc
+    def __init__(self, config: CapillaryConfig) -> None:
         base: list[Header] = [
-            ("Host", host),
+            ("Host", httpx.URL(config.base_url).netloc.decode("ascii")),
             ("Accept", "application/json"),
             ("Accept-Encoding", "gzip"),
             ("User-Agent", config.user_agent),
         ]
-        self._catalogue_headers = base
-        self._post_headers = [*base, ("Content-Type", "application/json")]
-        self._lookup_headers = [*base, *_data_scope(config)]
+        posted = [*base, ("Content-Type", "application/json")]
+        self._config = config
+        self._lookup = _Endpoint(
+            "GET",
+            f"{config.base_url}/{config.api_version}/customers/lookup/promotionData",
+            [*base, *_data_scope(config)],
+        )
+        self._catalogue = _Endpoint(
+            "GET", f"{config.base_url}/api_gateway/loyalty/v1/programs/promotions/list", base
+        )
+        self._issue = _Endpoint("POST", f"{config.base_url}/v2/promotion/issue", posted)
+        self._token = _Endpoint("POST", f"{config.base_url}/v3/oauth/token/generate", posted)
+        self.lookup_url, self.catalogue_url = self._lookup.url, self._catalogue.url
+        self.issue_url, self.token_url = self._issue.url, self._token.url
         self._lookup_sources = LOOKUP_SOURCES[config.api_version]
         self._is_v2 = config.api_version is ApiVersion.V2
         self._available, self._all = _filters(config)
@@ -71,12 +97,7 @@ class Requests:
         query += self._available if available_to_enrol else self._all
         if all_usage and self._is_v2:
             query += "&fetchAllUsage=true"
-        return httpx.Request(
-            "GET",
-            f"{self.lookup_url}?{query}&limit={PAGE_SIZE}&offset={offset}",
-            headers=[*self._lookup_headers, *headers],
-            extensions=self._extensions,
-        )
+        return self._lookup.request(f"{query}&limit={PAGE_SIZE}&offset={offset}", headers)
 
     def issue(
         self,
@@ -89,45 +110,34 @@ class Requests:
         """Enrol the customer; the key is sent as an RFC 8941 string."""
         query = _customer(identifier.name, identifier, self._source(identifier, ISSUE_SOURCES))
         key = idempotency_key.replace("\\", "\\\\").replace('"', '\\"')
-        return httpx.Request(
-            "POST",
-            f"{self.issue_url}?{query}",
-            headers=[*self._post_headers, (self._config.idempotency_header, f'"{key}"'), *headers],
-            content=b'{"programId":%d,"promotionId":%d}' % (program_id, promotion_id),
-            extensions=self._extensions,
+        return self._issue.request(
+            query,
+            [(self._config.idempotency_header, f'"{key}"'), *headers],
+            b'{"programId":%d,"promotionId":%d}' % (program_id, promotion_id),
         )
 
     def presence(self, headers: list[Header]) -> httpx.Request:
         """Ask for a single entry of the organisation's promotion list: the cheapest valid request."""
-        return self._list("limit=1&offset=1", headers)
+        return self._catalogue.request("limit=1&offset=1", headers)
 
     def live_promotions(self, page: int, headers: list[Header]) -> httpx.Request:
         """Ask for one page of the live promotions; of one program where only one is ours."""
         query = f"limit={PAGE_SIZE}&offset={page}&status=LIVE"
         if len(self._config.program_ids) == 1:
             query += f"&program={self._config.program_ids[0]}"
-        return self._list(query, headers)
+        return self._catalogue.request(query, headers)
 
     def token(self, credentials: OAuth, headers: list[Header]) -> httpx.Request:
         """Ask for a token."""
-        return httpx.Request(
-            "POST",
-            self.token_url,
-            headers=[*self._post_headers, *headers],
-            json={"key": credentials.client_key, "secret": credentials.client_secret},
-            extensions=self._extensions,
-        )
-
-    def _list(self, query: str, headers: list[Header]) -> httpx.Request:
-        return httpx.Request(
-            "GET",
-            f"{self.catalogue_url}?{query}",
-            headers=[*self._catalogue_headers, *headers],
-            extensions=self._extensions,
-        )
+        body = {"key": credentials.client_key, "secret": credentials.client_secret}
+        return self._token.request("", headers, json.dumps(body).encode())
 
     def _source(self, identifier: Identifier, allowed: frozenset[str]) -> str:
         return identifier.source if identifier.source in allowed else self._config.default_source
+
+
+def _encoded(headers: list[Header]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
 
 
 def _customer(name: str, identifier: Identifier, source: str) -> str:

@@ -1,12 +1,9 @@
 """Decides what a failed exchange means: was anything sent.
 
-httpx-aiohttp cannot be asked: it turns every `aiohttp.ClientConnectionError`, also a reset after the whole
-request was written, into `httpx.ConnectTimeout`. So the transport notes when a request gets its connection;
-before that moment nothing was sent, after it everything may have been.
+The exceptions do not say it. So the transport notes when a request gets its connection; before that moment
+nothing was sent, after it everything may have been.
 
-    httpx.HTTPError            what the transport translated; the cause is aiohttp's
-    httpx.InvalidURL
-    aiohttp.ClientError        what it did not, e.g. ClientResponseError for an answer that is not HTTP
+    aiohttp.ClientError        e.g. ClientResponseError for an answer that is not HTTP
     OSError                    includes TimeoutError, of which the whole-request time-out is one
 
 Texts of these exceptions may hold the request's URL, and with it an identifier: only class names go on
@@ -14,11 +11,10 @@ from here.
 """
 
 import aiohttp
-import httpx
 
 from worker.domain.answers import Doubtful, FaultKind, Unsent
 
-FAILURES = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError)
+FAILURES = (aiohttp.ClientError, OSError)
 """Everything that network and server can make an exchange raise."""
 
 
@@ -27,13 +23,12 @@ def translate(error: BaseException, *, connected: bool) -> Unsent | Doubtful:
 
     A kept-alive connection that the server closes while we write counts as sent: it may have read it all.
     """
-    cause = error.__cause__ if isinstance(error, httpx.HTTPError) and error.__cause__ else error
-    detail = _name(cause)
+    detail = _name(error)
     if not connected:
         return Unsent(FaultKind.NOT_CONNECTED, detail)
-    if isinstance(cause, TimeoutError | httpx.TimeoutException):
+    if isinstance(error, TimeoutError):
         return Doubtful(FaultKind.TIMEOUT, detail)
-    if isinstance(cause, aiohttp.ClientResponseError):
+    if isinstance(error, aiohttp.ClientResponseError):
         return Doubtful(FaultKind.MALFORMED, detail)
     return Doubtful(FaultKind.DISCONNECTED, detail)
 

@@ -1,19 +1,21 @@
 """One HTTP exchange, bounded in time, connections and bytes; what the network does is a value.
 
-Works on httpx's transport, one step below `httpx.AsyncClient`. What the client adds is all unwanted here:
-redirects, cookies, authentication flows, environment proxies, and a log line per request that holds the URL
-and so the identifier. It costs a quarter of the CPU of a request.
+Works on httpx's transport API, one step below `httpx.AsyncClient`. What the client adds is all unwanted
+here: redirects, cookies, authentication flows, environment proxies, and a log line per request that holds
+the URL and so the identifier. It costs a quarter of the CPU of a request.
+
+The transport is our own, on aiohttp's connections: httpx's pool looks at every connection for every request,
+and httpx-aiohttp parses each URL and each header several times.
 """
 
 import asyncio
-import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
+from yarl import URL
 
 from worker.capillary.config import CapillaryConfig
 from worker.capillary.failures import FAILURES, translate
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 BODY_LIMIT = 8 * 1024 * 1024
 """Bytes of an answer after decompression; 100 promotions of a real page are below 1 MiB."""
+
+TARGET: Final = "target"
+"""httpx's extension that holds what stands in the request line: path and query, as they go out."""
 
 _CONNECT_SECONDS = 5.0
 
@@ -89,20 +94,60 @@ class _Request(aiohttp.ClientRequest):
         conn.close()
 
 
+class _Body(httpx.AsyncByteStream):
+    """An answer's body as it arrives, not decompressed."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._answer.content.iter_any()
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it where the body was not read to its end."""
+        await self._answer.__aexit__(None, None, None)
+
+
+class _Carrier(httpx.AsyncBaseTransport):
+    """Carries httpx's requests on aiohttp's connections; what fails is aiohttp's exception or OSError.
+
+    Goes by the extension `target`; a request's `url` names the endpoint only, and nobody.
+    """
+
+    def __init__(self, config: CapillaryConfig) -> None:
+        self._config = config
+        url = httpx.URL(config.base_url)
+        self._origin = f"{url.scheme}://{url.netloc.decode('ascii')}"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it; returns once the answer's head is there."""
+        if self._session is None:
+            self._session = _session(self._config)
+        target: bytes = request.extensions[TARGET]
+        answer = await self._session.request(
+            request.method,
+            URL(self._origin + target.decode("ascii"), encoded=True),
+            headers=[(name.decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw],
+            data=request.read() or None,
+            allow_redirects=False,
+        )
+        return httpx.Response(
+            answer.status, headers=answer.raw_headers, stream=_Body(answer), request=request
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+
 class Transport:
     """Sends requests; close it with `aclose`. Bound to the event loop of its first request."""
 
     def __init__(self, config: CapillaryConfig) -> None:
-        verify = httpx.create_ssl_context()
-        self._transport = AiohttpTransport(verify=verify, client=lambda: _session(config, verify))
+        self._transport = _Carrier(config)
         self._seconds = config.timeout_seconds
-        timeout = httpx.Timeout(self._seconds, connect=min(_CONNECT_SECONDS, self._seconds))
-        self.extensions = {"timeout": timeout.as_dict()}
-        """Give this to every `httpx.Request`: httpx-aiohttp reads the four-part time-outs from it.
-
-        connect is aiohttp's sock_connect, read its sock_read, pool its connect (waiting and connecting);
-        write has no counterpart there. All of them lie within the time-out of the whole request.
-        """
 
     async def send(
         self, request: httpx.Request, may_send: Callable[[], bool] = always
@@ -151,13 +196,21 @@ async def _read(response: httpx.Response) -> Reply:
     return Reply(response.status_code, response.headers, b"" if flaw else b"".join(chunks), flaw)
 
 
-def _session(config: CapillaryConfig, verify: ssl.SSLContext) -> aiohttp.ClientSession:
+def _session(config: CapillaryConfig) -> aiohttp.ClientSession:
+    seconds = config.timeout_seconds
     session = aiohttp.ClientSession(
         connector=_Connector(
-            limit=config.max_connections, keepalive_timeout=config.keepalive_seconds, ssl=verify
+            limit=config.max_connections,
+            keepalive_timeout=config.keepalive_seconds,
+            ssl=httpx.create_ssl_context(),
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         request_class=_Request,
+        auto_decompress=False,
+        # All within the time-out of the whole request; `connect` counts the wait for a connection as well.
+        timeout=aiohttp.ClientTimeout(
+            connect=seconds, sock_connect=min(_CONNECT_SECONDS, seconds), sock_read=seconds
+        ),
     )
     # It would send a lookup whose connection breaks once more, outside of every count and budget.
     session._retry_connection = False  # noqa: SLF001 - aiohttp's own test client sets it so

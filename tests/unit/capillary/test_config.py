@@ -42,6 +42,7 @@ def test_base_url(given: str, kept: str) -> None:
         "http://host#x",
         "http://host/a b",
         "http://[::1",
+        "http://a\u2260b",
     ],
 )
 def test_wrong_base_url(url: str) -> None:
