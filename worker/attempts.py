@@ -111,13 +111,13 @@ class Settling:
                         done = await self._settle_anothers(request, attempt, finding)
                     elif isinstance(finding, NotShown) and not is_over:
                         await tries.begin()
-                        done = await self._ask(request, attempt.number + 1)
+                        done = await self._ask(request, standing, attempt.number + 1)
                         is_over = done is None and tries.failed()
                     else:
                         done = await self._settle_own(request, attempt, finding)
                 case Ask():
                     await tries.begin()
-                    done = await self._ask(request, 1)
+                    done = await self._ask(request, standing, 1)
                     is_over = done is None and tries.failed()
                 case _:
                     assert_never(advice)
@@ -130,11 +130,11 @@ class Settling:
         if self._unwritten:
             await self._write()
 
-    async def _ask(self, request: Request, number: int) -> Outcome | PutAside | None:
+    async def _ask(self, request: Request, standing: Standing, number: int) -> Outcome | PutAside | None:
         """Send the request, with the attempt in the ledger before; None where the answer is doubtful."""
         world = self._world
         attempt = Attempt(self._plan.event_id, request.key, number, request.noted)
-        opened = states.begin(self._standing(request.subject), attempt)
+        opened = states.begin(standing, attempt)
         await self._write(self._standing_entry(request.subject, opened))
         world.probe(Checkpoint.PLANNED)
         answer, sends = await world.retrying.issue(

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import assert_never
 
 from worker.domain.evidence import evidence_of
 from worker.domain.identity import Reenrol
-from worker.domain.ledger import Ask, CoolingDown, NotAgain, OwnEnrolment, Settle, advise
+from worker.domain.ledger import Ask, CoolingDown, NotAgain, OwnEnrolment, Settle, Standing, advise
 from worker.domain.plan import Already, Enrol, Step, UsedUp, plan
 from worker.domain.promotions import CustomerPromotions, Promotion
 from worker.domain.settlement import Subject, WouldEnrol, settle_by_ledger, settle_unasked
@@ -23,12 +24,16 @@ def plan_event(
     origin = replace(event.origin, customer_id=customer.customer_id)
     event_id = origin.activity.event_id
 
+    @cache
+    def standing_in(subject: Subject) -> Standing:
+        return ledger.standing(customer.customer_id, subject)
+
     def settled_limits(promotion: Promotion, org_id: int) -> int:
-        return ledger.standing(customer.customer_id, Subject.of(promotion, org_id)).settled_limits
+        return standing_in(Subject.of(promotion, org_id)).settled_limits
 
     def planned(step: Step) -> Planned:
         subject = Subject.of(step.promotion, step.org_id)
-        standing = ledger.standing(customer.customer_id, subject)
+        standing = standing_in(subject)
         stands = isinstance(step, Already | UsedUp)
         if stands and standing.attempt is not None and not rules.dry_run:
             # What the reading shows may be what became of another event's attempt: that is settled first.
