@@ -49,6 +49,7 @@ from worker.stream.startup import Prepared, prepare_topics
 from worker.stream.vitals import Lookout, is_ready, lags, partition_count, pulse
 from worker.stream.watchdog import Pulse, Watch, Watchdog
 from worker.telemetry.metrics import Metrics
+from worker.telemetry.spans import Spans
 from worker.telemetry.tracing import processing
 
 log = structlog.get_logger(__name__)
@@ -97,7 +98,8 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
     )
     catalogue = _catalogue(settings, api.client, metrics)
     names = settings.topic_names
-    publisher = KafkaPublisher(app, names, prepared.largest)
+    spans = Spans()
+    publisher = KafkaPublisher(app, names, prepared.largest, spans)
     enrolments = Enrolments(
         rules(settings, retry_rejected=replay is not None and replay.retry_rejected),
         world,
@@ -110,7 +112,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
     async def handle(record: Record, lease: Lease) -> None:
         if record.key is None and record.position.topic == names.activity:
             metrics.keyless(record.position.topic)
-        with processing(record, settings.group_id):
+        with processing(record, settings.group_id, spans):
             began = time.perf_counter()
             try:
                 await enrolments.handle(record, lease)

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-from opentelemetry import trace
 from opentelemetry.trace import Tracer
 
 from worker.capillary.auth import Authenticator, BasicAuthenticator, Header, OAuthAuthenticator
@@ -43,6 +42,7 @@ from worker.domain.promotions import Identifier, IdentifierName
 from worker.ports import Clock, Gate
 from worker.telemetry import names
 from worker.telemetry.redaction import redactor
+from worker.telemetry.spans import Spans
 
 _UNSENDABLE = Refused(
     (Notice(422, "identifier value is blank, too long or not printable; nothing was sent"),), unsent=True
@@ -83,7 +83,7 @@ class CapillaryClient:
         self._exchange = Exchange(
             self._transport,
             observer or NoObserver(),
-            tracer or trace.get_tracer(names.TRACER),
+            Spans(tracer),
             gate or OpenGate(),
         )
         self._requests = Requests(config)

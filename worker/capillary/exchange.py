@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from worker.capillary.auth import Authenticator, Header
 from worker.capillary.observer import Endpoint, RequestObserver
@@ -28,13 +27,12 @@ from worker.domain.answers import (
     Unsent,
 )
 from worker.ports import Gate
-from worker.telemetry import names
-from worker.telemetry.semantic import Attributes, requested
+from worker.telemetry import names, semantic
+from worker.telemetry.semantic import Attributes
+from worker.telemetry.spans import Spans, trace_headers
 from worker.telemetry.tracing import warning_code
 
 _FAILED = Unsent | Doubtful | Throttled | Misconfigured | Refused
-
-_propagator = TraceContextTextMapPropagator()
 
 A = TypeVar("A", bound=Answer)
 
@@ -49,13 +47,13 @@ class Exchange:
         self,
         transport: Transport,
         observer: RequestObserver,
-        tracer: Tracer,
+        spans: Spans,
         gate: Gate,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._transport = transport
         self._observer = observer
-        self._tracer = tracer
+        self._spans = spans
         self._gate = gate
         self._timer = timer
 
@@ -109,22 +107,17 @@ class Exchange:
         entered_at = await self._gate.enter(urgent=target.urgent)
         fault: Fault | None = None
         started = self._timer()
-        attributes = target.attributes | (about or {})
-        if resend_count:
-            attributes[names.HTTP_REQUEST_RESEND_COUNT] = resend_count
-        span = self._tracer.start_span(target.method, kind=SpanKind.CLIENT, attributes=attributes)
-        context = trace.set_span_in_context(span, Context())
+        span = self._spans.start(target.method, SpanKind.CLIENT, lambda: _asked(target, about, resend_count))
         try:
-            headers = _trace_context(span, context)
+            headers = trace_headers(span)
             if credentials:
                 headers.append(credentials)
             reply = await self._transport.send(build(headers), may_send)
             answer = judge(reply) if isinstance(reply, Reply) else reply
             fault = answer if isinstance(answer, Fault) and target.sets_pace else None
             result = result_of(answer)
-            seen = _seen(reply, answer, result)
             if span.is_recording():
-                _describe(span, seen, answer, result)
+                _describe(span, _seen(reply, answer, result), answer, result)
         except BaseException as error:
             # Cancelled, or a fault of ours; the exception itself may hold the URL.
             span.set_attribute(names.ERROR_TYPE, type(error).__name__)
@@ -134,7 +127,9 @@ class Exchange:
             span.end()
             self._gate.leave(entered_at, fault)
         seconds = self._timer() - started
-        requested(target.attributes | seen, seconds, context)
+        if semantic.is_on():
+            attributes = target.attributes | _seen(reply, answer, result)
+            semantic.requested(attributes, seconds, trace.set_span_in_context(span, Context()))
         self._observer.request_finished(target.endpoint, result, seconds)
         return answer
 
@@ -164,12 +159,12 @@ class Target:
         }
 
 
-def _trace_context(span: Span, context: Context) -> list[Header]:
-    if not span.get_span_context().is_valid:
-        return []
-    carrier: dict[str, str] = {}
-    _propagator.inject(carrier, context)
-    return list(carrier.items())
+def _asked(target: Target, about: Attributes | None, resend_count: int) -> Attributes:
+    """Return what the span says of the request before it is answered."""
+    attributes = target.attributes | (about or {})
+    if resend_count:
+        attributes[names.HTTP_REQUEST_RESEND_COUNT] = resend_count
+    return attributes
 
 
 def _seen(reply: Reply | Unsent | Doubtful, answer: Answer, result: str) -> Attributes:

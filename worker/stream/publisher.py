@@ -16,6 +16,7 @@ from topics.outcome import Outcome, outcome_headers
 from topics.record import Headers, Record
 from worker.ports import PublishFailed
 from worker.stream.raw_batches import is_plain, name_in_bytes, send_raw
+from worker.telemetry.spans import Spans
 from worker.telemetry.tracing import sending
 
 LARGEST_REQUEST_BYTES: Final = 64 * 1024 * 1024
@@ -33,8 +34,9 @@ log = structlog.get_logger(__name__)
 class KafkaPublisher:
     """Writes through the application's producer. Implements `worker.ports.Publisher`."""
 
-    def __init__(self, app: App, names: TopicNames, largest: Mapping[str, int]) -> None:
+    def __init__(self, app: App, names: TopicNames, largest: Mapping[str, int], spans: Spans) -> None:
         """Write to the topics of these names; `largest` says how many bytes their records may have."""
+        self._spans = spans
         self._app = app
         self._outcome_topic = names.outcomes
         self._dead_letter_topic = names.dead_letters
@@ -44,7 +46,7 @@ class KafkaPublisher:
 
     async def publish(self, key: bytes, outcome: Outcome) -> None:
         """Write an outcome; returns once Kafka has acknowledged it, raises PublishFailed otherwise."""
-        with sending(self._outcome_topic, outcome.outcome_id, outcome) as trace_headers:
+        with sending(self._outcome_topic, self._spans, outcome=outcome) as trace_headers:
             headers = outcome_headers(outcome, self._source) + trace_headers
             await self._send(self._outcome_topic, key, outcome.to_json(), headers)
 
@@ -56,7 +58,7 @@ class KafkaPublisher:
         if batch_bytes(record.key, value, headers) + _TRACE_BYTES > self._largest[topic]:
             log.warning("dead letter without its value: too large", topic=topic, of=str(failure.position))
             headers, value = (*headers, (VALUE_OMITTED, b"true")), b""
-        with sending(topic, carried=record.headers) as trace_headers:
+        with sending(topic, self._spans, carried=record.headers) as trace_headers:
             await self._send(topic, record.key, value, headers + trace_headers)
 
     async def defer(self, record: Record, failure: Failure, hop: int, redriven: str | None) -> bool:
@@ -66,7 +68,7 @@ class KafkaPublisher:
         headers = dead_letter_headers(record.headers, failure) + mark
         if batch_bytes(record.key, record.value, headers) + _TRACE_BYTES > self._largest[topic]:
             return False
-        with sending(topic, carried=record.headers) as trace_headers:
+        with sending(topic, self._spans, carried=record.headers) as trace_headers:
             to = record.position.partition
             await self._send(topic, record.key, record.value, headers + trace_headers, to)
         return True

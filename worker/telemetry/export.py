@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opentelemetry import metrics, trace
 
+from worker.telemetry import semantic
+
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
@@ -75,6 +77,7 @@ def start_export(version: str, environ: Mapping[str, str] = os.environ) -> Expor
             [PeriodicExportingMetricReader(readings())], resource=resource, shutdown_on_exit=False
         )
         metrics.set_meter_provider(meters)
+        semantic.switch_on(meters)
         closers.append(meters.shutdown)
     return Export(tuple(closers))
 

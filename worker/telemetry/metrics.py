@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 import structlog
@@ -56,12 +57,13 @@ class Metrics:
         self.progress = 0
         """Grows with every request that ended, every call that is repeated and every outcome."""
         self.registry = registry = CollectorRegistry()
-        self._outcomes = catalogue.OUTCOMES.counter(registry)
-        self._activity = catalogue.ACTIVITY.counter(registry)
+        # Looked up for each event: labels are bounded, and a series once found is kept.
+        self._outcomes = cache(catalogue.OUTCOMES.counter(registry).labels)
+        self._activity = cache(catalogue.ACTIVITY.counter(registry).labels)
+        self._requests = cache(catalogue.API_REQUESTS.counter(registry).labels)
+        self._request_seconds = cache(catalogue.API_SECONDS.histogram(registry).labels)
         self.in_flight = catalogue.IN_FLIGHT.gauge(registry)
         self._activity_seconds = catalogue.ACTIVITY_SECONDS.histogram(registry)
-        self._requests = catalogue.API_REQUESTS.counter(registry)
-        self._request_seconds = catalogue.API_SECONDS.histogram(registry)
         self.api_outage = catalogue.API_OUTAGE.gauge(registry)
         self.api_limit = catalogue.API_CONCURRENCY_LIMIT.gauge(registry)
         self.api_pace = catalogue.API_PACE.gauge(registry)
@@ -97,12 +99,12 @@ class Metrics:
     def activity(self, event_name: str, result: str) -> None:
         """Count an event; a name that nobody documented counts as `other`."""
         name = event_name if event_name in self._events else OTHER_EVENT
-        self._activity.labels(name, result).inc()
+        self._activity(name, result).inc()
 
     def outcome(self, outcome: Outcome) -> None:
         """Count an outcome and note it on the event's span."""
         self.progress += 1
-        self._outcomes.labels(outcome.outcome.value, outcome.reason or "").inc(exemplar=exemplar())
+        self._outcomes(outcome.outcome.value, outcome.reason or "").inc(exemplar=exemplar())
         told(outcome)
 
     def waiting(self, endpoint: str, fault: Fault | Refused, attempt: int, seconds: float) -> None:
@@ -192,8 +194,9 @@ class Metrics:
     def request_finished(self, endpoint: str, result: str, seconds: float) -> None:
         """Count an HTTP request to the API."""
         self.progress += 1
-        self._requests.labels(endpoint, result).inc(exemplar=exemplar())
-        self._request_seconds.labels(endpoint).observe(seconds, exemplar())
+        trace = exemplar()
+        self._requests(endpoint, result).inc(exemplar=trace)
+        self._request_seconds(endpoint).observe(seconds, trace)
 
 
 _REMEDIES: Final = {

@@ -5,24 +5,23 @@ nobody knows what upstream put into it.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Link, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from topics.outcome import Outcome, OutcomeName
 from topics.record import Headers, Record
 from worker.telemetry import names, semantic
 from worker.telemetry.semantic import Attributes
+from worker.telemetry.spans import InSpan, Spans, trace_headers
 
-_tracer: Final = trace.get_tracer(names.TRACER)
 _propagator: Final = TraceContextTextMapPropagator()
 
 LIMIT_WARNING: Final = 8890
@@ -74,69 +73,110 @@ class _HeadersGetter(Getter[Headers]):
 _GETTER: Final = _HeadersGetter()
 
 
-@contextmanager
-def processing(record: Record, group_id: str, tracer: Tracer = _tracer) -> Iterator[None]:
+class processing(InSpan):  # noqa: N801 - read as the functions of contextlib are
     """Span the work on one record: a child of the producer's context, linked to it as well.
 
     Of several outcomes the span shows the weightiest as its own attributes, and each as an event. A span with
     a rejection or a dead letter among them has failed, one with an exhausted limit has not.
     """
-    context = _propagator.extract(record.headers, Context(), _GETTER)
-    origin = trace.get_current_span(context).get_span_context()
-    at = record.position
-    attributes: Attributes = {
-        names.MESSAGING_SYSTEM: "kafka",
-        names.MESSAGING_OPERATION_NAME: "process",
-        names.MESSAGING_OPERATION_TYPE: "process",
-        names.MESSAGING_DESTINATION_NAME: at.topic,
-        names.MESSAGING_DESTINATION_PARTITION_ID: str(at.partition),
-        names.MESSAGING_CONSUMER_GROUP_NAME: group_id,
-        names.MESSAGING_KAFKA_OFFSET: at.offset,
-    }
-    links = [Link(origin)] if origin.is_valid else []
-    work, began, within = Work(record), time.perf_counter(), context
-    semantic.consumed(attributes)
-    token = _WORK.set(work)
-    try:
-        with _span(tracer, f"process {at.topic}", context, SpanKind.CONSUMER, attributes, links) as span:
-            within = trace.set_span_in_context(span)
-            yield
-            _conclude(span, work, attributes)
-    finally:
-        _WORK.reset(token)
-        semantic.processed(attributes, time.perf_counter() - began, within)
+
+    __slots__ = ("_began", "_group_id", "_record", "_spans", "_work", "_work_token")
+
+    def __init__(self, record: Record, group_id: str, spans: Spans) -> None:
+        self._record = record
+        self._group_id = group_id
+        self._spans = spans
+
+    def __enter__(self) -> None:
+        record = self._record
+        context = _propagator.extract(record.headers, Context(), _GETTER)
+        origin = trace.get_current_span(context).get_span_context()
+        links = [Link(origin)] if origin.is_valid else []
+        self._began = time.perf_counter()
+        if semantic.is_on():
+            semantic.consumed(self._attributes())
+        name = f"process {record.position.topic}"
+        self.enter(self._spans.start(name, SpanKind.CONSUMER, self._attributes, context, links))
+        self._work = Work(record)
+        self._work_token = _WORK.set(self._work)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None and self._work.outcome is not None:
+            self._conclude(self._work.outcome)
+        self.leave(error)
+        _WORK.reset(self._work_token)
+        if semantic.is_on():
+            seconds = time.perf_counter() - self._began
+            semantic.processed(self.with_error(self._attributes()), seconds, self.context)
+
+    def _attributes(self) -> Attributes:
+        at = self._record.position
+        return {
+            names.MESSAGING_SYSTEM: "kafka",
+            names.MESSAGING_OPERATION_NAME: "process",
+            names.MESSAGING_OPERATION_TYPE: "process",
+            names.MESSAGING_DESTINATION_NAME: at.topic,
+            names.MESSAGING_DESTINATION_PARTITION_ID: str(at.partition),
+            names.MESSAGING_CONSUMER_GROUP_NAME: self._group_id,
+            names.MESSAGING_KAFKA_OFFSET: at.offset,
+        }
+
+    def _conclude(self, outcome: Outcome) -> None:
+        if self.span.is_recording():
+            self.span.set_attributes(outcome_attributes(outcome))
+        if outcome.outcome in _FAILURES:
+            reason = outcome.reason or outcome.outcome.value
+            self.failed(reason, reason)
 
 
-@contextmanager
-def sending(
-    topic: str,
-    message_id: str | None = None,
-    outcome: Outcome | None = None,
-    carried: Headers = (),
-    tracer: Tracer = _tracer,
-) -> Iterator[Headers]:
-    """Span the sending of a record; yields the headers that carry its context, none where there is none.
+class sending(InSpan):  # noqa: N801 - as above
+    """Span the sending of a record; gives the headers that carry its context, none where there is none.
 
     A context that is `carried` already is upstream's and stays: the headers then are none.
     """
-    attributes: Attributes = {
-        names.MESSAGING_SYSTEM: "kafka",
-        names.MESSAGING_OPERATION_NAME: "send",
-        names.MESSAGING_OPERATION_TYPE: "send",
-        names.MESSAGING_DESTINATION_NAME: topic,
-    }
-    if message_id is not None:
-        attributes[names.MESSAGING_MESSAGE_ID] = message_id
-    if outcome is not None:
-        attributes |= outcome_attributes(outcome)
-    try:
-        with _span(tracer, f"send {topic}", None, SpanKind.PRODUCER, attributes):
-            carrier: dict[str, str] = {}
-            if not _GETTER.get(carried, "traceparent"):
-                _propagator.inject(carrier)
-            yield tuple((name, value.encode()) for name, value in carrier.items())
-    finally:
-        semantic.sent(attributes)
+
+    __slots__ = ("_carried", "_outcome", "_spans", "_topic")
+
+    def __init__(
+        self,
+        topic: str,
+        spans: Spans,
+        *,
+        outcome: Outcome | None = None,
+        carried: Headers = (),
+    ) -> None:
+        self._topic = topic
+        self._spans = spans
+        self._outcome = outcome
+        self._carried = carried
+
+    def __enter__(self) -> Headers:
+        span = self._spans.start(f"send {self._topic}", SpanKind.PRODUCER, self._attributes)
+        self.enter(span)
+        if _GETTER.get(self._carried, "traceparent"):
+            return ()
+        return tuple((name, value.encode()) for name, value in trace_headers(span))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.leave(error)
+        if semantic.is_on():
+            semantic.sent(self.with_error(self._attributes()))
+
+    def _attributes(self) -> Attributes:
+        attributes: Attributes = {
+            names.MESSAGING_SYSTEM: "kafka",
+            names.MESSAGING_OPERATION_NAME: "send",
+            names.MESSAGING_OPERATION_TYPE: "send",
+            names.MESSAGING_DESTINATION_NAME: self._topic,
+        }
+        if self._outcome is not None:
+            attributes[names.MESSAGING_MESSAGE_ID] = self._outcome.outcome_id
+            attributes |= outcome_attributes(self._outcome)
+        return attributes
 
 
 def told(outcome: Outcome) -> None:
@@ -177,36 +217,3 @@ def exemplar() -> dict[str, str] | None:
     if not (context.is_valid and context.trace_flags.sampled):
         return None
     return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
-
-
-def _conclude(span: Span, work: Work, attributes: Attributes) -> None:
-    outcome = work.outcome
-    if outcome is None:
-        return
-    span.set_attributes(outcome_attributes(outcome))
-    if outcome.outcome in _FAILURES:
-        attributes[names.ERROR_TYPE] = outcome.reason or outcome.outcome.value
-        span.set_attribute(names.ERROR_TYPE, attributes[names.ERROR_TYPE])
-        span.set_status(Status(StatusCode.ERROR, outcome.reason or outcome.outcome.value))
-
-
-@contextmanager
-def _span(
-    tracer: Tracer,
-    name: str,
-    context: Context | None,
-    kind: SpanKind,
-    attributes: Attributes,
-    links: list[Link] | None = None,
-) -> Iterator[Span]:
-    """Span the block; of an exception only its type is kept, its text might hold what a record held."""
-    with tracer.start_as_current_span(
-        name, context, kind, attributes, links, record_exception=False, set_status_on_exception=False
-    ) as span:
-        try:
-            yield span
-        except BaseException as error:
-            attributes[names.ERROR_TYPE] = type(error).__name__
-            span.set_attribute(names.ERROR_TYPE, type(error).__name__)
-            span.set_status(StatusCode.ERROR)
-            raise
