@@ -1,7 +1,7 @@
 """Spans of an event's way, after OpenTelemetry's messaging conventions.
 
-Without an SDK no span is made and the producer's context passes through unchanged. Baggage does not pass:
-nobody knows what upstream put into it.
+Without an SDK no span is made and the producer's context passes through unchanged; `spans` says what is made
+of a trace that is not sampled. Baggage does not pass: nobody knows what upstream put into it.
 """
 
 import time
