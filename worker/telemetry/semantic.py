@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from opentelemetry.context import Context
-from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
+from opentelemetry.metrics import Counter, Histogram, Meter, MeterProvider
 from opentelemetry.util.types import AttributeValue
 
 from worker.telemetry import names
@@ -12,36 +12,12 @@ from worker.telemetry.catalogue import CONSUMED, HTTP_SECONDS, PROCESS_SECONDS, 
 Attributes = dict[str, AttributeValue]
 
 
-class _Count:
-    """A counter that the SDK asks for when it sends: telling it of each event costs ten times as much."""
-
-    def __init__(self, meter: Meter, metric: SemanticMetric) -> None:
-        self._names = metric.attributes
-        self._counts: dict[tuple[AttributeValue | None, ...], int] = {}
-        meter.create_observable_counter(metric.name, [self._read], metric.unit, metric.help)
-
-    def add(self, attributes: Attributes) -> None:
-        """Count one, under those of the attributes that the metric is declared to have."""
-        key = tuple([attributes.get(name) for name in self._names])
-        self._counts[key] = self._counts.get(key, 0) + 1
-
-    def _read(self, _: CallbackOptions) -> list[Observation]:
-        """Read a copy: the SDK asks from a thread of its own."""
-        return [
-            Observation(
-                count,
-                {name: value for name, value in zip(self._names, key, strict=True) if value is not None},
-            )
-            for key, count in self._counts.copy().items()
-        ]
-
-
 @dataclass(frozen=True, slots=True)
 class _Instruments:
     http_seconds: Histogram
     process_seconds: Histogram
-    consumed: _Count
-    sent: _Count
+    consumed: Counter
+    sent: Counter
 
 
 _instruments: _Instruments | None = None
@@ -56,8 +32,8 @@ def switch_on(provider: MeterProvider | None) -> None:
         _instruments = _Instruments(
             _histogram(meter, HTTP_SECONDS),
             _histogram(meter, PROCESS_SECONDS),
-            _Count(meter, CONSUMED),
-            _Count(meter, SENT),
+            _counter(meter, CONSUMED),
+            _counter(meter, SENT),
         )
 
 
@@ -75,7 +51,7 @@ def requested(span_attributes: Attributes, seconds: float, context: Context) -> 
 def consumed(span_attributes: Attributes) -> None:
     """Count a record that was handed to the use case."""
     if _instruments is not None:
-        _instruments.consumed.add(span_attributes)
+        _instruments.consumed.add(1, _kept(CONSUMED, span_attributes))
 
 
 def processed(span_attributes: Attributes, seconds: float, context: Context) -> None:
@@ -87,7 +63,7 @@ def processed(span_attributes: Attributes, seconds: float, context: Context) -> 
 def sent(span_attributes: Attributes) -> None:
     """Count a record that was sent, also one that Kafka did not acknowledge."""
     if _instruments is not None:
-        _instruments.sent.add(span_attributes)
+        _instruments.sent.add(1, _kept(SENT, span_attributes))
 
 
 def _kept(metric: SemanticMetric, attributes: Attributes) -> Attributes:
@@ -99,3 +75,7 @@ def _histogram(meter: Meter, metric: SemanticMetric) -> Histogram:
     return meter.create_histogram(
         metric.name, metric.unit, metric.help, explicit_bucket_boundaries_advisory=metric.buckets
     )
+
+
+def _counter(meter: Meter, metric: SemanticMetric) -> Counter:
+    return meter.create_counter(metric.name, metric.unit, metric.help)
