@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from tests.bench.api import running_api
 from tests.bench.contest import (
     BARE,
     CUSTOMERS,
@@ -17,7 +18,6 @@ from tests.bench.contest import (
     Contest,
     Contestant,
     Run,
-    running_api,
 )
 from tests.bench.machine import description
 from tests.bench.plot import bars

@@ -1,10 +1,9 @@
-"""A client under load: a process of its own on topics of its own, against an API in a third process."""
+"""A client under load: processes of its own on topics of its own, against an API in another process."""
 
 import asyncio
 import json
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,12 +12,13 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from tests.bench.api import Api
+from tests.bench.group import settled
 from tests.bench.machine import busy_seconds
 from tests.bench.memory import cpu_seconds, peak_mib
 from tests.brokers import create_topic, delete_topics, unique
 from tests.support.events import event
 from tests.support.lab import CREDENTIALS, Lab
-from tests.support.waiting import wait_until
 from tests.support.worker_process import environment
 from topics.names import TopicNames
 from worker.demo.ports import HOST, free_ports
@@ -28,7 +28,7 @@ PARTITIONS: Final = 8
 CUSTOMERS: Final = 2_000
 _PATIENCE_SECONDS: Final = 180.0
 _POLL_SECONDS: Final = 0.05
-_SAMPLER: Final = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}
+SAMPLER: Final = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}
 TRACES: Final = find_spec("worker.telemetry.export") is not None
 """Whether the worker sends its spans; before it could, none were recorded."""
 
@@ -78,40 +78,6 @@ class Run:
         return self.client_cpu / self.events * 1000
 
 
-class Api:
-    """The fast API, as a process."""
-
-    def __init__(self, lab: Lab, latency_seconds: float) -> None:
-        port = free_ports(1)[0]
-        self.latency_seconds: Final = latency_seconds
-        self.url: Final = f"http://{HOST}:{port}"
-        command = [sys.executable, "-m", "tests.bench.fast_api", str(port), str(latency_seconds)]
-        self.process: Final = lab.household.start(unique("fast-api"), command, environment({}))
-        wait_until(self._answers, "the API answers", evidence=self.process.log_tail)
-
-    def served(self) -> dict[str, int]:
-        """Return how many requests of each kind it has served."""
-        with urllib.request.urlopen(f"{self.url}/stats", timeout=5) as answer:  # noqa: S310 - http
-            counts: dict[str, int] = json.loads(answer.read())
-            return counts
-
-    def _answers(self) -> bool:
-        try:
-            return bool(self.served())
-        except OSError:
-            return False
-
-
-@contextmanager
-def running_api(lab: Lab, latency_seconds: float) -> Iterator[Api]:
-    """Give an API that takes so long for a request."""
-    api = Api(lab, latency_seconds)
-    try:
-        yield api
-    finally:
-        api.process.kill()
-
-
 class Contest:
     """One contestant at work; warmed up when it is entered."""
 
@@ -139,6 +105,9 @@ class Contest:
         try:
             for number in range(replicas):
                 self._processes.append(self._start(number))
+            if replicas > 1:
+                # A group of one needs no wait: its warming up ends when all partitions are worked on.
+                self._lab.loop.run(settled(self._lab.bootstrap_servers, self._names.group_id, replicas))
             warm = 5 if self._contestant.at_once == 1 else 2 * self._contestant.at_once * replicas
             self.feed(warm)
             yield self
@@ -232,7 +201,7 @@ class Contest:
             "BENCH_FOLDER": str(folder),
         }
         if self._contestant.is_ours:
-            variables |= {**_SAMPLER, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{self._api.url}/v1/traces"}
+            variables |= {**SAMPLER, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{self._api.url}/v1/traces"}
         command = [sys.executable, "-m", *self._contestant.command]
         return self._lab.household.start(f"{self._names.group_id}-{number}", command, variables)
 

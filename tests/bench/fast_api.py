@@ -1,7 +1,8 @@
 """An API for measurements: lookup and issue in the simulator's shapes, at a tenth of its CPU or less.
 
 `python -m tests.bench.fast_api PORT LATENCY_SECONDS`. Each customer has one promotion open, always, and every
-issue succeeds. It also takes traces (`POST /v1/traces`), and tells what it served (`GET /stats`).
+issue succeeds. It also takes traces (`POST /v1/traces`), and tells what it served (`GET /stats`). From
+`POST /outage/on` to `POST /outage/off` it answers 503 to both, and counts them as `unavailable`.
 """
 
 import asyncio
@@ -37,22 +38,31 @@ class FastApi:
 
     def __init__(self, latency_seconds: float) -> None:
         self.latency_seconds: Final = latency_seconds
-        self.served = {"lookup": 0, "issue": 0, "traces": 0}
+        self.served = {"lookup": 0, "issue": 0, "traces": 0, "unavailable": 0}
+        self._is_out = False
 
-    def answer(self, head: bytes) -> tuple[bytes, float]:
-        """Return the body, and after how many seconds to send it."""
+    def answer(self, head: bytes) -> tuple[bytes, bytes, float]:
+        """Return the status line's end, the body, and after how many seconds to send them."""
         path = head[head.index(b" ") + 1 : head.index(b" ", head.index(b" ") + 1)]
-        if b"/lookup/promotionData" in path:
-            self.served["lookup"] += 1
-            customer = _CUSTOMER.search(path)
-            return (customer[1] if customer else b"0").join(_LOOKUP), self.latency_seconds
-        if path.startswith(b"/v2/promotion/issue"):
-            self.served["issue"] += 1
-            return (b"%d" % self.served["issue"]).join(_ISSUED), self.latency_seconds
-        if path == b"/stats":
-            return json.dumps(self.served).encode(), 0.0
+        is_lookup = b"/lookup/promotionData" in path
+        if is_lookup or path.startswith(b"/v2/promotion/issue"):
+            if self._is_out:
+                self.served["unavailable"] += 1
+                return b"503 Service Unavailable", b"", self.latency_seconds
+            return b"200 OK", self._looked_up(path) if is_lookup else self._issued(), self.latency_seconds
+        if path.startswith(b"/outage/"):
+            self._is_out = path == b"/outage/on"
         self.served["traces"] += path == b"/v1/traces"
-        return b"", 0.0
+        return b"200 OK", json.dumps(self.served).encode() if path == b"/stats" else b"", 0.0
+
+    def _looked_up(self, path: bytes) -> bytes:
+        self.served["lookup"] += 1
+        customer = _CUSTOMER.search(path)
+        return (customer[1] if customer else b"0").join(_LOOKUP)
+
+    def _issued(self) -> bytes:
+        self.served["issue"] += 1
+        return (b"%d" % self.served["issue"]).join(_ISSUED)
 
 
 class _Connection(asyncio.Protocol):
@@ -78,9 +88,9 @@ class _Connection(asyncio.Protocol):
         if len(self._received) < end + 4 + (int(length[1]) if length else 0):
             return
         self._received = b""
-        body, seconds = self._api.answer(head)
-        answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-        self._loop.call_later(seconds, self._send, answer % (len(body), body))
+        status, body, seconds = self._api.answer(head)
+        answer = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+        self._loop.call_later(seconds, self._send, answer % (status, len(body), body))
 
     def _send(self, answer: bytes) -> None:
         if not self._transport.is_closing():

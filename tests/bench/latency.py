@@ -3,8 +3,9 @@
 from statistics import quantiles
 from typing import Final
 
+from tests.bench.api import Api, running_api
 from tests.bench.compare import BARE_AT_LOAD, LATENCY_SECONDS, OURS_AT_LOAD
-from tests.bench.contest import Api, Contest, Contestant, running_api
+from tests.bench.contest import Contest, Contestant
 from tests.bench.machine import description
 from tests.support.lab import Lab
 
