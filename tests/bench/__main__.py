@@ -4,8 +4,10 @@ import sys
 
 from tests.bench.catalogue import measure_catalogue
 from tests.bench.compare import measure_compare
+from tests.bench.endurance import measure_endurance
 from tests.bench.latency import measure_latency
 from tests.bench.restart import measure_restart
+from tests.bench.scale import measure_scale
 from tests.bench.throughput import measure_throughput
 from tests.bench.tracing import measure_tracing
 from tests.support.lab import running_lab
@@ -18,6 +20,8 @@ _MEASUREMENTS = {
     "compare": measure_compare,
     "latency": measure_latency,
     "tracing": measure_tracing,
+    "scale": measure_scale,
+    "endurance": measure_endurance,
 }
 
 
