@@ -8,7 +8,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from worker.capillary.client import CapillaryClient, Sounding
-from worker.capillary.config import CapillaryConfig
 from worker.capillary.wire import Page
 from worker.domain.answers import CustomerNotFound, Doubtful, Misconfigured, Refused, Throttled, Unsent
 from worker.findings import Finding, fault, ok, warning
@@ -63,11 +62,11 @@ def _kafka_alone(environ: Mapping[str, str]) -> KafkaSettings | None:
 
 async def _examine_api(settings: Settings) -> AsyncIterator[Finding]:
     try:
-        config: CapillaryConfig = capillary_config(settings)
+        client = CapillaryClient(capillary_config(settings))
     except ValueError as error:
-        yield fault("API", str(error), "correct the ENROLMENT_API_* settings")
+        yield fault("API", str(error), "correct the ENROLMENT_API_* settings, or SSL_CERT_FILE")
         return
-    async with CapillaryClient(config) as client:
+    async with client:
         sounding = await client.sound_out()
     yield judge_answer(sounding)
     if sounding.date is not None:

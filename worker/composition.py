@@ -23,7 +23,7 @@ from worker.known_ledger import KnownLedger
 from worker.no_ledger import NoLedger
 from worker.parts import (
     api_gate,
-    capillary_config,
+    capillary_client,
     outage_policy,
     patience,
     retry_policy,
@@ -165,7 +165,7 @@ class _Api:
 def _reach(settings: Settings, metrics: Metrics, app: WorkerApp) -> _Api:
     """Return the way to the API: what each request passes, and what repeats it."""
     gate = api_gate(settings)
-    client = CapillaryClient(capillary_config(settings), observer=metrics, gate=gate)
+    client = capillary_client(settings, observer=metrics, gate=gate)
 
     async def wait(seconds: float) -> None:
         """Wait in turns, each of them a sign of life: a Retry-After may be an hour."""

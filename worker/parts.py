@@ -5,15 +5,18 @@ from importlib.metadata import version
 
 from pydantic import SecretStr
 
+from worker.capillary.client import CapillaryClient
 from worker.capillary.config import ApiVersion, Basic, CapillaryConfig, OAuth
+from worker.capillary.observer import RequestObserver
 from worker.circuit import OutagePolicy
 from worker.domain.concurrency import ConcurrencyLimit
 from worker.domain.pace import Pace
 from worker.domain.plan import Policy
 from worker.gate import ApiGate
 from worker.intake import Rules
+from worker.ports import Gate
 from worker.retrying import RetryPolicy
-from worker.settings import Settings
+from worker.settings import Settings, SettingsError
 from worker.stream.app import rebalance_seconds
 
 
@@ -99,6 +102,16 @@ def capillary_config(settings: Settings) -> CapillaryConfig:
         max_connections=settings.max_in_flight,
         user_agent=f"enrolment-worker/{version('enrolment-worker')}",
     )
+
+
+def capillary_client(
+    settings: Settings, *, observer: RequestObserver | None = None, gate: Gate | None = None
+) -> CapillaryClient:
+    """Return the way to the API. Raises SettingsError where the certificates to trust cannot be read."""
+    try:
+        return CapillaryClient(capillary_config(settings), observer=observer, gate=gate)
+    except ValueError as error:
+        raise SettingsError((str(error),)) from None
 
 
 def _secret(value: SecretStr | None) -> str:

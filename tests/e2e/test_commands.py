@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import pytest
 
-from tests.brokers import delete_topics, unique
+from tests.brokers import create_topic, delete_topics, unique
 from tests.support.desk import Desk
 from tests.support.lab import CREDENTIALS, Lab
 from tests.support.worker_process import environment
@@ -85,6 +85,19 @@ def test_refused_settings(settings: dict[str, str], faults: list[str]) -> None:
     assert all(line.startswith("enrolment-worker: ") for line in lines), ended.err
     for fault in faults:
         assert any(re.fullmatch(f"enrolment-worker: {fault}", line) for line in lines), (fault, lines)
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("explain", "--customer-id", "1")], ids=lambda each: each[0])
+def test_missing_certificates(kafka: Broker, lab: Lab, arguments: tuple[str, ...]) -> None:
+    """Certificates that are not there are a fault of configuration, not an outage of the API."""
+    topic = unique("commands")
+    where = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "ACTIVITY_TOPIC": topic, "GROUP_ID": topic}
+    lab.loop.run(create_topic(kafka.bootstrap_servers, topic, 1, None))
+    missing = {"SSL_CERT_FILE": "/nowhere.pem"}
+    ended = _program(*arguments, API_BASE_URL=_NOWHERE, **where, **CREDENTIALS, **missing)
+    assert (ended.status, ended.out) == (2, "")
+    (line,) = [line for line in ended.err.splitlines() if not line.startswith("{")]
+    assert re.fullmatch("enrolment-worker: .*SSL_CERT_FILE.*FileNotFoundError", line)
 
 
 def test_topics_are_created_once(kafka: Broker, lab: Lab) -> None:

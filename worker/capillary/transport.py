@@ -9,6 +9,7 @@ and httpx-aiohttp parses each URL and each header several times.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, cast
@@ -34,6 +35,9 @@ BODY_LIMIT = 8 * 1024 * 1024
 
 TARGET: Final = "target"
 """httpx's extension that holds what stands in the request line: path and query, as they go out."""
+
+_CHUNK: Final = 16 * 1024
+"""Bytes that are decompressed at once, to a thousand times as many, before `BODY_LIMIT` is looked at."""
 
 _CONNECT_SECONDS = 5.0
 
@@ -101,7 +105,7 @@ class _Body(httpx.AsyncByteStream):
         self._answer = answer
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._answer.content.iter_any()
+        return self._answer.content.iter_chunked(_CHUNK)
 
     async def aclose(self) -> None:
         """Give the connection back, or close it where the body was not read to its end."""
@@ -115,7 +119,13 @@ class _Carrier(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, config: CapillaryConfig) -> None:
+        """Read the certificates to trust; raises ValueError where they cannot be read."""
         self._config = config
+        try:
+            self._verify = httpx.create_ssl_context()
+        except OSError as error:
+            unread = "the certificates that SSL_CERT_FILE or SSL_CERT_DIR name cannot be read"
+            raise ValueError(f"{unread}: {type(error).__name__}") from None
         url = httpx.URL(config.base_url)
         self._origin = f"{url.scheme}://{url.netloc.decode('ascii')}"
         self._session: aiohttp.ClientSession | None = None
@@ -123,7 +133,7 @@ class _Carrier(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it; returns once the answer's head is there."""
         if self._session is None:
-            self._session = _session(self._config)
+            self._session = _session(self._config, self._verify)
         target: bytes = request.extensions[TARGET]
         answer = await self._session.request(
             request.method,
@@ -196,13 +206,13 @@ async def _read(response: httpx.Response) -> Reply:
     return Reply(response.status_code, response.headers, b"" if flaw else b"".join(chunks), flaw)
 
 
-def _session(config: CapillaryConfig) -> aiohttp.ClientSession:
+def _session(config: CapillaryConfig, verify: ssl.SSLContext) -> aiohttp.ClientSession:
     seconds = config.timeout_seconds
     session = aiohttp.ClientSession(
         connector=_Connector(
             limit=config.max_connections,
             keepalive_timeout=config.keepalive_seconds,
-            ssl=httpx.create_ssl_context(),
+            ssl=verify,
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         request_class=_Request,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from worker.commands.configured import settings_or_exit
+from worker.commands.configured import refused, settings_or_exit
 from worker.commands.failure import Failure
 from worker.domain.promotions import CustomerPromotions, Identifier, IdentifierName
-from worker.settings import Settings
+from worker.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from worker.capillary.client import CapillaryClient
@@ -108,6 +108,8 @@ def command(
 
     try:
         told = asyncio.run(_explain(settings, _Question(asked, key, partitioner, org_id)))
+    except SettingsError as error:
+        raise refused(error) from None
     except KafkaFailed as error:
         raise Failure(str(error)) from None
     if as_json or not sys.stdout.isatty():
@@ -117,14 +119,13 @@ def command(
 
 
 async def _explain(settings: Settings, question: _Question) -> _Explanation:
-    from worker.capillary.client import CapillaryClient  # noqa: PLC0415 - see above
     from worker.domain.answers import CatalogueRead  # noqa: PLC0415 - see above
     from worker.explanation import explain, organisations  # noqa: PLC0415 - see above
-    from worker.parts import capillary_config, rules  # noqa: PLC0415 - see above
+    from worker.parts import capillary_client, rules  # noqa: PLC0415 - see above
     from worker.stream.placement import Partitioner  # noqa: PLC0415 - see above
     from worker.stream.standings import standings_of  # noqa: PLC0415 - see above
 
-    async with CapillaryClient(capillary_config(settings)) as client:
+    async with capillary_client(settings) as client:
         available = await _read(client, question.identifier, available_to_enrol=True)
         everything = await _read(client, question.identifier, available_to_enrol=False)
         catalogue = await client.live_promotions()

@@ -45,18 +45,34 @@ STORE_OPTIONS: Final = {
 class LedgerTable(Table[bytes, bytes]):
     """A table that trusts its local copy only as far as it followed every write to the changelog."""
 
-    def acknowledged(self, key: bytes, value: bytes, sent: asyncio.Future[RecordMetadata]) -> None:
-        """Keep an entry that Kafka has acknowledged, and its offset, unless others were written before it.
+    def acknowledged(
+        self, key: bytes, value: bytes, kept: asyncio.Future[None], sent: asyncio.Future[RecordMetadata]
+    ) -> None:
+        """Keep an entry that Kafka has acknowledged, and tell its writer, who waits for `kept`.
 
-        Not before: what only this disk has would be believed after a kill, and be missing on the machine
-        that the partition goes to next. A gap in the offsets means that another process wrote to the
-        partition, one that took over while we were frozen: the offset stays behind, and the next recovery
-        reads what we lack. So does a late acknowledgement for a partition that is no longer ours, whose
-        database must not be opened again.
+        The writer gets PublishFailed where Kafka refused, or where the store did: who would act on an attempt
+        that cannot be read back would repeat it.
         """
-        if sent.cancelled() or sent.exception() is not None:
-            return
-        to = sent.result()
+        try:
+            self._follow(key, value, sent.result())
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever RocksDB raises
+            if not kept.done():
+                kept.set_exception(PublishFailed(f"ledger: {type(error).__name__}"))
+                # The writer may have given up, or have heard of another entry's failure.
+                kept.exception()
+        else:
+            if not kept.done():
+                kept.set_result(None)
+
+    def _follow(self, key: bytes, value: bytes, to: RecordMetadata) -> None:
+        """Write the entry to the store, with its offset unless others were written before it.
+
+        Only once it is acknowledged: what only this disk has would be believed after a kill, and be missing
+        on the machine that the partition goes to next. A gap in the offsets means that another process wrote
+        to the partition, one that took over while we were frozen: the offset stays behind, and the next
+        recovery reads what we lack. So does a late acknowledgement for a partition that is no longer ours,
+        whose database must not be opened again.
+        """
         tp, offset = TP(to.topic, to.partition), to.offset
         if not cast("Consumer", self.app.consumer).owns(tp):
             return
@@ -125,9 +141,10 @@ class FaustLedger:
         return UNKNOWN if value is None else ledger_format.read_standing(value)
 
     async def write(self, *entries: LedgerEntry) -> None:
-        """Write the entries, in this order, in one batch.
+        """Write the entries, in this order; returns once Kafka has acknowledged them and the store has them.
 
-        Raises PublishFailed where Kafka refuses one, LedgerEntryTooLarge before it would have to.
+        Raises PublishFailed where one of both refuses one, LedgerEntryTooLarge before it would have to. What
+        was not sent when the caller is cancelled is as if the process had died there.
         """
         event = current_event()
         if event is None:
@@ -137,12 +154,12 @@ class FaustLedger:
         if any(len(value) > LARGEST_ENTRY_BYTES for _, value in written):
             raise LedgerEntryTooLarge
         try:
-            sent = [await self._send(event.message.partition, key, value) for key, value in written]
-            for each in sent:
-                # A cancelled handler must not cancel a record that is on its way in a batch with others.
-                await asyncio.shield(each)
+            kept = [await self._send(event.message.partition, key, value) for key, value in written]
         except KafkaError as error:
             raise PublishFailed(f"ledger: {type(error).__name__}") from error
+        # Futures of our own: a cancelled handler does not cancel records that are on their way with others.
+        for each in kept:
+            await each
 
     def entries(self) -> int:
         """Return about how many entries this process holds; does not count them one by one."""
@@ -152,12 +169,13 @@ class FaustLedger:
             return sum(size or 0 for size in sizes)
         return len(store)
 
-    async def _send(self, partition: int, key: bytes, value: bytes) -> asyncio.Future[RecordMetadata]:
+    async def _send(self, partition: int, key: bytes, value: bytes) -> asyncio.Future[None]:
         """Give it to the producer itself: Faust's buffer of table changes costs more than the sending."""
         producer = cast("Producer", self._table.app.producer)._ensure_producer()  # noqa: SLF001 - see above
+        kept = asyncio.get_running_loop().create_future()
         sent: asyncio.Future[RecordMetadata] = await producer.send(self._topic, value, key, partition)
-        sent.add_done_callback(partial(self._table.acknowledged, key, value))
-        return sent
+        sent.add_done_callback(partial(self._table.acknowledged, key, value, kept))
+        return kept
 
     def _read(self, key: bytes) -> bytes | None:
         event, store = current_event(), self._table.data

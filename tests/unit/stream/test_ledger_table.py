@@ -11,6 +11,7 @@ import pytest
 from faust.types import TP
 from faust.types.tuples import RecordMetadata
 
+from worker.ports import PublishFailed
 from worker.stream.ledger import LedgerTable
 
 OURS, THEIRS = TP("changelog", 0), TP("changelog", 1)
@@ -31,7 +32,9 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerTabl
 def _acknowledge(table: LedgerTable, tp: TP, offset: int, value: bytes) -> None:
     sent = asyncio.get_running_loop().create_future()
     sent.set_result(RecordMetadata(tp.topic, tp.partition, tp, offset))
-    table.acknowledged(b"key", value, sent)
+    kept = asyncio.get_running_loop().create_future()
+    table.acknowledged(b"key", value, kept, sent)
+    assert kept.result() is None
 
 
 def _value(table: LedgerTable) -> object:
@@ -48,13 +51,39 @@ async def test_an_entry_is_held_once_it_is_acknowledged(table: LedgerTable) -> N
 
 @pytest.mark.asyncio
 async def test_what_kafka_refuses_is_not_held(table: LedgerTable) -> None:
-    """Nor what was given up."""
+    """Nor what was given up; the writer hears of it."""
     refused, given_up = (asyncio.get_running_loop().create_future() for _ in range(2))
     refused.set_exception(RuntimeError())
     given_up.cancel()
-    for sent in (refused, given_up):
-        table.acknowledged(b"key", b"refused", sent)
+    for sent, name in ((refused, "RuntimeError"), (given_up, "CancelledError")):
+        kept = asyncio.get_running_loop().create_future()
+        table.acknowledged(b"key", b"refused", kept, sent)
+        with pytest.raises(PublishFailed, match=f"^ledger: {name}$"):
+            kept.result()
     assert _value(table) is None
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("table", ["rocksdb"], indirect=True)
+async def test_what_the_store_refuses(table: LedgerTable) -> None:
+    """A writer whose entry cannot be read back must not act on it, though Kafka has it."""
+    _acknowledge(table, OURS, 0, b"first")
+    cast("Any", table.data)._dbs[0].close()
+    sent, kept = (asyncio.get_running_loop().create_future() for _ in range(2))
+    sent.set_result(RecordMetadata(OURS.topic, OURS.partition, OURS, 1))
+    table.acknowledged(b"key", b"second", kept, sent)
+    with pytest.raises(PublishFailed, match=r"^ledger: \w+$"):
+        kept.result()
+
+
+@pytest.mark.asyncio
+async def test_a_writer_that_has_gone(table: LedgerTable) -> None:
+    """A handler that was cancelled while it waited leaves the entry in the store, and no error behind."""
+    sent, kept = (asyncio.get_running_loop().create_future() for _ in range(2))
+    sent.set_result(RecordMetadata(OURS.topic, OURS.partition, OURS, 0))
+    kept.cancel()
+    table.acknowledged(b"key", b"first", kept, sent)
+    assert _value(table) == b"first"
 
 
 @pytest.mark.asyncio
