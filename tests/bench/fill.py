@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import murmur2
+from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from tests.bench.contest import CUSTOMERS
@@ -29,7 +29,8 @@ def customer_of(number: int) -> int:
 async def fill_activity(stage: Stage, name: str, events: int) -> None:
     """Add so many small events, called name-number, to the activity topic, by their customers' keys."""
     keys = {who: b"%d" % who for who in range(1, CUSTOMERS + 1)}
-    at = {who: (murmur2(key) & 0x7FFF_FFFF) % stage.partitions for who, key in keys.items()}
+    everywhere, choose = list(range(stage.partitions)), DefaultPartitioner()
+    at = {who: choose(key, everywhere, everywhere) for who, key in keys.items()}
     numbered = ((number, customer_of(number)) for number in range(events))
     records = (
         (at[who], keys[who], event(f"{name}-{number}", {"customerId": who})) for number, who in numbered
