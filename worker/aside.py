@@ -7,7 +7,7 @@ from topics.dead_letter import DeadLetterReason, Failure
 from topics.names import RETRY_TOPICS
 from worker.arrivals import Arrival
 from worker.domain.settlement import PutAside, next_hop
-from worker.ports import Clock, Lease, Publisher, Tracker, ensure_held
+from worker.ports import Clock, Lease, Publisher, Sleep, Tracker, until_certain
 
 
 class Aside:
@@ -18,12 +18,20 @@ class Aside:
     """
 
     def __init__(
-        self, *, group_id: str, publisher: Publisher, tracker: Tracker, clock: Clock, dry_run: bool
+        self,
+        *,
+        group_id: str,
+        publisher: Publisher,
+        tracker: Tracker,
+        clock: Clock,
+        sleep: Sleep,
+        dry_run: bool,
     ) -> None:
         self._group_id = group_id
         self._publisher = publisher
         self._tracker = tracker
         self._clock = clock
+        self._sleep = sleep
         self._dry_run = dry_run
 
     async def put(self, arrival: Arrival, unsettled: Sequence[PutAside], lease: Lease) -> int | None:
@@ -39,7 +47,7 @@ class Aside:
         """Move the event to a retry topic; False where it is too large for it, or nothing may be written."""
         if self._dry_run:
             return False
-        ensure_held(lease)
+        await until_certain(lease, self._sleep)
         failure = self._failure(arrival, DeadLetterReason.RETRIES_EXHAUSTED, message, attempts)
         if not await self._publisher.defer(arrival.record, failure, hop, arrival.redriven):
             return False
@@ -52,7 +60,7 @@ class Aside:
         """Write the dead letter."""
         if self._dry_run:
             return
-        ensure_held(lease)
+        await until_certain(lease, self._sleep)
         failure = self._failure(arrival, reason, message, attempts)
         await self._publisher.put_aside(arrival.record, failure)
         self._tracker.dead_letter(failure)

@@ -6,7 +6,7 @@ first it is found out what became of it, by what the customer's promotions show 
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import assert_never
 
 from topics.outcome import Outcome, OutcomeName
 from worker.checkpoints import Checkpoint, Probe
@@ -28,11 +28,9 @@ from worker.domain.settlement import (
 from worker.intake import Rules
 from worker.outcomes import Origin, tell
 from worker.plans import EventPlan, LedgerEntry, PlanEntry, Request, ResultEntry, StandingEntry
-from worker.ports import Clock, Lease, Ledger, PromotionsApi, Sleep, ensure_held
+from worker.ports import Clock, Lease, Ledger, PromotionsApi, Sleep, until_certain
 from worker.reconciliation import Readings, Unread
 from worker.retrying import Retrying
-
-_FRESHNESS_POLL_SECONDS: Final = 0.2
 
 Tell = Callable[[Origin, Outcome], Awaitable[None]]
 """Writes an outcome of an event; returns once Kafka has acknowledged it."""
@@ -152,16 +150,14 @@ class Settling:
         return await self._record(request.subject, settled, after)
 
     async def _send(self, request: Request, resend: int) -> IssueAnswer:
-        while not self._lease.may_post():
-            ensure_held(self._lease)
-            await self._world.sleep(_FRESHNESS_POLL_SECONDS)
+        await until_certain(self._lease, self._world.sleep)
         return await self._world.api.issue(
             self._customer,
             request.subject.program_id,
             request.subject.promotion_id,
             request.key,
             resend_count=resend,
-            may_send=self._lease.may_post,
+            may_send=self._lease.is_certain,
         )
 
     async def _find_out(self, subject: Subject, attempt: Attempt, since: float) -> Finding | Unread:
@@ -228,7 +224,7 @@ class Settling:
 
     async def _write(self, *entries: LedgerEntry) -> None:
         """Write in one batch, the plan first if it is not in the ledger yet."""
-        ensure_held(self._lease)
+        await until_certain(self._lease, self._world.sleep)
         await self._world.ledger.write(*self._unwritten, *entries)
         self._unwritten = ()
 

@@ -40,7 +40,7 @@ from worker.intake import Admitted, PassOver, PutAway, Rules, TooOld, admit
 from worker.outcomes import Origin, tell, tell_dead_letter
 from worker.planning import plan_event
 from worker.plans import EventPlan, Foregone, Request
-from worker.ports import Abandoned, Lease, Publisher, PublishFailed, Tracker, ensure_held
+from worker.ports import Abandoned, Lease, Publisher, PublishFailed, Tracker, until_certain
 
 _UNKNOWN_YET = "customer: not found (8015), and the event is younger than ENROLMENT_NOT_FOUND_GRACE_SECONDS"
 
@@ -70,6 +70,7 @@ class Enrolments:
             publisher=publisher,
             tracker=tracker,
             clock=world.clock,
+            sleep=world.sleep,
             dry_run=rules.dry_run,
         )
         self._customers: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
@@ -236,7 +237,7 @@ class Enrolments:
         await self._tell(origin, tell(origin, settlement, self._world.clock()), lease)
 
     async def _tell(self, origin: Origin, outcome: Outcome, lease: Lease) -> None:
-        ensure_held(lease)
+        await until_certain(lease, self._world.sleep)
         await self._publisher.publish(origin.key, outcome)
         self._tracker.outcome(outcome)
         self._world.probe(Checkpoint.TOLD)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from topics.dead_letter import Failure
 from topics.outcome import Outcome
@@ -12,6 +12,8 @@ from worker.domain.ledger import Standing
 from worker.domain.promotions import Identifier
 from worker.domain.settlement import Subject
 from worker.plans import EventPlan, LedgerEntry
+
+_CERTAINTY_POLL_SECONDS: Final = 0.2
 
 Clock = Callable[[], datetime]
 """The time now, aware, in UTC."""
@@ -112,7 +114,7 @@ class Lease(Protocol):
         """Whether the partition is ours, as far as we heard from the group."""
         ...
 
-    def may_post(self) -> bool:
+    def is_certain(self) -> bool:
         """Whether it certainly is, for as long as a request takes."""
         ...
 
@@ -122,9 +124,19 @@ class Abandoned(Exception):  # noqa: N818 - reads as what happened
 
 
 def ensure_held(lease: Lease) -> None:
-    """Raise Abandoned where the partition is no longer ours."""
+    """Raise Abandoned where the partition is no longer ours, as far as we heard."""
     if not lease.held():
         raise Abandoned
+
+
+async def until_certain(lease: Lease, sleep: Sleep) -> None:
+    """Return once the partition certainly is ours, which may take as long as Kafka is away; else raise Abandoned.
+
+    Who was frozen past the session time-out hears that the partition is lost only some time after it woke up.
+    """
+    while not lease.is_certain():
+        ensure_held(lease)
+        await sleep(_CERTAINTY_POLL_SECONDS)
 
 
 class Publisher(Protocol):

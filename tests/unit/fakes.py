@@ -288,14 +288,15 @@ class FakeLease:
 
     def __init__(self) -> None:
         self.is_held = True
+        self.is_heard = True
 
     def held(self) -> bool:
         """Return what the test says."""
         return self.is_held
 
-    def may_post(self) -> bool:
+    def is_certain(self) -> bool:
         """Return what the test says."""
-        return self.is_held
+        return self.is_held and self.is_heard
 
 
 def retrying_with(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -29,7 +30,7 @@ from tests.unit.fakes import (
 )
 from topics.record import Record
 from worker import attempts
-from worker.checkpoints import nothing
+from worker.checkpoints import Checkpoint, Probe, nothing
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,
@@ -80,24 +81,26 @@ class World:
     metrics: Tracker | None = None
     clock: datetime = NOW
     ruled_out: bool = False
+    probe: Probe = nothing
+    sleep: FakeSleep = field(default_factory=FakeSleep)
 
     def __post_init__(self) -> None:
         self.journal: list[Entry] = []
-        self.sleep = FakeSleep()
         self.publisher = FakePublisher(self.journal, self.refuse_at, self.refusal)
         told = self.metrics or self.tracker
         api = FakeApi(self.journal, self.lookups, self.issues)
+        self.ledger = FakeLedger()
         retrying = retrying_with(RetryPolicy(), told, self.sleep)
         timer = self.sleep.elapsed
         world = attempts.World(
             api=api,
-            ledger=NoLedger() if self.rules.dry_run else FakeLedger(),
+            ledger=NoLedger() if self.rules.dry_run else self.ledger,
             readings=Readings(api, retrying, settle_seconds=5.0, timer=timer, sleep=self.sleep),
             retrying=retrying,
             clock=lambda: self.clock,
             timer=timer,
             sleep=self.sleep,
-            probe=nothing,
+            probe=self.probe,
         )
         self.enrolments = Enrolments(
             self.rules,
@@ -394,6 +397,49 @@ async def test_nothing_is_sent_or_written_once_the_partition_is_lost() -> None:
             await world.enrolments.handle(record(value), lost)
 
         assert [entry for entry in world.journal if entry[0] != "lookup"] == []
+
+
+class Waking(FakeSleep):
+    """A sleep during which the group is heard again: with the partition, or without."""
+
+    def __init__(self, lease: FakeLease, *, is_held: bool) -> None:
+        super().__init__()
+        self._lease = lease
+        self._is_held = is_held
+
+    async def __call__(self, seconds: float) -> None:
+        """Hear of the partition."""
+        await super().__call__(seconds)
+        self._lease.is_held, self._lease.is_heard = self._is_held, True
+
+
+@pytest.mark.parametrize(
+    ("frozen_at", "left", "results"),
+    [
+        (Checkpoint.PLANNED, ["lookup"], 0),
+        (Checkpoint.ANSWERED, ["lookup", "issue"], 0),
+        (Checkpoint.RECORDED, ["lookup", "issue"], 1),
+    ],
+)
+@pytest.mark.asyncio
+async def test_who_was_frozen_hears_whose_the_partition_is_before_anything_leaves(
+    frozen_at: Checkpoint, left: list[str], results: int
+) -> None:
+    """By generation alone it is still ours: another member may have settled the event meanwhile."""
+    for is_held in (True, False):
+        lease = FakeLease()
+
+        def freeze(at: Checkpoint, lease: FakeLease = lease) -> None:
+            lease.is_heard = lease.is_heard and at is not frozen_at
+
+        sleep = Waking(lease, is_held=is_held)
+        world = World([found(promotion(1))], ISSUED_ANY, probe=freeze, sleep=sleep)
+        with nullcontext() if is_held else pytest.raises(Abandoned):
+            await world.enrolments.handle(record(event()), lease)
+
+        assert len(sleep.delays) == 1
+        assert [kind for kind, *_ in world.journal] == (["lookup", "issue", "publish"] if is_held else left)
+        assert len(world.ledger.results) == (1 if is_held else results)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,6 @@ class Lease:
         """Whether the delivery's partition is still ours, as far as we heard."""
         return self._membership.holds(self._generation)
 
-    def may_post(self) -> bool:
+    def is_certain(self) -> bool:
         """Whether it certainly is ours for as long as a request takes."""
         return self.held() and self._membership.is_fresh()
