@@ -41,6 +41,7 @@ from worker.stream.first_start import skip_what_is_there
 from worker.stream.followed_ledger import LedgerFollower, ensure_followable
 from worker.stream.http_port import HttpPort, Probes
 from worker.stream.ledger import FaustLedger, ledger_table
+from worker.stream.local_copy import copy_folder
 from worker.stream.partition_watch import PartitionWatch
 from worker.stream.process import Background, Closing, new_event_loop, serve
 from worker.stream.publisher import KafkaPublisher
@@ -77,7 +78,9 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
         dry_run=settings.dry_run,
     )
     metrics = Metrics(frozenset(settings.trigger_events))
-    app = build_app(settings, prepared.partitions)
+    retention = timedelta(days=settings.ledger_retention_days)
+    folder = copy_folder(settings.state_dir, settings.group_id, retention, utc_now())
+    app = build_app(settings, prepared.partitions, folder)
     api = _reach(settings, metrics, app)
     ledger = _ledger(app, settings, prepared.partitions, follower)
     world = World(
@@ -226,7 +229,7 @@ def _ledger(
 ) -> FaustLedger | NoLedger:
     if settings.dry_run:
         return KnownLedger(follower[0].read, follower[0].entries) if follower else NoLedger()
-    return FaustLedger(ledger_table(app, partitions, timedelta(days=settings.ledger_retention_days)))
+    return FaustLedger(ledger_table(app, partitions))
 
 
 def _catalogue(settings: Settings, client: CapillaryClient, metrics: Metrics) -> Catalogue | None:

@@ -130,7 +130,7 @@ def ensure_held(lease: Lease) -> None:
 
 
 async def until_certain(lease: Lease, sleep: Sleep) -> None:
-    """Return once the partition certainly is ours, which may take as long as Kafka is away; else raise Abandoned.
+    """Return once the partition certainly is ours, raise Abandoned where not; waits while Kafka is away.
 
     Who was frozen past the session time-out hears that the partition is lost only some time after it woke up.
     """

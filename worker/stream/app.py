@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
+from pathlib import Path
 from typing import Any, Final, cast
 
 import faust
@@ -85,19 +86,19 @@ class WorkerApp(faust.App):
         """Close nothing: the process stops, and its last commit may be under way."""
 
 
-def build_app(settings: Settings, partitions: int) -> WorkerApp:
-    """Build the application for so many activity partitions; nothing connects before it is started."""
+def build_app(settings: Settings, partitions: int, folder: Path) -> WorkerApp:
+    """Build the application for so many activity partitions; nothing connects before it is started.
+
+    The ledger's local copy lies in the folder, which exists.
+    """
     consumer.install()
     raw_batches.install([settings.activity_topic, *settings.topic_names.retries])
     valid_seconds = settings.kafka_session_timeout_seconds - settings.api_timeout_seconds
-    # Faust makes the last folder of a path only.
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
     app = WorkerApp(
         settings.group_id,
         broker=[f"{consumer.SCHEME}://{server}" for server in settings.kafka_bootstrap_servers],
         broker_credentials=faust_credentials(settings),
-        # Another group's ledger must not be taken for this one's.
-        datadir=settings.state_dir / settings.group_id,
+        datadir=folder,
         store=f"{settings.ledger_store}://",
         Table=LedgerTable,
         TableManager=RebuildingTables,

@@ -1,7 +1,6 @@
 """The ledger as a Faust table: local reads, writes that return once Kafka has acknowledged them."""
 
 import asyncio
-from datetime import timedelta
 from functools import partial
 from typing import Any, Final, cast
 
@@ -96,7 +95,7 @@ def _keep(store: Any, tp: TP, key: bytes, value: bytes, offset: int | None) -> N
         store._key_partition[key] = tp.partition  # noqa: SLF001 - by which it drops lost partitions
 
 
-def ledger_table(app: App, partitions: int, retention: timedelta) -> LedgerTable:
+def ledger_table(app: App, partitions: int) -> LedgerTable:
     """Declare the table; its changelog topic must exist, with as many partitions as the activity topic."""
     rocksdb = app.conf.store.scheme == "rocksdb"
     table = app.Table(
@@ -104,8 +103,7 @@ def ledger_table(app: App, partitions: int, retention: timedelta) -> LedgerTable
         key_type=bytes,
         value_type=bytes,
         partitions=partitions,
-        # Older entries are dropped when the store compacts, as Kafka drops them by retention.
-        options={**STORE_OPTIONS, "ttl": int(retention.total_seconds())} if rocksdb else {},
+        options=dict(STORE_OPTIONS) if rocksdb else {},
         recovery_buffer_size=RECOVERY_BATCH,
     )
     return cast("LedgerTable", table)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from os import urandom
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,9 +11,10 @@ import faust
 import pytest
 from faust.types import TP
 from faust.types.tuples import RecordMetadata
+from rocksdict import WriteBatch
 
 from worker.ports import PublishFailed
-from worker.stream.ledger import LedgerTable
+from worker.stream.ledger import LedgerTable, ledger_table
 
 OURS, THEIRS = TP("changelog", 0), TP("changelog", 1)
 
@@ -102,3 +104,20 @@ async def test_offsets_do_not_pass_what_others_wrote(table: LedgerTable) -> None
     assert (_value(table), table.data.persisted_offset(OURS)) == (b"after a gap", 5)
     _acknowledge(table, OURS, 4, b"older than what was recovered")
     assert _value(table) == b"after a gap"
+
+
+def test_the_store_keeps_what_was_written_over_many_openings(tmp_path: Path) -> None:
+    """A worker's life: partitions come, are written to and go. RocksDB's expiry lost entries so."""
+    app = faust.App("group", store="rocksdb://", Table=LedgerTable, datadir=str(tmp_path), autodiscover=False)
+    store = cast("Any", ledger_table(app, 1).data)
+    written = 0
+    for _ in range(8):
+        for _ in range(10):
+            batch = WriteBatch(raw_mode=True)
+            for number in range(written, written + 300):
+                batch.put(b"%d" % number, urandom(900))
+            written += 300
+            store._db_for_partition(0).write(batch)
+        store.revoke_partitions(store.table, {TP(store.table.changelog_topic.get_topic_name(), 0)})
+        assert [n for n in range(written) if store._db_for_partition(0).get(b"%d" % n) is None] == []
+    store.reset_state()
