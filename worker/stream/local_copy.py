@@ -26,7 +26,7 @@ def copy_folder(state_dir: Path, group_id: str, retention: timedelta, now: datet
     """
     # A plus is not in any group's name: another group's ledger must not be taken for this one's.
     folder = state_dir / f"{group_id}+ledger"
-    # Of releases before 0.2, which lost entries.
+    # Where earlier releases had it, with that expiry.
     shutil.rmtree(state_dir / group_id / "v1", ignore_errors=True)
     born = folder / _BORN
     if folder.exists() and not _is_young(born, max(retention / _SHARE, _LEAST_AGE), now):
