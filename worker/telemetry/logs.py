@@ -14,6 +14,7 @@ from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from worker.telemetry.redaction import without_persons
+from worker.telemetry.repetitions import Repetitions
 from worker.telemetry.tracing import record_in_work
 
 _FLOORS: Final = {
@@ -71,6 +72,7 @@ def configure_logging(level: str, layout: Literal["json", "console"], stream: Te
         )
     )
     handler.addFilter(_is_worth_a_line)
+    handler.addFilter(Repetitions())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     for name, floor in _FLOORS.items():
