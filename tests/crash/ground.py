@@ -118,7 +118,8 @@ class Run(Generic[W]):
         return self._books()
 
     def _offer(self, number: int) -> None:
-        self._offered[self._ground.api.offer(number)] = datetime.now(UTC)
+        promotion_id = self._ground.api.offer(number)
+        self._offered[promotion_id] = datetime.now(UTC)
 
     def _wait_for(self, settled: int) -> None:
         """Block until so many events are settled; start workers again that ended by themselves."""
