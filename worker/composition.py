@@ -229,7 +229,7 @@ def _ledger(
 ) -> FaustLedger | NoLedger:
     if settings.dry_run:
         return KnownLedger(follower[0].read, follower[0].entries) if follower else NoLedger()
-    return FaustLedger(ledger_table(app, partitions))
+    return FaustLedger(ledger_table(app, partitions), app.fence)
 
 
 def _catalogue(settings: Settings, client: CapillaryClient, metrics: Metrics) -> Catalogue | None:

@@ -21,6 +21,7 @@ from worker.stream.consumer import Consumer
 from worker.stream.holds import Holds
 from worker.stream.lanes import Bounds, Lanes, Partition
 from worker.stream.ledger import LedgerTable
+from worker.stream.ledger_fence import LedgerFence
 from worker.stream.membership import Lease, Membership
 from worker.stream.partition_watch import PartitionGuard
 from worker.stream.publisher import LARGEST_REQUEST_BYTES
@@ -50,6 +51,7 @@ class WorkerApp(faust.App):
 
     lanes: Lanes
     membership: Membership
+    fence: LedgerFence
     sources: frozenset[str]
     """The topics whose records are handled: activity, and its retries unless nothing may be written."""
     trail: Trail
@@ -138,6 +140,7 @@ def build_app(settings: Settings, partitions: int, folder: Path) -> WorkerApp:
     app.rewinds = _rewinds(app)
     app.aiokafka_options = aiokafka_options(settings)
     app.membership = Membership(valid_seconds)
+    app.fence = LedgerFence(app.membership)
     return app
 
 

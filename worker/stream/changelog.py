@@ -13,7 +13,6 @@ from aiokafka.errors import KafkaError
 
 from worker.settings import KafkaSettings
 from worker.stream.admin import KafkaFailed
-from worker.stream.epochs import Epochs, epoch_in
 from worker.stream.publisher import LARGEST_REQUEST_BYTES
 from worker.stream.security import aiokafka_options
 
@@ -73,8 +72,8 @@ class Changelog:
     async def records(
         self, partition: int, end: int, doing: str, say: Callable[[str], object]
     ) -> AsyncIterator[Entry]:
-        """Yield a partition's records that count, from its beginning to that offset; tells how it gets on."""
-        at, count, epochs = TopicPartition(self._topic, partition), 0, Epochs()
+        """Yield a partition's records, from its beginning to that offset; tells how it gets on."""
+        at, count = TopicPartition(self._topic, partition), 0
         with translated(self._topic):
             self._consumer.assign([at])
             await self._consumer.seek_to_beginning(at)
@@ -91,8 +90,7 @@ class Changelog:
                     count += 1
                     if count % _STEP == 0:
                         say(f"{doing}: {count} records")
-                    if epochs.admits(partition, epoch_in(record.headers)):
-                        yield Entry(record.key, record.value, record.offset, record.timestamp)
+                    yield Entry(record.key, record.value, record.offset, record.timestamp)
         say(f"{doing}: {count} records, done")
 
     async def extent(self, topic: str, partitions: int) -> dict[int, tuple[int, int]]:

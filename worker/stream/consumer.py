@@ -8,7 +8,7 @@ overridden here; the version is pinned, and tests/integration/test_stream.py fai
 import asyncio
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
@@ -19,12 +19,14 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from worker.stream.membership import now
+from worker.stream.producer import Producer
 
 if TYPE_CHECKING:
     from worker.stream.app import WorkerApp
 
 SCHEME: Final = "kafka"
 _COMMIT_SECONDS: Final = 5.0
+_LEDGER_SECONDS: Final = 2.0
 _HELD_POLL_SECONDS: Final = 0.2
 _FETCH_WAIT_MS: Final = 50
 _OUTAGE_DRAIN_SECONDS: Final = 2.0
@@ -113,6 +115,8 @@ class Consumer(driver.Consumer):
         started = time.monotonic()
         crashed = self.app.lanes.crashed
         abandoned = await self.app.lanes.drain(0.0 if crashed else self._drain_seconds())
+        if self.app.membership.is_fresh() and not await self.app.fence.quiet(_LEDGER_SECONDS):
+            log.warning("ledger records were not acknowledged in time")
         self._unacked_messages.clear()
         if not crashed:
             await self.commit_finished()
@@ -240,16 +244,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """
         known = None if self._consumer is None else self._consumer.partitions_for_topic(topic)
         return len(known) if known else None
-
-
-class Producer(driver.Producer):
-    """Sends with acks=all and without repeats of its own retries."""
-
-    def _settings_extra(self) -> Mapping[str, Any]:
-        return {"enable_idempotence": True, "acks": "all"}
-
-    async def flush(self) -> None:
-        """Return at once: who sends a record awaits it, and a commit need not wait for the others."""
 
 
 class Transport(driver.Transport):

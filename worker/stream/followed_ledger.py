@@ -22,7 +22,6 @@ from topics.names import TopicNames
 from worker import ledger_format
 from worker.settings import Settings
 from worker.stream.admin import KafkaFailed, TopicAdmin
-from worker.stream.epochs import Epochs, epoch_in
 from worker.stream.security import aiokafka_options
 from worker.stream.startup import cut_off
 
@@ -59,7 +58,6 @@ class LedgerFollower(Service):
         in_memory = settings.ledger_store == "memory"
         self._folder = None if in_memory else settings.state_dir / f"{settings.group_id}-follows-{group_id}"
         self._copy: _Copy | None = None
-        self._epochs = Epochs()
         super().__init__(**kwargs)
 
     async def on_start(self) -> None:
@@ -100,8 +98,7 @@ class LedgerFollower(Service):
         if self._copy is not None:
             for at, records in batches.items():
                 for record in records:
-                    if self._epochs.admits(at.partition, epoch_in(record.headers)):
-                        self._copy.keep(at.partition, record.key, record.value)
+                    self._copy.keep(at.partition, record.key, record.value)
 
     def read(self, key: bytes) -> bytes | None:
         """Return an entry of the partition whose event is being handled, None where there is none."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from functools import partial
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 from aiokafka.errors import KafkaError
 from faust import App
@@ -22,14 +22,12 @@ from worker.domain.settlement import Subject
 from worker.plans import EventPlan, LedgerEntry
 from worker.ports import PublishFailed
 from worker.stream.consumer import Consumer
-from worker.stream.epochs import Epochs, header
+from worker.stream.ledger_fence import LedgerFence
 from worker.stream.placement import lane_of_key
 
 NAME: Final = "ledger"
 LARGEST_ENTRY_BYTES: Final = 1_000_000
 """Below Kafka's default for a batch, which the ledger's topic has."""
-EPOCH_KEY: Final = b"__epoch\0"
-"""Beside Faust's key of the offset; none of the ledger's own keys begins so."""
 RECOVERY_BATCH: Final = 10_000
 """Entries written to the store at once while it is rebuilt."""
 
@@ -44,23 +42,11 @@ STORE_OPTIONS: Final = {
 }
 
 
-class Written(NamedTuple):
-    """A record on its way to the changelog, and the epoch that it is written under."""
-
-    key: bytes
-    value: bytes
-    epoch: int
-
-
 class LedgerTable(Table[bytes, bytes]):
     """A table that trusts its local copy only as far as it followed every write to the changelog."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - Faust's own
-        super().__init__(*arguments, **options)
-        self.epochs = Epochs()
-
     def acknowledged(
-        self, entry: Written, kept: asyncio.Future[None], sent: asyncio.Future[RecordMetadata]
+        self, key: bytes, value: bytes, kept: asyncio.Future[None], sent: asyncio.Future[RecordMetadata]
     ) -> None:
         """Keep an entry that Kafka has acknowledged, and tell its writer, who waits for `kept`.
 
@@ -68,7 +54,7 @@ class LedgerTable(Table[bytes, bytes]):
         that cannot be read back would repeat it.
         """
         try:
-            self._follow(entry, sent.result())
+            self._follow(key, value, sent.result())
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever RocksDB raises
             if not kept.done():
                 kept.set_exception(PublishFailed(f"ledger: {type(error).__name__}"))
@@ -78,14 +64,14 @@ class LedgerTable(Table[bytes, bytes]):
             if not kept.done():
                 kept.set_result(None)
 
-    def _follow(self, entry: Written, to: RecordMetadata) -> None:
+    def _follow(self, key: bytes, value: bytes, to: RecordMetadata) -> None:
         """Write the entry to the store, with its offset unless others were written before it.
 
         Only once it is acknowledged: what only this disk has would be believed after a kill, and be missing
         on the machine that the partition goes to next. A gap in the offsets means that another process wrote
         to the partition, one that took over while we were frozen: the offset stays behind, and the next
         recovery reads what we lack. So does a late acknowledgement for a partition that is no longer ours,
-        whose database must not be opened again. One for a partition that is ours again may be void by now.
+        whose database must not be opened again.
         """
         tp, offset = TP(to.topic, to.partition), to.offset
         if not cast("Consumer", self.app.consumer).owns(tp):
@@ -93,28 +79,21 @@ class LedgerTable(Table[bytes, bytes]):
         held = self.data.persisted_offset(tp)
         if held is not None and offset <= held:
             return
-        if self.epochs.admits(tp.partition, entry.epoch):
-            _keep(self.data, tp, entry, offset if offset == (-1 if held is None else held) + 1 else None)
+        _keep(self.data, tp, key, value, offset if offset == (-1 if held is None else held) + 1 else None)
 
 
-def stored_epoch(store: RocksDBStore, partition: int) -> int:
-    """Return the highest epoch among the records that the store has taken over, 0 where none had one."""
-    return int(store._db_for_partition(partition).get(EPOCH_KEY) or 0)  # noqa: SLF001 - as `persisted_offset`
-
-
-def _keep(store: Any, tp: TP, entry: Written, offset: int | None) -> None:  # noqa: ANN401 - RocksDB or memory
+def _keep(store: Any, tp: TP, key: bytes, value: bytes, offset: int | None) -> None:  # noqa: ANN401 - RocksDB or memory
     """Write an entry to the store, outside of its delivery, by which Faust would find the partition."""
     if isinstance(store, RocksDBStore):
         # Both at once or neither, as `apply_changelog_batch` does it.
         batch = WriteBatch(raw_mode=True)
-        batch.put(entry.key, entry.value)
+        batch.put(key, value)
         if offset is not None:
             batch.put(store.offset_key, b"%d" % offset)
-            batch.put(EPOCH_KEY, b"%d" % entry.epoch)
         store._db_for_partition(tp.partition).write(batch)  # noqa: SLF001 - what its _set does
     elif isinstance(store, MemoryStore):
-        store.data[entry.key] = entry.value
-        store._key_partition[entry.key] = tp.partition  # noqa: SLF001 - by which it drops lost partitions
+        store.data[key] = value
+        store._key_partition[key] = tp.partition  # noqa: SLF001 - by which it drops lost partitions
 
 
 def ledger_table(app: App, partitions: int) -> LedgerTable:
@@ -141,8 +120,9 @@ class FaustLedger:
     Works in the context of a delivery only: the partition is that of Faust's current event.
     """
 
-    def __init__(self, table: LedgerTable) -> None:
+    def __init__(self, table: LedgerTable, fence: LedgerFence) -> None:
         self._table = table
+        self._fence = fence
         self._topic = table.changelog_topic.get_topic_name()
 
     def plan_of(self, event_id: str) -> EventPlan | None:
@@ -169,13 +149,12 @@ class FaustLedger:
         event = current_event()
         if event is None:
             raise RuntimeError("a ledger entry is written outside of a delivery")
-        lane, partition = lane_of_key(event.message.key), event.message.partition
-        epoch = self._table.epochs.own(partition)
-        written = [Written(*ledger_format.write(entry, lane), epoch) for entry in entries]
-        if any(len(record.value) > LARGEST_ENTRY_BYTES for record in written):
+        lane = lane_of_key(event.message.key)
+        written = [ledger_format.write(entry, lane) for entry in entries]
+        if any(len(value) > LARGEST_ENTRY_BYTES for _, value in written):
             raise LedgerEntryTooLarge
         try:
-            kept = [await self._send(partition, record) for record in written]
+            kept = [await self._send(event.message.partition, key, value) for key, value in written]
         except KafkaError as error:
             raise PublishFailed(f"ledger: {type(error).__name__}") from error
         # Futures of our own: a cancelled handler does not cancel records that are on their way with others.
@@ -190,14 +169,18 @@ class FaustLedger:
             return sum(size or 0 for size in sizes)
         return len(store)
 
-    async def _send(self, partition: int, entry: Written) -> asyncio.Future[None]:
+    async def _send(self, partition: int, key: bytes, value: bytes) -> asyncio.Future[None]:
         """Give it to the producer itself: Faust's buffer of table changes costs more than the sending."""
         producer = cast("Producer", self._table.app.producer)._ensure_producer()  # noqa: SLF001 - see above
         kept = asyncio.get_running_loop().create_future()
-        sent: asyncio.Future[RecordMetadata] = await producer.send(
-            self._topic, entry.value, entry.key, partition, headers=[header(entry.epoch)]
-        )
-        sent.add_done_callback(partial(self._table.acknowledged, entry, kept))
+        self._fence.opened()
+        try:
+            sent: asyncio.Future[RecordMetadata] = await producer.send(self._topic, value, key, partition)
+        except BaseException:
+            self._fence.closed()
+            raise
+        sent.add_done_callback(partial(self._table.acknowledged, key, value, kept))
+        sent.add_done_callback(lambda _: self._fence.closed())
         return kept
 
     def _read(self, key: bytes) -> bytes | None:

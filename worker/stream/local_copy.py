@@ -20,9 +20,9 @@ log = structlog.get_logger(__name__)
 
 
 def copy_folder(state_dir: Path, group_id: str, retention: timedelta, now: datetime) -> Path:
-    """Return the folder of the group's copy, empty where it was older than a quarter of the retention.
+    """Return the folder of the group's copy; one older than a quarter of the retention is gone.
 
-    Raises OSError where the folder cannot be written.
+    Its process must be the only one that has the folder. Raises OSError where the folder cannot be written.
     """
     # A plus is not in any group's name: another group's ledger must not be taken for this one's.
     folder = state_dir / f"{group_id}+ledger"
@@ -31,6 +31,8 @@ def copy_folder(state_dir: Path, group_id: str, retention: timedelta, now: datet
     born = folder / _BORN
     if folder.exists() and not _is_young(born, max(retention / _SHARE, _LEAST_AGE), now):
         log.info("the local copy of the ledger is old, and is made anew from its changelog")
+        # First, so that what is left by a kill in between is not taken for a copy.
+        born.unlink(missing_ok=True)
         shutil.rmtree(folder)
     if not born.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,5 +43,5 @@ def copy_folder(state_dir: Path, group_id: str, retention: timedelta, now: datet
 def _is_young(born: Path, age: timedelta, now: datetime) -> bool:
     try:
         return abs(now - datetime.fromisoformat(born.read_text())) < age
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, TypeError):
         return False

@@ -37,6 +37,11 @@ class Membership:
         self._heard_at = UNHEARD
         self._generation = -1
 
+    @property
+    def generation(self) -> int:
+        """The group's generation as last heard, -1 where we are in none."""
+        return self._generation
+
     def silent_seconds(self) -> float:
         """How long ago the coordinator last answered, or this process began to listen for it."""
         return now() - self._last_heard_at

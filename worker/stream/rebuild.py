@@ -22,11 +22,9 @@ from faust.tables.recovery import Recovery
 from faust.types import TP
 from faust.types.transports import ConsumerT
 
-from worker.stream.epochs import epoch_in
-from worker.stream.ledger import EPOCH_KEY, LedgerTable, stored_epoch
-
 if TYPE_CHECKING:
     from worker.stream.app import WorkerApp
+    from worker.stream.ledger import LedgerTable
 
 log = structlog.get_logger(__name__)
 
@@ -60,21 +58,12 @@ class RawRecovery(Recovery):
         await super()._build_offsets(consumer, tps, destination, title)
         ends = {tp: self.active_highwaters.get(tp, -1) for tp in tps}
         behind = {tp: end for tp, end in ends.items() if end > destination[tp]}
-        for tp in tps:
-            table = self._table(tp)
-            # What a store in memory has seen it may have lost with the partition.
-            kept = stored_epoch(table.data, tp.partition) if isinstance(table.data, RocksDBStore) else 0
-            table.epochs.recall(tp.partition, kept)
-        if behind:
-            started = time.monotonic()
-            log.info("rebuilding the ledger", partitions=sorted(tp.partition for tp in behind))
-            read = await self._read(behind, destination)
-            log.info("ledger rebuilt", entries=read, seconds=round(time.monotonic() - started, 1))
-        for tp in tps:
-            self._table(tp).epochs.take_over(tp.partition)
-
-    def _table(self, tp: TP) -> LedgerTable:
-        return cast("LedgerTable", self.tp_to_table[tp])
+        if not behind:
+            return
+        started = time.monotonic()
+        log.info("rebuilding the ledger", partitions=sorted(tp.partition for tp in behind))
+        read = await self._read(behind, destination)
+        log.info("ledger rebuilt", entries=read, seconds=round(time.monotonic() - started, 1))
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ANN401, ARG002, ASYNC109 - Faust's
         """Wait as long as it takes: Faust's limit is one request's, and a rebuild that stalls is noticed."""
@@ -99,7 +88,7 @@ class RawRecovery(Recovery):
                 batches = await reader.getmany(timeout_ms=1000, max_records=_BATCH)
                 for at, records in batches.items():
                     tp = TP(at.topic, at.partition)
-                    _write(self._table(tp), tp, records)
+                    _write(cast("LedgerTable", self.tp_to_table[tp]).data, tp, records)
                     offsets[tp] = records[-1].offset
                     read += len(records)
         for tp, end in behind.items():
@@ -107,22 +96,19 @@ class RawRecovery(Recovery):
         return read
 
 
-def _write(table: LedgerTable, tp: TP, records: Records) -> None:
-    """Write records to the store, but for those that are void; a null value deletes its key."""
-    store: Any = table.data
-    counting = [one for one in records if table.epochs.admits(tp.partition, epoch_in(one.headers))]
+def _write(store: Any, tp: TP, records: Records) -> None:  # noqa: ANN401 - RocksDB or memory
+    """Write records to the store; a null value deletes its key."""
     if isinstance(store, RocksDBStore):
         batch = rocksdict.WriteBatch(raw_mode=True)
-        for record in counting:
+        for record in records:
             if record.value is None:
                 batch.delete(record.key)
             else:
                 batch.put(record.key, record.value)
-        batch.put(store.offset_key, b"%d" % records[-1].offset)
-        batch.put(EPOCH_KEY, b"%d" % table.epochs.highest(tp.partition))
         store._db_for_partition(tp.partition).write(batch)  # noqa: SLF001 - what its apply_changelog_batch does
+        store.set_persisted_offset(tp, records[-1].offset)
     elif isinstance(store, MemoryStore):
-        for record in counting:
+        for record in records:
             if record.value is None:
                 store.data.pop(record.key, None)
             else:

@@ -14,7 +14,7 @@ from faust.types.tuples import RecordMetadata
 from rocksdict import WriteBatch
 
 from worker.ports import PublishFailed
-from worker.stream.ledger import LedgerTable, Written, ledger_table, stored_epoch
+from worker.stream.ledger import LedgerTable, ledger_table
 
 OURS, THEIRS = TP("changelog", 0), TP("changelog", 1)
 
@@ -31,11 +31,11 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerTabl
     table.data.reset_state()
 
 
-def _acknowledge(table: LedgerTable, tp: TP, offset: int, value: bytes, epoch: int = 1) -> None:
+def _acknowledge(table: LedgerTable, tp: TP, offset: int, value: bytes) -> None:
     sent = asyncio.get_running_loop().create_future()
     sent.set_result(RecordMetadata(tp.topic, tp.partition, tp, offset))
     kept = asyncio.get_running_loop().create_future()
-    table.acknowledged(Written(b"key", value, epoch), kept, sent)
+    table.acknowledged(b"key", value, kept, sent)
     assert kept.result() is None
 
 
@@ -59,7 +59,7 @@ async def test_what_kafka_refuses_is_not_held(table: LedgerTable) -> None:
     given_up.cancel()
     for sent, name in ((refused, "RuntimeError"), (given_up, "CancelledError")):
         kept = asyncio.get_running_loop().create_future()
-        table.acknowledged(Written(b"key", b"refused", 1), kept, sent)
+        table.acknowledged(b"key", b"refused", kept, sent)
         with pytest.raises(PublishFailed, match=f"^ledger: {name}$"):
             kept.result()
     assert _value(table) is None
@@ -73,7 +73,7 @@ async def test_what_the_store_refuses(table: LedgerTable) -> None:
     cast("Any", table.data)._dbs[0].close()
     sent, kept = (asyncio.get_running_loop().create_future() for _ in range(2))
     sent.set_result(RecordMetadata(OURS.topic, OURS.partition, OURS, 1))
-    table.acknowledged(Written(b"key", b"second", 1), kept, sent)
+    table.acknowledged(b"key", b"second", kept, sent)
     with pytest.raises(PublishFailed, match=r"^ledger: \w+$"):
         kept.result()
 
@@ -84,7 +84,7 @@ async def test_a_writer_that_has_gone(table: LedgerTable) -> None:
     sent, kept = (asyncio.get_running_loop().create_future() for _ in range(2))
     sent.set_result(RecordMetadata(OURS.topic, OURS.partition, OURS, 0))
     kept.cancel()
-    table.acknowledged(Written(b"key", b"first", 1), kept, sent)
+    table.acknowledged(b"key", b"first", kept, sent)
     assert _value(table) == b"first"
 
 
@@ -104,24 +104,6 @@ async def test_offsets_do_not_pass_what_others_wrote(table: LedgerTable) -> None
     assert (_value(table), table.data.persisted_offset(OURS)) == (b"after a gap", 5)
     _acknowledge(table, OURS, 4, b"older than what was recovered")
     assert _value(table) == b"after a gap"
-
-
-@pytest.mark.asyncio
-async def test_what_is_void_is_not_held(table: LedgerTable) -> None:
-    """A record of ours that was on its way when others had the partition, which is ours again."""
-    _acknowledge(table, OURS, 0, b"theirs, read back", epoch=7)
-    _acknowledge(table, OURS, 1, b"late", epoch=6)
-    assert _value(table) == b"theirs, read back"
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("table", ["rocksdb"], indirect=True)
-async def test_the_epoch_is_kept_with_the_offset(table: LedgerTable) -> None:
-    """A process that starts again reads on from both."""
-    assert stored_epoch(cast("Any", table.data), 0) == 0
-    _acknowledge(table, OURS, 0, b"first", epoch=7)
-    _acknowledge(table, OURS, 5, b"after a gap", epoch=9)
-    assert (table.data.persisted_offset(OURS), stored_epoch(cast("Any", table.data), 0)) == (0, 7)
 
 
 def test_the_store_keeps_what_was_written_over_many_openings(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_it_is_thrown_away_once_it_is_old(
 def test_one_that_does_not_tell_its_age_is_thrown_away(tmp_path: Path) -> None:
     """As where the process was killed while it made or removed it."""
     folder, _ = _begin(tmp_path)
-    for damage in (b"", b"yesterday", b"\xff"):
+    for damage in (b"", b"yesterday", b"\xff", b"2026-11-22T12:00:00"):
         (folder / "born").write_bytes(damage)
         assert not _begin(tmp_path)[1]
     (folder / "born").unlink()
