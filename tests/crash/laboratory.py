@@ -13,6 +13,7 @@ from tests.crash.choices import Due, Freeze, Join, Kill, Leave, Offer, Options, 
 from tests.crash.ground import Ground, Run, ground
 from tests.support.crashing import CrashingWorker
 from worker.checkpoints import Checkpoint
+from worker.stream.ledger_fence import EXIT_FENCED
 
 _CHECKPOINT_SECONDS: Final = 15.0
 
@@ -57,7 +58,10 @@ class Laboratory(Run[CrashingWorker]):
         for due in schedule(self._ground.options):
             self._wait_for(due.settled)
             self._let(due)
-        return self._finish(started)
+        books = self._finish(started)
+        fenced = self.ended_by_themselves.count(EXIT_FENCED)
+        assert fenced <= self.chronicle.freezes, f"{fenced} workers ended that were not frozen"
+        return books
 
     def _let(self, due: Due) -> None:
         match due.what:

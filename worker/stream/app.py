@@ -167,7 +167,7 @@ def consume(
     async def crash(error: Exception) -> None:
         log.error("giving up: an event could not be brought to its end", error=type(error).__name__)
         await cast("Consumer", app.consumer).commit_finished()
-        app.membership.lost()
+        app.membership.give_up()
         # Faust writes out what it is given; an exception's text may hold what the record held.
         await app.crash(GaveUp(type(error).__name__))
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 SCHEME: Final = "kafka"
 _COMMIT_SECONDS: Final = 5.0
-_LEDGER_SECONDS: Final = 2.0
+_LEDGER_SECONDS: Final = 10.0
+"""As long as Kafka may take to do without a broker that died; the group waits longer than that."""
+_LEDGER_SECONDS_UNHEARD: Final = 2.0
 _HELD_POLL_SECONDS: Final = 0.2
 _FETCH_WAIT_MS: Final = 50
 _OUTAGE_DRAIN_SECONDS: Final = 2.0
@@ -115,7 +117,8 @@ class Consumer(driver.Consumer):
         started = time.monotonic()
         crashed = self.app.lanes.crashed
         abandoned = await self.app.lanes.drain(0.0 if crashed else self._drain_seconds())
-        if self.app.membership.is_fresh() and not await self.app.fence.quiet(_LEDGER_SECONDS):
+        seconds = _LEDGER_SECONDS if self.app.membership.is_fresh() else _LEDGER_SECONDS_UNHEARD
+        if not await self.app.fence.quiet(seconds):
             log.warning("ledger records were not acknowledged in time")
         self._unacked_messages.clear()
         if not crashed:

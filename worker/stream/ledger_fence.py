@@ -9,17 +9,20 @@ has on its way is void, and every moment is one at which it may be killed.
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NodeNotReadyError
 from aiokafka.protocol.produce import ProduceRequest
 
 from worker.stream.membership import Membership
 
 EXIT_FENCED: Final = 70
 """As of a worker that found itself stuck: it wants a restart."""
+
+_LOOK_SECONDS: Final = 0.2
 
 log = structlog.get_logger(__name__)
 
@@ -55,14 +58,13 @@ class LedgerFence:
             self._quiet.set()
 
     async def quiet(self, seconds: float) -> bool:
-        """Wait until no record is under way; return whether that was so in time."""
-        try:
+        """Wait until no record is under way, or those that are have become void; return whether none is."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._open:
-                    await self._quiet.wait()
-        except TimeoutError:
-            return False
-        return True
+                while self._open and self._membership.holds(self._generation):
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._quiet.wait(), _LOOK_SECONDS)
+        return not self._open
 
     def check(self) -> None:
         """Raise NotCertain where the records must wait; end the process where they are void."""
@@ -81,8 +83,9 @@ def guard(client: AIOKafkaClient, fence: LedgerFence) -> None:
 
     async def send(node_id: int, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:  # noqa: ANN401 - aiokafka's
         if isinstance(request, ProduceRequest):
+            if not await client.ready(node_id, group=group):
+                raise NodeNotReadyError(f"node {node_id} cannot be reached")
             # With a connection in hand there is no turn of the loop between here and the socket.
-            await client.ready(node_id, group=group)
             fence.check()
         return await plain(node_id, request, group=group)
 

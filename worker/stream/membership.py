@@ -25,6 +25,7 @@ class Membership:
         self._heard_at = UNHEARD
         self._last_heard_at = now()
         self._generation = -1
+        self._given_up = False
 
     def heard(self, sent_at: float, generation: int) -> None:
         """Note an answer of the coordinator to a request that left at `sent_at`."""
@@ -42,6 +43,10 @@ class Membership:
         """The group's generation as last heard, -1 where we are in none."""
         return self._generation
 
+    def give_up(self) -> None:
+        """Allow nothing any more, whatever the group says: the process is about to end."""
+        self._given_up = True
+
     def silent_seconds(self) -> float:
         """How long ago the coordinator last answered, or this process began to listen for it."""
         return now() - self._last_heard_at
@@ -49,6 +54,10 @@ class Membership:
     def holds(self, generation: int) -> bool:
         """Whether the group, as last heard, is still in the generation in which a record was delivered."""
         return self._generation == generation
+
+    def serves(self) -> bool:
+        """Whether the process has not given up."""
+        return not self._given_up
 
     def is_fresh(self) -> bool:
         """Whether the group cannot have given us up yet, with the time that a request takes to spare."""
@@ -64,7 +73,7 @@ class Lease:
 
     def held(self) -> bool:
         """Whether the delivery's partition is still ours, as far as we heard."""
-        return self._membership.holds(self._generation)
+        return self._membership.serves() and self._membership.holds(self._generation)
 
     def is_certain(self) -> bool:
         """Whether it certainly is ours for as long as a request takes."""

@@ -1,14 +1,18 @@
 """When the ledger's records may leave, and when the process ends rather than send them."""
 
+import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiokafka.errors import NodeNotReadyError
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.produce import ProduceRequest
 
+from worker.stream.ledger import FaustLedger
 from worker.stream.ledger_fence import LedgerFence, NotCertain, guard
-from worker.stream.membership import Membership, now
+from worker.stream.membership import Lease, Membership, now
 
 SESSION = 10.0
 
@@ -22,12 +26,13 @@ class Client:
 
     def __init__(self) -> None:
         self.sent: list[object] = []
+        self.is_up = True
         self.while_connecting: Callable[[], object] = lambda: None
 
     async def ready(self, _: int, *, group: object) -> bool:  # noqa: ARG002 - aiokafka's
         """Connect."""
         self.while_connecting()
-        return True
+        return self.is_up
 
     async def send(self, _: int, request: object, *, group: object) -> str:  # noqa: ARG002 - aiokafka's
         """Write."""
@@ -134,8 +139,62 @@ async def test_each_stretch_of_records_has_its_generation(fence: LedgerFence, me
 
 
 @pytest.mark.asyncio
+async def test_without_a_connection_nothing_is_tried_behind_the_fence(client: Client) -> None:
+    """A connection that comes about later would write what nobody looked at again."""
+    client.is_up = False
+    with pytest.raises(NodeNotReadyError) as raised:
+        await _send(client)
+    assert raised.value.retriable
+    assert client.sent == []
+
+
+@pytest.mark.asyncio
 async def test_a_drain_waits_for_the_records(fence: LedgerFence) -> None:
-    """As long as it may."""
+    """As long as it may, also for one that comes in between."""
     assert not await fence.quiet(0.0)
+    waiting = asyncio.create_task(fence.quiet(60.0))
+    await asyncio.sleep(0)
     fence.closed()
+    fence.opened()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    fence.closed()
+    assert await waiting
+
+
+@pytest.mark.asyncio
+async def test_a_drain_does_not_wait_for_what_is_void(fence: LedgerFence, membership: Membership) -> None:
+    """The process is about to end."""
+    membership.lost()
+    assert not await fence.quiet(60.0)
+
+
+@pytest.mark.asyncio
+async def test_who_gave_up_may_do_nothing_more_but_let_go_of_its_records(
+    client: Client, membership: Membership
+) -> None:
+    """It is a member still: what is on its way counts. No heartbeat makes it go on."""
+    lease = Lease(membership, 7)
+    assert lease.is_certain()
+    membership.give_up()
+    membership.heard(now(), 7)
+    assert not lease.held()
+    await _send(client)
+
+
+@pytest.mark.asyncio
+async def test_a_record_that_was_never_sent_is_not_waited_for(fence: LedgerFence) -> None:
+    """Its handler was cancelled while there was no room for it, or Kafka did not answer."""
+    fence.closed()
+
+    async def send(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    producer = SimpleNamespace(_ensure_producer=lambda: SimpleNamespace(send=send))
+    topic = SimpleNamespace(get_topic_name=lambda: "ledger")
+    table = SimpleNamespace(app=SimpleNamespace(producer=producer), changelog_topic=topic)
+    ledger = FaustLedger(cast("Any", table), fence)
+    with pytest.raises(asyncio.CancelledError):
+        await ledger._send(0, b"key", b"value")
     assert await fence.quiet(0.0)
