@@ -12,6 +12,8 @@ from typing import Final
 
 import structlog
 
+from worker.settings import SettingsError
+
 _BORN: Final = "born"
 _LEAST_AGE: Final = timedelta(days=1)
 _SHARE: Final = 4
@@ -22,8 +24,16 @@ log = structlog.get_logger(__name__)
 def copy_folder(state_dir: Path, group_id: str, retention: timedelta, now: datetime) -> Path:
     """Return the folder of the group's copy; one older than a quarter of the retention is gone.
 
-    Its process must be the only one that has the folder. Raises OSError where the folder cannot be written.
+    Its process must be the only one that has the folder. Raises SettingsError where it cannot be written.
     """
+    try:
+        return _made(state_dir, group_id, retention, now)
+    except OSError as error:
+        line = f'ENROLMENT_STATE_DIR is "{state_dir}"; it must be a folder that can be written to'
+        raise SettingsError((f"{line} ({type(error).__name__})",)) from None
+
+
+def _made(state_dir: Path, group_id: str, retention: timedelta, now: datetime) -> Path:
     # A plus is not in any group's name: another group's ledger must not be taken for this one's.
     folder = state_dir / f"{group_id}+ledger"
     # Where earlier releases had it, with that expiry.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from worker.settings import SettingsError
 from worker.stream.local_copy import copy_folder
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -55,3 +56,12 @@ def test_the_copies_of_earlier_releases_are_thrown_away(tmp_path: Path) -> None:
     (old / "notes").touch()
     _begin(tmp_path)
     assert [path.name for path in old.iterdir()] == ["notes"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """With its setting, in one line."""
+    (tmp_path / "state").touch()
+    with pytest.raises(SettingsError) as raised:
+        _begin(tmp_path)
+    must = "it must be a folder that can be written to (NotADirectoryError)"
+    assert raised.value.faults == (f'ENROLMENT_STATE_DIR is "{tmp_path}/state"; {must}',)
