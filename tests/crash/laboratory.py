@@ -13,7 +13,7 @@ from tests.crash.choices import Due, Freeze, Join, Kill, Leave, Offer, Options, 
 from tests.crash.ground import Ground, Run, ground
 from tests.support.crashing import CrashingWorker
 from worker.checkpoints import Checkpoint
-from worker.stream.ledger_fence import EXIT_FENCED
+from worker.stream.watchdog import EXIT_STUCK
 
 _CHECKPOINT_SECONDS: Final = 15.0
 
@@ -59,7 +59,7 @@ class Laboratory(Run[CrashingWorker]):
             self._wait_for(due.settled)
             self._let(due)
         books = self._finish(started)
-        fenced = self.ended_by_themselves.count(EXIT_FENCED)
+        fenced = self.ended_by_themselves.count(EXIT_STUCK)
         assert fenced <= self.chronicle.freezes, f"{fenced} workers ended that were not frozen"
         return books
 

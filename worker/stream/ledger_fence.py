@@ -18,9 +18,7 @@ from aiokafka.errors import KafkaError, NodeNotReadyError
 from aiokafka.protocol.produce import ProduceRequest
 
 from worker.stream.membership import Membership
-
-EXIT_FENCED: Final = 70
-"""As of a worker that found itself stuck: it wants a restart."""
+from worker.stream.watchdog import EXIT_STUCK
 
 _LOOK_SECONDS: Final = 0.2
 
@@ -72,7 +70,7 @@ class LedgerFence:
             return
         if not self._membership.holds(self._generation):
             log.critical("partitions lost with ledger records on their way, asking for a restart")
-            self._end(EXIT_FENCED)
+            self._end(EXIT_STUCK)
         if not self._membership.is_fresh():
             raise NotCertain
 

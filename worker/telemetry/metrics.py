@@ -16,6 +16,7 @@ from topics.record import Record
 from worker.domain.answers import Doubtful, Fault, Misconfigured, Refused, Throttled, Unsent
 from worker.domain.faults import describe
 from worker.telemetry import catalogue
+from worker.telemetry.repetitions import Quiet
 from worker.telemetry.tracing import exemplar, told
 
 # Times of creation would be series of their own, under names that nobody asked for.
@@ -51,8 +52,7 @@ class Metrics:
         self, named_events: frozenset[str] = frozenset(), timer: Callable[[], float] = time.monotonic
     ) -> None:
         self._events = _KNOWN_EVENTS | named_events
-        self._timer = timer
-        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+        self._quiet = Quiet(_QUIET_SECONDS, timer)
         self._down: set[str] = set()
         self.progress = 0
         """Grows with every request that ended, every call that is repeated and every outcome."""
@@ -112,7 +112,7 @@ class Metrics:
         reason = _reason(fault)
         self.progress += 1
         self._retries.labels(reason).inc(exemplar=exemplar())
-        before = self._unsaid(endpoint, reason)
+        before = self._quiet.unsaid((endpoint, reason))
         if before is not None:
             log.warning(
                 "API call failed, trying again",
@@ -129,12 +129,12 @@ class Metrics:
         self.progress += 1
         if not is_open:
             self._down.discard(call)
-            self._said.pop((call, "outage"), None)
+            self._quiet.forget((call, "outage"))
             log.info("the API serves again", endpoint=call)
         else:
             self._down.add(call)
         self.api_outage.set(1 if self._down else 0)
-        if is_open and self._unsaid(call, "outage") is not None:
+        if is_open and self._quiet.unsaid((call, "outage")) is not None:
             reason = "unknown" if fault is None else _reason(fault)
             log.error(
                 "the API is taken for down: consumption is paused, nothing is lost, a request tries every "
@@ -144,16 +144,6 @@ class Metrics:
                 detail=None if fault is None else describe(fault),
                 remedy=_REMEDIES.get(reason, "none here: it is waited out"),
             )
-
-    def _unsaid(self, what: str, reason: str) -> int | None:
-        """Return how often this was kept quiet since it was said last, None where it still is to be."""
-        said_at, since = self._said.get((what, reason), (float("-inf"), 0))
-        now = self._timer()
-        if now - said_at < _QUIET_SECONDS:
-            self._said[what, reason] = said_at, since + 1
-            return None
-        self._said[what, reason] = now, 0
-        return since
 
     def deferred(self, failure: Failure, hop: int) -> None:
         """Count and log a record that was moved to a retry topic."""
