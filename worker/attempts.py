@@ -5,7 +5,7 @@ first it is found out what became of it, by what the customer's promotions show 
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from topics.outcome import Outcome, OutcomeName
@@ -27,7 +27,7 @@ from worker.domain.settlement import (
 )
 from worker.intake import Rules
 from worker.outcomes import Origin, tell
-from worker.plans import EventPlan, LedgerEntry, PlanEntry, Request, ResultEntry, StandingEntry
+from worker.plans import EventPlan, LedgerEntry, PlanEntry, Request, Result, ResultEntry, StandingEntry
 from worker.ports import Clock, Lease, Ledger, PromotionsApi, Sleep, until_certain
 from worker.reconciliation import Readings, Unread
 from worker.retrying import Retrying
@@ -74,6 +74,7 @@ class Settling:
         self._plan = plan
         self._unwritten: tuple[LedgerEntry, ...] = () if is_written else (PlanEntry(plan.event_id, plan),)
         self._reopens = reopens
+        self._opening = 0
         self._lease = lease
         self._tell_outcome = tell_outcome
         self._customer = Identifier(IdentifierName.CUSTOMER_ID, str(plan.customer_id), plan.source)
@@ -83,9 +84,13 @@ class Settling:
 
         Waits for the API, for Kafka, and as long as an attempt in doubt may take to show.
         """
-        known = self._world.ledger.result_of(self._plan.event_id, request.subject)
-        if known is not None and not (self._reopens and known.outcome is OutcomeName.REJECTED):
-            return known
+        result = self._world.ledger.result_of(self._plan.event_id, request.subject)
+        if result is not None and not result.reopened:
+            if not self._is_asked_anew(request, result):
+                return result.outcome
+            reopened = ResultEntry(self._plan.event_id, request.subject, replace(result, reopened=True))
+            self._unwritten = (*self._unwritten, reopened)
+        self._opening = 0 if result is None else result.opening + 1
         done: Outcome | PutAside | None = None
         since = self._world.timer()
         tries, is_over = self._world.retrying.tries(), False
@@ -123,6 +128,14 @@ class Settling:
                 return done
             since = self._world.timer()
 
+    def _is_asked_anew(self, request: Request, result: Result) -> bool:
+        """Whether a rejection counts no more: reopened now, or by an earlier release without a note."""
+        if result.outcome.outcome is not OutcomeName.REJECTED:
+            return False
+        attempt = self._standing(request.subject).attempt
+        is_open = attempt is not None and attempt.event_id == self._plan.event_id
+        return self._reopens or (is_open and attempt is not None and not result.is_of(attempt))
+
     async def keep_plan(self) -> None:
         """Write the plan, if it is not in the ledger yet."""
         if self._unwritten:
@@ -131,7 +144,7 @@ class Settling:
     async def _ask(self, request: Request, standing: Standing, number: int) -> Outcome | PutAside | None:
         """Send the request, with the attempt in the ledger before; None where the answer is doubtful."""
         world = self._world
-        attempt = Attempt(self._plan.event_id, request.key, number, request.noted)
+        attempt = Attempt(self._plan.event_id, request.key, number, request.noted, self._opening)
         opened = states.begin(standing, attempt)
         await self._write(self._standing_entry(request.subject, opened))
         world.probe(Checkpoint.PLANNED)
@@ -161,9 +174,10 @@ class Settling:
         )
 
     async def _find_out(self, subject: Subject, attempt: Attempt, since: float) -> Finding | Unread:
-        """Look into an attempt, unless its event has a result and only the standing was not written."""
-        known = self._world.ledger.result_of(attempt.event_id, subject)
-        if known is not None:
+        """Look into an attempt, unless it has a result and only the standing was not written."""
+        result = self._world.ledger.result_of(attempt.event_id, subject)
+        if result is not None and result.is_of(attempt):
+            known = result.outcome
             return Applied(known.enrollment_id) if known.outcome is OutcomeName.ENROLLED else NotShown()
         return await self._world.readings.find_out(self._customer, subject, attempt.noted, since, self._lease)
 
@@ -196,11 +210,12 @@ class Settling:
             return _put_aside(request, attempt, finding)
         other = self._world.ledger.plan_of(attempt.event_id)
         if other is not None:
-            outcome = self._world.ledger.result_of(attempt.event_id, subject)
-            if outcome is None:
+            result = self._world.ledger.result_of(attempt.event_id, subject)
+            if result is None or not result.is_of(attempt):
                 outcome = tell(other.origin, _reconciled(subject, attempt, finding), self._world.clock())
-                await self._write(ResultEntry(other.event_id, subject, outcome))
-            await self._tell_outcome(other.origin, outcome)
+                result = Result(outcome, 0 if result is None else result.opening + 1)
+                await self._write(ResultEntry(other.event_id, subject, result))
+            await self._tell_outcome(other.origin, result.outcome)
         await self._write(self._standing_entry(subject, states.enrolled(standing, finding.enrolment_id)))
         return None
 
@@ -211,7 +226,8 @@ class Settling:
             return settlement
         outcome = tell(self._plan.origin, settlement, self._world.clock())
         await self._write(
-            ResultEntry(self._plan.event_id, subject, outcome), self._standing_entry(subject, after)
+            ResultEntry(self._plan.event_id, subject, Result(outcome, self._opening)),
+            self._standing_entry(subject, after),
         )
         self._world.probe(Checkpoint.RECORDED)
         return outcome

@@ -2,7 +2,8 @@
 
 A value is `{"lane":[murmur2,crc32],"entry":{...}}`: beside the entry two hashes of the activity record's key,
 by which the entry's partition can be told under another partition count. The key itself, which may name a
-person, is not kept; a record without a key has no lane.
+person, is not kept; a record without a key has no lane. Beside a result stands which opening of its promotion
+it is of (`"opening":1`, after one reopening), and whether it was reopened since (`"reopened":true`).
 
 The format outlives a release: entries are read back for as long as the retention says. A change to it keeps
 reading what is there; and since what is read here may have been written by a later release, which some
@@ -18,7 +19,7 @@ from pydantic import TypeAdapter
 from topics.outcome import Outcome
 from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
-from worker.plans import EventPlan, LedgerEntry, PlanEntry, ResultEntry, StandingEntry
+from worker.plans import EventPlan, LedgerEntry, PlanEntry, Result, ResultEntry, StandingEntry
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ Lane = tuple[int, int]
 class _Envelope(Generic[T]):
     entry: T
     lane: Lane | None = None
+    opening: int = 0
+    reopened: bool = False
 
 
 def plan_key(event_id: str) -> bytes:
@@ -67,34 +70,38 @@ def read_standing_key(key: bytes) -> StandingKey | None:
 
 def write(entry: LedgerEntry, lane: Lane | None) -> tuple[bytes, bytes]:
     """Return an entry's key and value; `lane` of the record that led to it, None where it had no key."""
+    more = b""
     match entry:
         case PlanEntry(event_id, plan):
             key, body = plan_key(event_id), _adapter(EventPlan).dump_json(plan, exclude_defaults=True)
-        case ResultEntry(event_id, subject, outcome):
-            key, body = result_key(event_id, subject), outcome.to_json()
+        case ResultEntry(event_id, subject, result):
+            key, body = result_key(event_id, subject), result.outcome.to_json()
+            more += b'"opening":%d,' % result.opening if result.opening else b""
+            more += b'"reopened":true,' if result.reopened else b""
         case StandingEntry(customer_id, subject, standing):
             key = standing_key(customer_id, subject)
             body = _adapter(Standing).dump_json(standing, exclude_defaults=True)
         case _:
             assert_never(entry)
     if lane is None:
-        return key, b'{"entry":%b}' % body
-    return key, b'{"lane":[%d,%d],"entry":%b}' % (*lane, body)
+        return key, b'{%b"entry":%b}' % (more, body)
+    return key, b'{"lane":[%d,%d],%b"entry":%b}' % (*lane, more, body)
 
 
 def read_plan(value: bytes) -> EventPlan:
     """Read a plan back. Raises ValueError, as the others do, for anything that `write` did not write."""
-    return _read(value, EventPlan)
+    return _read(value, EventPlan).entry
 
 
-def read_result(value: bytes) -> Outcome:
+def read_result(value: bytes) -> Result:
     """Read a result back."""
-    return _read(value, Outcome)
+    envelope = _read(value, Outcome)
+    return Result(envelope.entry, envelope.opening, envelope.reopened)
 
 
 def read_standing(value: bytes) -> Standing:
     """Read a standing back."""
-    return _read(value, Standing)
+    return _read(value, Standing).entry
 
 
 def read_lane(value: bytes) -> Lane | None:
@@ -103,10 +110,10 @@ def read_lane(value: bytes) -> Lane | None:
     return envelope.lane
 
 
-def _read(value: bytes, kind: type[T]) -> T:
+def _read(value: bytes, kind: type[T]) -> _Envelope[T]:
     # Ignored is what a later release may have added: it must be possible to go back to this one.
     envelope: _Envelope[T] = _adapter(_Envelope[kind]).validate_json(value, extra="ignore")  # type: ignore[valid-type]  # a generic's parameter at run time
-    return envelope.entry
+    return envelope
 
 
 @cache

@@ -1,9 +1,8 @@
 """The ledger of a dry run: knows nothing and writes nothing."""
 
-from topics.outcome import Outcome
 from worker.domain.ledger import UNKNOWN, Standing
 from worker.domain.settlement import Subject
-from worker.plans import EventPlan, LedgerEntry
+from worker.plans import EventPlan, LedgerEntry, Result
 
 
 class NoLedger:
@@ -13,7 +12,7 @@ class NoLedger:
         """Know of no plan."""
         return None
 
-    def result_of(self, event_id: str, subject: Subject) -> Outcome | None:  # noqa: ARG002 - the port's
+    def result_of(self, event_id: str, subject: Subject) -> Result | None:  # noqa: ARG002 - the port's
         """Know of no result."""
         return None
 

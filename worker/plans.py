@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from topics.outcome import Outcome
+from topics.outcome import Outcome, OutcomeName
 from worker.domain.evidence import Evidence
-from worker.domain.ledger import Standing
+from worker.domain.ledger import Attempt, Standing
 from worker.domain.settlement import Subject
 from worker.outcomes import Origin
 
@@ -45,6 +45,28 @@ class EventPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """What one promotion of an event came to, and whether that still counts."""
+
+    outcome: Outcome
+    opening: int = 0
+    """How often the promotion had been reopened before it."""
+    reopened: bool = False
+    """It counts no more: the promotion is asked for anew, and has no result until that has one."""
+
+    def is_of(self, attempt: Attempt) -> bool:
+        """Whether this certainly is what the open attempt came to, and only its standing was not written.
+
+        Attempts of earlier releases do not say which opening they belong to: those reopened rejections only.
+        """
+        if self.reopened:
+            return False
+        if attempt.opening is None:
+            return self.outcome.outcome is not OutcomeName.REJECTED
+        return attempt.opening == self.opening
+
+
+@dataclass(frozen=True, slots=True)
 class PlanEntry:
     """The plan of an event."""
 
@@ -58,7 +80,7 @@ class ResultEntry:
 
     event_id: str
     subject: Subject
-    outcome: Outcome
+    result: Result
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from worker.domain.answers import CatalogueAnswer, Fault, IssueAnswer, LookupAns
 from worker.domain.ledger import Standing
 from worker.domain.promotions import Identifier
 from worker.domain.settlement import Subject
-from worker.plans import EventPlan, LedgerEntry
+from worker.plans import EventPlan, LedgerEntry, Result
 
 _CERTAINTY_POLL_SECONDS: Final = 0.2
 
@@ -94,8 +94,8 @@ class Ledger(Protocol):
         """Return the event's plan, None where it never got to its first request."""
         ...
 
-    def result_of(self, event_id: str, subject: Subject) -> Outcome | None:
-        """Return the outcome of the event's promotion, None while it has no result."""
+    def result_of(self, event_id: str, subject: Subject) -> Result | None:
+        """Return what the event's promotion came to, None while it never had a result."""
         ...
 
     def standing(self, customer_id: int, subject: Subject) -> Standing:

@@ -23,7 +23,7 @@ from worker.domain.promotions import (
     TimelineEntry,
 )
 from worker.domain.settlement import Subject
-from worker.plans import EventPlan, LedgerEntry, PlanEntry, ResultEntry, StandingEntry
+from worker.plans import EventPlan, LedgerEntry, PlanEntry, Result, ResultEntry, StandingEntry
 from worker.ports import Tracker
 from worker.retrying import Retrying, RetryPolicy
 
@@ -252,14 +252,14 @@ class FakeLedger:
 
     def __init__(self) -> None:
         self.plans: dict[str, EventPlan] = {}
-        self.results: dict[tuple[str, Subject], Outcome] = {}
+        self.results: dict[tuple[str, Subject], Result] = {}
         self.standings: dict[tuple[int, Subject], Standing] = {}
 
     def plan_of(self, event_id: str) -> EventPlan | None:
         """Return the plan that was written."""
         return self.plans.get(event_id)
 
-    def result_of(self, event_id: str, subject: Subject) -> Outcome | None:
+    def result_of(self, event_id: str, subject: Subject) -> Result | None:
         """Return the result that was written."""
         return self.results.get((event_id, subject))
 
@@ -278,7 +278,7 @@ class FakeLedger:
                 case PlanEntry():
                     self.plans[entry.event_id] = entry.plan
                 case ResultEntry():
-                    self.results[entry.event_id, entry.subject] = entry.outcome
+                    self.results[entry.event_id, entry.subject] = entry.result
                 case StandingEntry():
                     self.standings[entry.customer_id, entry.subject] = entry.standing
 

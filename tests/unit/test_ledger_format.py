@@ -19,7 +19,16 @@ from worker.domain.promotions import Restriction
 from worker.domain.settlement import Subject
 from worker.ledger_format import Lane, read_lane, read_plan, read_result, read_standing, write
 from worker.outcomes import Origin
-from worker.plans import EventPlan, Foregone, LedgerEntry, PlanEntry, Request, ResultEntry, StandingEntry
+from worker.plans import (
+    EventPlan,
+    Foregone,
+    LedgerEntry,
+    PlanEntry,
+    Request,
+    Result,
+    ResultEntry,
+    StandingEntry,
+)
 
 M = TypeVar("M")
 
@@ -93,7 +102,7 @@ WRITTEN: list[tuple[LedgerEntry, bytes, bytes]] = [
         + _REFERENCE_JSON
         + b',"occurred_at":"2026-01-31T10:00:00Z"}}],"source":"INSTORE"}',
     ),
-    (ResultEntry("evt-1", SUBJECT, OUTCOME), b"result/469/57099/evt-1", _OUTCOME_JSON),
+    (ResultEntry("evt-1", SUBJECT, Result(OUTCOME)), b"result/469/57099/evt-1", _OUTCOME_JSON),
     (
         StandingEntry(482579328, SUBJECT, STANDING),
         b"standing/100/482579328/469/57099",
@@ -113,6 +122,14 @@ def test_the_format_is_what_it_was(entry: LedgerEntry, key: bytes, body: bytes) 
     """Ledgers that exist must go on being read: a change here needs readers of both."""
     assert write(entry, LANE) == (key, b'{"lane":[4294967295,0],"entry":' + body + b"}")
     assert write(entry, None) == (key, b'{"entry":' + body + b"}")
+
+
+def test_a_reopened_result_says_so_beside_the_outcome() -> None:
+    """An earlier release must find the outcome where it always was."""
+    entry = ResultEntry("evt-1", SUBJECT, Result(OUTCOME, 2, reopened=True))
+    body = b'"opening":2,"reopened":true,"entry":' + _OUTCOME_JSON + b"}"
+    assert write(entry, LANE)[1] == b'{"lane":[4294967295,0],' + body
+    assert write(entry, None)[1] == b"{" + body
 
 
 @pytest.mark.parametrize(("key", "body"), [written[1:] for written in WRITTEN])
@@ -162,7 +179,8 @@ _STANDINGS = st.builds(
         st.none() | st.builds(Restriction, _TEXTS, _TEXTS, _AMOUNTS, _AMOUNTS),
     ),
     st.integers(0, 2**31),
-    st.none() | st.builds(Attempt, _TEXTS, _TEXTS, st.integers(1, 2**31), _EVIDENCE),
+    st.none()
+    | st.builds(Attempt, _TEXTS, _TEXTS, st.integers(1, 2**31), _EVIDENCE, st.none() | st.integers(0, 99)),
 )
 
 
@@ -215,12 +233,12 @@ def test_plans_are_read_back(event_id: str, plan: EventPlan, lane: Lane | None) 
     assert read_lane(value) == lane
 
 
-@given(_TEXTS, _SUBJECTS, _OUTCOMES, _LANES)
-def test_results_are_read_back(event_id: str, subject: Subject, outcome: Outcome, lane: Lane | None) -> None:
+@given(_TEXTS, _SUBJECTS, st.builds(Result, _OUTCOMES, st.integers(0, 99), st.booleans()), _LANES)
+def test_results_are_read_back(event_id: str, subject: Subject, result: Result, lane: Lane | None) -> None:
     """A replay must repeat a settled outcome to the byte."""
-    key, value = write(ResultEntry(event_id, subject, outcome), lane)
-    assert (key, read_result(value)) == (ledger_format.result_key(event_id, subject), outcome)
-    assert read_result(value).to_json() == outcome.to_json()
+    key, value = write(ResultEntry(event_id, subject, result), lane)
+    assert (key, read_result(value)) == (ledger_format.result_key(event_id, subject), result)
+    assert read_result(value).outcome.to_json() == result.outcome.to_json()
     assert read_lane(value) == lane
 
 

@@ -30,6 +30,8 @@ class Attempt:
     key: str
     number: int
     noted: Evidence
+    opening: int | None = None
+    """How often its promotion had been reopened after a rejection; None in entries of earlier releases."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,10 @@ from faust.types import TP
 from faust.types.tuples import RecordMetadata
 from rocksdict import WriteBatch
 
-from topics.outcome import Outcome
 from worker import ledger_format
 from worker.domain.ledger import UNKNOWN, Standing
 from worker.domain.settlement import Subject
-from worker.plans import EventPlan, LedgerEntry
+from worker.plans import EventPlan, LedgerEntry, Result
 from worker.ports import PublishFailed
 from worker.stream.consumer import Consumer
 from worker.stream.ledger_fence import LedgerFence
@@ -130,8 +129,8 @@ class FaustLedger:
         value = self._read(ledger_format.plan_key(event_id))
         return None if value is None else ledger_format.read_plan(value)
 
-    def result_of(self, event_id: str, subject: Subject) -> Outcome | None:
-        """Return the outcome of the event's promotion, None while it has no result."""
+    def result_of(self, event_id: str, subject: Subject) -> Result | None:
+        """Return what the event's promotion came to, None while it never had a result."""
         value = self._read(ledger_format.result_key(event_id, subject))
         return None if value is None else ledger_format.read_result(value)
 
