@@ -6,13 +6,14 @@ first it is found out what became of it, by what the customer's promotions show 
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import assert_never
 
 from topics.outcome import Outcome, OutcomeName
 from worker.checkpoints import Checkpoint, Probe
 from worker.domain import ledger as states
 from worker.domain.answers import Doubtful, IssueAnswer
-from worker.domain.evidence import Applied, Finding, NoEvidence, NotShown
+from worker.domain.evidence import Applied, Evidence, Finding, NoEvidence, NotShown
 from worker.domain.ledger import Ask, Attempt, CoolingDown, Limit, NotAgain, OwnEnrolment, Settle, Standing
 from worker.domain.promotions import Identifier, IdentifierName
 from worker.domain.settlement import (
@@ -84,13 +85,9 @@ class Settling:
 
         Waits for the API, for Kafka, and as long as an attempt in doubt may take to show.
         """
-        result = self._world.ledger.result_of(self._plan.event_id, request.subject)
-        if result is not None and not result.reopened:
-            if not self._is_asked_anew(request, result):
-                return result.outcome
-            reopened = ResultEntry(self._plan.event_id, request.subject, replace(result, reopened=True))
-            self._unwritten = (*self._unwritten, reopened)
-        self._opening = 0 if result is None else result.opening + 1
+        known = self._known(request)
+        if known is not None:
+            return known
         done: Outcome | PutAside | None = None
         since = self._world.timer()
         tries, is_over = self._world.retrying.tries(), False
@@ -100,6 +97,7 @@ class Settling:
                 standing,
                 event_id=self._plan.event_id,
                 key=request.key,
+                after=request.after,
                 reenrol=self._rules.policy.reenrol,
                 cool_down=self._rules.limit_cool_down,
                 now=self._world.clock(),
@@ -114,19 +112,33 @@ class Settling:
                         done = await self._settle_anothers(request, attempt, finding)
                     elif isinstance(finding, NotShown) and not is_over:
                         await tries.begin()
-                        done = await self._ask(request, standing, attempt.number + 1)
+                        done = await self._ask(request, standing, attempt.number + 1, attempt.noted)
                         is_over = done is None and tries.failed()
                     else:
                         done = await self._settle_own(request, attempt, finding)
                 case Ask():
+                    noted = await self._noted(request, standing)
+                    if isinstance(noted, Unread):
+                        return _put_aside(request, 1, noted)
                     await tries.begin()
-                    done = await self._ask(request, standing, 1)
+                    done = await self._ask(request, standing, 1, noted)
                     is_over = done is None and tries.failed()
                 case _:
                     assert_never(advice)
             if done is not None:
                 return done
             since = self._world.timer()
+
+    def _known(self, request: Request) -> Outcome | None:
+        """Return the outcome that stands; else say to which opening of the promotion all belongs now."""
+        result = self._world.ledger.result_of(self._plan.event_id, request.subject)
+        if result is not None and not result.reopened:
+            if not self._is_asked_anew(request, result):
+                return result.outcome
+            reopened = ResultEntry(self._plan.event_id, request.subject, replace(result, reopened=True))
+            self._unwritten = (*self._unwritten, reopened)
+        self._opening = 0 if result is None else result.opening + 1
+        return None
 
     def _is_asked_anew(self, request: Request, result: Result) -> bool:
         """Whether a rejection counts no more: reopened now, or by an earlier release without a note."""
@@ -141,10 +153,25 @@ class Settling:
         if self._unwritten:
             await self._write()
 
-    async def _ask(self, request: Request, standing: Standing, number: int) -> Outcome | PutAside | None:
+    async def _noted(self, request: Request, standing: Standing) -> Evidence | Unread:
+        """Return what was seen before the request: by the plan, or anew if that may lack our last enrolment.
+
+        An enrolment of ours that shows only afterwards would be taken for what the request came to.
+        """
+        unshown = standing.enrolment and standing.enrolment.unshown_for(
+            self._plan.read_at, self._world.clock(), timedelta(seconds=self._rules.settle_seconds)
+        )
+        if unshown is None:
+            return request.noted
+        seconds = unshown.total_seconds()
+        return await self._world.readings.note(self._customer, request.subject, seconds, self._lease)
+
+    async def _ask(
+        self, request: Request, standing: Standing, number: int, noted: Evidence
+    ) -> Outcome | PutAside | None:
         """Send the request, with the attempt in the ledger before; None where the answer is doubtful."""
         world = self._world
-        attempt = Attempt(self._plan.event_id, request.key, number, request.noted, self._opening)
+        attempt = Attempt(self._plan.event_id, request.key, number, noted, self._opening)
         opened = states.begin(standing, attempt)
         await self._write(self._standing_entry(request.subject, opened))
         world.probe(Checkpoint.PLANNED)
@@ -159,7 +186,11 @@ class Settling:
             explained = settled.explained(*await world.readings.explain(self._customer, request.subject))
             limit = Limit(world.clock(), explained.reason, explained.restriction)
             return await self._record(request.subject, explained, states.limited(opened, limit))
-        after = states.enrolled(opened) if isinstance(settled, Enrolled) else states.released(opened)
+        after = (
+            states.enrolled(opened, world.clock())
+            if isinstance(settled, Enrolled)
+            else states.released(opened)
+        )
         return await self._record(request.subject, settled, after)
 
     async def _send(self, request: Request, resend: int) -> IssueAnswer:
@@ -187,12 +218,11 @@ class Settling:
         standing = self._standing(request.subject)
         if isinstance(finding, Applied):
             settlement = _reconciled(request.subject, attempt, finding)
-            return await self._record(
-                request.subject, settlement, states.enrolled(standing, finding.enrolment_id)
-            )
+            after = states.enrolled(standing, self._world.clock(), finding.enrolment_id)
+            return await self._record(request.subject, settlement, after)
         if isinstance(finding, NotShown):
             await self._write(self._standing_entry(request.subject, states.released(standing)))
-        return _put_aside(request, attempt, finding)
+        return _put_aside(request, attempt.number, finding)
 
     async def _settle_anothers(
         self, request: Request, attempt: Attempt, finding: Finding | Unread
@@ -207,7 +237,7 @@ class Settling:
             await self._write(self._standing_entry(subject, states.released(standing)))
             return None
         if not isinstance(finding, Applied):
-            return _put_aside(request, attempt, finding)
+            return _put_aside(request, attempt.number, finding)
         other = self._world.ledger.plan_of(attempt.event_id)
         if other is not None:
             result = self._world.ledger.result_of(attempt.event_id, subject)
@@ -216,7 +246,8 @@ class Settling:
                 result = Result(outcome, 0 if result is None else result.opening + 1)
                 await self._write(ResultEntry(other.event_id, subject, result))
             await self._tell_outcome(other.origin, result.outcome)
-        await self._write(self._standing_entry(subject, states.enrolled(standing, finding.enrolment_id)))
+        after = states.enrolled(standing, self._world.clock(), finding.enrolment_id)
+        await self._write(self._standing_entry(subject, after))
         return None
 
     async def _record(self, subject: Subject, settlement: Settlement, after: Standing) -> Outcome | PutAside:
@@ -257,10 +288,10 @@ def _reconciled(subject: Subject, attempt: Attempt, found: Applied) -> Enrolled:
     )
 
 
-def _put_aside(request: Request, attempt: Attempt, finding: Finding | Unread) -> PutAside:
+def _put_aside(request: Request, attempts: int, finding: Finding | Unread) -> PutAside:
     reason, message, waits = Unsettled.RETRIES_EXHAUSTED, "issue: no usable answer", False
     if isinstance(finding, NoEvidence):
         reason, message = Unsettled.IN_DOUBT, "issue: no evidence of its effect either way"
     elif isinstance(finding, Unread):
         message, waits = "reconciliation: no usable answer", finding.waits
-    return PutAside(reason, message, attempt.number, request.subject, request.key, waits)
+    return PutAside(reason, message, attempts, request.subject, request.key, waits)

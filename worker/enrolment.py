@@ -133,10 +133,11 @@ class Enrolments:
         if self._ruled_out(self._world.clock()):
             await self._settle(event.origin, NothingAvailable(PassedOver.CATALOGUE), lease)
             return
+        read_at = self._world.clock()
         answer, attempts = await self._look_up(event)
         match answer:
             case Found(customer):
-                await self._enrol_found(arrival, event, customer, lease)
+                await self._enrol_found(arrival, event, customer, read_at, lease)
             case CustomerNotFound(errors):
                 await self._not_found(arrival, event, UnknownCustomer(errors, attempts), lease)
             case Refused(errors):
@@ -171,7 +172,12 @@ class Enrolments:
         await self._settle(event.origin, unknown, lease)
 
     async def _enrol_found(
-        self, arrival: Arrival, event: Admitted, customer: CustomerPromotions, lease: Lease
+        self,
+        arrival: Arrival,
+        event: Admitted,
+        customer: CustomerPromotions,
+        read_at: datetime,
+        lease: Lease,
     ) -> None:
         turn = self._customer(customer.customer_id)
         was_busy = turn.locked()
@@ -179,9 +185,13 @@ class Enrolments:
             known = self._world.ledger.plan_of(event.origin.activity.event_id)
             if known is None and was_busy:
                 # Another event of this customer, under another key, was at work since the lookup.
+                again_at = self._world.clock()
                 answer, _ = await self._look_up(event)
-                customer = answer.customer if isinstance(answer, Found) else customer
-            plan = known or plan_event(event, customer, self._world.ledger, self._rules, self._world.clock())
+                if isinstance(answer, Found):
+                    customer, read_at = answer.customer, again_at
+            plan = known or plan_event(
+                event, customer, self._world.ledger, self._rules, self._world.clock(), read_at=read_at
+            )
             await self._carry_out(arrival, plan, lease, is_written=known is not None)
 
     async def _carry_out(self, arrival: Arrival, plan: EventPlan, lease: Lease, *, is_written: bool) -> None:
@@ -202,8 +212,7 @@ class Enrolments:
         if not plan.steps:
             await self._settle(plan.origin, NothingAvailable(), lease)
         unsettled: list[PutAside] = []
-        if any(isinstance(step, Request) for step in plan.steps[1:]):
-            # A replay must find the same for those that are told before the first request.
+        if self._must_be_kept(plan):
             await settling.keep_plan()
         for step in plan.steps:
             match step:
@@ -217,6 +226,15 @@ class Enrolments:
                         await self._tell(plan.origin, done, lease)
         if unsettled:
             await self._set_aside(arrival, plan.origin, unsettled, lease)
+
+    def _must_be_kept(self, plan: EventPlan) -> bool:
+        """Whether a replay without the plan could find otherwise for what is told before a request."""
+        if self._rules.dry_run:
+            return False
+        reenrol = self._rules.policy.reenrol
+        return any(isinstance(step, Request) for step in plan.steps[1:]) or any(
+            isinstance(step, Foregone) and not step.holds(reenrol) for step in plan.steps
+        )
 
     async def _settled(self, settling: Settling, step: Request, arrival: Arrival) -> Outcome | PutAside:
         """Settle a request; a fault of ours leaves this promotion unsettled and the others unharmed."""

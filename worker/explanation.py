@@ -88,7 +88,7 @@ def explain(
     event = Admitted(Origin(_EVENT, org_id=event_org), "-", customer, happened=now)
     dry = replace(rules, dry_run=True)
     on_list = {each.promotion_id: each for each in listed}
-    steps = plan_event(event, available, ledger, dry, now).steps
+    steps = plan_event(event, available, ledger, dry, now, read_at=now).steps
     told = {
         (step.outcome.program_id, step.outcome.promotion_id): step.outcome
         for step in steps

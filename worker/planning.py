@@ -18,9 +18,18 @@ from worker.ports import Ledger
 
 
 def plan_event(
-    event: Admitted, customer: CustomerPromotions, ledger: Ledger, rules: Rules, now: datetime
+    event: Admitted,
+    customer: CustomerPromotions,
+    ledger: Ledger,
+    rules: Rules,
+    now: datetime,
+    *,
+    read_at: datetime,
 ) -> EventPlan:
-    """Decide for each promotion whether to ask for it, and under which key; settle the others at once."""
+    """Decide for each promotion whether to ask for it, and under which key; settle the others at once.
+
+    `read_at` is when the reading of the customer began.
+    """
     origin = replace(event.origin, customer_id=customer.customer_id)
     event_id = origin.activity.event_id
 
@@ -34,10 +43,11 @@ def plan_event(
     def planned(step: Step) -> Planned:
         subject = Subject.of(step.promotion, step.org_id)
         standing = standing_in(subject)
+        after = standing.enrolment.key if standing.enrolment else None
         stands = isinstance(step, Already | UsedUp)
         if stands and standing.attempt is not None and not rules.dry_run:
             # What the reading shows may be what became of another event's attempt: that is settled first.
-            return Request(subject, standing.attempt.key, standing.attempt.noted)
+            return Request(subject, standing.attempt.key, standing.attempt.noted, after)
         if isinstance(step, UsedUp) and standing.enrolment and rules.policy.reenrol is Reenrol.ONCE:
             # The limit may be used up by our own enrolment, where there is no timeline to show it.
             known = settle_by_ledger(NotAgain(standing.enrolment), subject)
@@ -48,6 +58,7 @@ def plan_event(
             standing,
             event_id=event_id,
             key=step.key,
+            after=after,
             reenrol=rules.policy.reenrol,
             cool_down=rules.limit_cool_down,
             now=now,
@@ -58,7 +69,7 @@ def plan_event(
             case Ask() | Settle() | OwnEnrolment() if rules.dry_run:
                 return Foregone(tell(origin, WouldEnrol(subject, step.key), now))
             case Ask() | Settle() | OwnEnrolment():
-                return Request(subject, step.key, evidence_of(step.promotion))
+                return Request(subject, step.key, evidence_of(step.promotion), after)
         assert_never(advice)
 
     steps = plan(
@@ -69,4 +80,6 @@ def plan_event(
         now=now,
         settled_limits=settled_limits,
     )
-    return EventPlan(origin, customer.customer_id, tuple(map(planned, steps)), event.identifier.source)
+    return EventPlan(
+        origin, customer.customer_id, tuple(map(planned, steps)), event.identifier.source, read_at
+    )

@@ -1,9 +1,11 @@
 """What the ledger holds of an event: its plan, frozen before the first request, and its results."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from topics.outcome import Outcome, OutcomeName
 from worker.domain.evidence import Evidence
+from worker.domain.identity import Reenrol
 from worker.domain.ledger import Attempt, Standing
 from worker.domain.settlement import Subject
 from worker.outcomes import Origin
@@ -16,6 +18,8 @@ class Request:
     subject: Subject
     key: str
     noted: Evidence
+    after: str | None = None
+    """Key of our latest enrolment when this was planned; None also in plans of earlier releases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,16 @@ class Foregone:
     """A promotion that no request is spent on, and its outcome."""
 
     outcome: Outcome
+
+    def holds(self, reenrol: Reenrol) -> bool:
+        """Whether a later reading is sure to lead to this outcome as well: limits end, enrolments expire."""
+        match self.outcome.outcome:
+            case OutcomeName.LIMIT_EXHAUSTED:
+                return False
+            case OutcomeName.ALREADY_ENROLLED:
+                return reenrol is Reenrol.ONCE
+            case _:
+                return True
 
 
 Planned = Request | Foregone
@@ -37,6 +51,8 @@ class EventPlan:
     steps: tuple[Planned, ...]
     source: str | None = None
     """Source of the identifier that the customer was found under."""
+    read_at: datetime | None = None
+    """When the reading began that it was made from, by our clock; None in plans of earlier releases."""
 
     @property
     def event_id(self) -> str:

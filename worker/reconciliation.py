@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker.domain.answers import Found, LookupAnswer, Misconfigured
-from worker.domain.evidence import Applied, Evidence, Finding, compare
+from worker.domain.evidence import Applied, Evidence, Finding, compare, evidence_of
 from worker.domain.limits import LimitReason, exhausted_limit
 from worker.domain.promotions import Identifier, Restriction
 from worker.domain.settlement import Subject
@@ -55,10 +55,18 @@ class Readings:
                 finding = compare(noted, answer.customer.find(subject.program_id, subject.promotion_id))
             if final or isinstance(finding, Applied):
                 return finding
-            # An event loop may wake a sleeper a little early, and a reading before the time would be wasted.
-            while (early := final_from - self._timer()) > 0:
-                await self._sleep(early)
-            ensure_held(lease)
+            await self._wait_until(final_from, lease)
+
+    async def note(
+        self, customer: Identifier, subject: Subject, seconds: float, lease: Lease
+    ) -> Evidence | Unread:
+        """Return what a reading shows that begins in so many seconds, as what there is before a request."""
+        await self._wait_until(self._timer() + seconds, lease)
+        answer = await self._read(customer)
+        if not isinstance(answer, Found):
+            return Unread(isinstance(answer, Misconfigured))
+        seen = answer.customer.find(subject.program_id, subject.promotion_id)
+        return Evidence() if seen is None else evidence_of(seen)
 
     async def explain(self, customer: Identifier, subject: Subject) -> tuple[LimitReason, Restriction | None]:
         """Say which limit stands behind an 8890."""
@@ -67,6 +75,12 @@ class Readings:
         if isinstance(answer, Found):
             seen = answer.customer.find(subject.program_id, subject.promotion_id)
         return exhausted_limit(seen)
+
+    async def _wait_until(self, moment: float, lease: Lease) -> None:
+        # An event loop may wake a sleeper a little early, and a reading before the time would be wasted.
+        while (early := moment - self._timer()) > 0:
+            await self._sleep(early)
+        ensure_held(lease)
 
     async def _read(self, customer: Identifier) -> LookupAnswer:
         answer, _ = await self._retrying.lookup(

@@ -170,7 +170,7 @@ _EVIDENCE = st.builds(
 _AMOUNTS = st.none() | st.decimals(allow_nan=False, allow_infinity=False)
 _STANDINGS = st.builds(
     Standing,
-    st.none() | st.builds(Enrolment, _TEXTS, _TEXTS, _IDS, st.none() | _IDS),
+    st.none() | st.builds(Enrolment, _TEXTS, _TEXTS, _IDS, st.none() | _IDS, st.none() | _TIMES),
     st.none()
     | st.builds(
         Limit,
@@ -219,9 +219,11 @@ _PLANS = st.builds(
     st.builds(Origin, _REFERENCES, st.none() | _IDS, st.none() | _IDS, st.none() | _TEXTS),
     _IDS,
     st.lists(
-        st.builds(Request, _SUBJECTS, _TEXTS, _EVIDENCE) | st.builds(Foregone, _OUTCOMES), max_size=3
+        st.builds(Request, _SUBJECTS, _TEXTS, _EVIDENCE, st.none() | _TEXTS) | st.builds(Foregone, _OUTCOMES),
+        max_size=3,
     ).map(tuple),
     st.none() | _TEXTS,
+    st.none() | _TIMES,
 )
 
 

@@ -42,6 +42,19 @@ class Enrolment:
     event_id: str
     attempts: int
     enrolment_id: int | None = None
+    settled_at: datetime | None = None
+    """When we came to know of it, by our clock; None in entries of earlier releases."""
+
+    def unshown_for(self, read_at: datetime | None, now: datetime, settle: timedelta) -> timedelta | None:
+        """Return how long to wait until a reading is sure to show it; None where one of `read_at` was.
+
+        Only times of our own group are compared. Where one is not known, or ahead of ours, it is once as long
+        as a reading may take to show it.
+        """
+        at = self.settled_at
+        if at is not None and read_at is not None and at + settle <= read_at <= now:
+            return None
+        return settle if at is None else min(settle, max(timedelta(0), at + settle - now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +91,10 @@ def begin(standing: Standing, attempt: Attempt) -> Standing:
     return replace(standing, attempt=attempt)
 
 
-def enrolled(standing: Standing, enrolment_id: int | None = None) -> Standing:
+def enrolled(standing: Standing, now: datetime, enrolment_id: int | None = None) -> Standing:
     """Settle the open attempt: the enrolment was applied. A limit from before it no longer tells anything."""
     attempt = _open(standing)
-    enrolment = Enrolment(attempt.key, attempt.event_id, attempt.number, enrolment_id)
+    enrolment = Enrolment(attempt.key, attempt.event_id, attempt.number, enrolment_id, now)
     return replace(standing, enrolment=enrolment, limit=None, attempt=None)
 
 
@@ -140,18 +153,28 @@ Advice = Settle | OwnEnrolment | NotAgain | CoolingDown | Ask
 
 
 def advise(
-    standing: Standing, *, event_id: str, key: str, reenrol: Reenrol, cool_down: timedelta, now: datetime
+    standing: Standing,
+    *,
+    event_id: str,
+    key: str,
+    after: str | None,
+    reenrol: Reenrol,
+    cool_down: timedelta,
+    now: datetime,
 ) -> Advice:
     """Say what the ledger knows for or against a request under this key, by this event, now.
 
     At most one enrolment per key: an enrolment under the same key is never repeated, whatever the policy.
+    `after` is the key of the latest enrolment when the request was planned. If there was another one since, a
+    plan for the time after an expiry is out of date: its key may have been used before that one.
     """
     if standing.attempt is not None:
         return Settle(standing.attempt)
     if standing.enrolment is not None:
         if (standing.enrolment.key, standing.enrolment.event_id) == (key, event_id):
             return OwnEnrolment(standing.enrolment)
-        if reenrol is Reenrol.ONCE or standing.enrolment.key == key:
+        is_outdated = reenrol is Reenrol.AFTER_EXPIRY and standing.enrolment.key != after
+        if reenrol is Reenrol.ONCE or is_outdated or standing.enrolment.key == key:
             return NotAgain(standing.enrolment)
     if standing.limit is not None and now - standing.limit.since < cool_down:
         return CoolingDown(standing.limit)
