@@ -158,7 +158,9 @@ class Settling:
 
         An enrolment of ours that shows only afterwards would be taken for what the request came to.
         """
-        unshown = standing.enrolment and standing.enrolment.unshown_for(
+        if standing.enrolment is None:
+            return request.noted
+        unshown = standing.enrolment.unshown_for(
             self._plan.read_at, self._world.clock(), timedelta(seconds=self._rules.settle_seconds)
         )
         if unshown is None:
