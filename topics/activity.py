@@ -14,6 +14,7 @@ from typing import Final
 from pydantic_core import from_json
 
 from topics.record import LATEST_MS, UNREADABLE, Record
+from topics.times import read_time
 
 UNNAMED: Final = ""
 """Event name of an event that names none; only the trigger `*` acts on it."""
@@ -204,10 +205,4 @@ def _time(value: object) -> datetime | None:
         return None
     if isinstance(value, int | float) and 0 < value <= LATEST_MS:
         return datetime.fromtimestamp(value / 1000, UTC)
-    if isinstance(value, str):
-        try:
-            time = datetime.fromisoformat(value.strip())
-            return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-        except (ValueError, OverflowError):
-            return None
-    return None
+    return read_time(value) if isinstance(value, str) else None

@@ -17,7 +17,8 @@ PREFIX: Final = "enrolment.error."
 
 VALUE_OMITTED: Final = f"{PREFIX}value_omitted"
 """Present where the value was too large for the dead-letter topic and was replaced by an empty one."""
-_WHOLE: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_WHOLE: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_LONG: Final = range(-(2**63), 2**63)
 
 REDRIVEN: Final = "enrolment.redriven"
 """On a record that was sent back to the activity topic: where its dead letter lies, as Position's text."""
@@ -118,7 +119,7 @@ def _text(record: Record, name: str) -> str:
 
 def _number(record: Record, name: str) -> int:
     text = _text(record, name)
-    if _WHOLE.fullmatch(text) is None:
+    if _WHOLE.fullmatch(text) is None or int(text) not in _LONG:
         raise ValueError(name)
     return int(text)
 

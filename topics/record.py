@@ -16,6 +16,8 @@ UNREADABLE: Final = "enrolment.error.unreadable"
 
 LATEST_MS: Final = 253_402_300_799_000
 """The last second that a datetime can hold, in milliseconds since the epoch."""
+LARGEST_MS: Final = 2**63 - 1
+"""The largest timestamp that a record can have."""
 
 
 _HEADER_OCTETS: Final = 200

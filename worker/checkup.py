@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
 from worker.capillary.client import CapillaryClient, Sounding
+from worker.capillary.dates import read_date
 from worker.capillary.wire import Page
 from worker.domain.answers import CustomerNotFound, Doubtful, Misconfigured, Refused, Throttled, Unsent
 from worker.findings import Finding, fault, ok, warning
@@ -109,11 +109,10 @@ def judge_answer(sounding: Sounding) -> Finding:
 
 def judge_clock(sounding: Sounding) -> Finding:
     """Compare our clock with the API's `Date`, which has whole seconds and is older than the answer."""
-    try:
-        theirs = parsedate_to_datetime(sounding.date or "")
-    except ValueError:
+    theirs = read_date(sounding.date or "")
+    if theirs is None:
         return warning("clock", "the API's Date header cannot be read", "compare the clock by other means")
-    skew = sounding.at - (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC))
+    skew = sounding.at - theirs
     if abs(skew) <= _AS_EXACT_AS_TOLD:
         return ok("clock", "agrees with the API's")
     text = f"{abs(skew.total_seconds()):.0f} s {'ahead of' if skew > timedelta() else 'behind'} the API's"

@@ -36,6 +36,7 @@ from worker.domain.settlement import (
     UnknownCustomer,
     Unsettled,
 )
+from worker.domain.times import is_within
 from worker.intake import Admitted, PassOver, PutAway, Rules, TooOld, admit
 from worker.outcomes import Origin, tell, tell_dead_letter
 from worker.planning import plan_event
@@ -160,16 +161,23 @@ class Enrolments:
         self, arrival: Arrival, event: Admitted, unknown: UnknownCustomer, lease: Lease
     ) -> None:
         """Settle it; but of a young event the customer's registration may be on its way still."""
-        grace = self._rules.not_found_grace
-        # A time in the future must not keep an event young for ever.
-        happened = min(event.happened, arrival.record.timestamp)
-        if grace is not None and self._world.clock() - happened < grace:
+        if self._is_young(arrival, event):
             hop, attempts = 1, unknown.attempts
             if await self._aside.defer(arrival, _UNKNOWN_YET, attempts, hop, lease):
                 aside = PutAside(Unsettled.RETRIES_EXHAUSTED, _UNKNOWN_YET, attempts)
                 await self._settle(event.origin, Deferred(hop, aside, unknown.errors), lease)
                 return
         await self._settle(event.origin, unknown, lease)
+
+    def _is_young(self, arrival: Arrival, event: Admitted) -> bool:
+        """Whether the event is within the grace by its own time, and since it was first seen by our clock.
+
+        Its own time may lie ahead for ever; what first failed ahead of our clock is not waited for again.
+        """
+        grace, now = self._rules.not_found_grace, self._world.clock()
+        if grace is None or now - event.happened >= grace:
+            return False
+        return arrival.earlier is None or is_within(arrival.earlier.first_failed_at, grace, now)
 
     async def _enrol_found(
         self,

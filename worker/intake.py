@@ -13,6 +13,8 @@ from worker.domain.promotions import Identifier, IdentifierName
 from worker.outcomes import Origin
 
 EVERY_EVENT: Final = "*"
+_ZONES_APART: Final = timedelta(days=1)
+"""How far ahead an event's own time may be that is a local one without its zone."""
 
 _NAMES: Final = {
     "customerId": IdentifierName.CUSTOMER_ID,
@@ -117,11 +119,19 @@ def _admit_activity(record: Record, activity: Activity, rules: Rules, now: datet
             DeadLetterReason.NO_IDENTIFIER,
             "customer: none of customerId, externalId, mobile, email is usable",
         )
-    happened = activity.occurred_at or record.timestamp
+    happened = _happened(activity, record, now)
     event = Admitted(origin, activity.event_name, identifier, happened)
     if rules.max_event_age is not None and now - happened > rules.max_event_age:
         return TooOld(event)
     return event
+
+
+def _happened(activity: Activity, record: Record, now: datetime) -> datetime:
+    """Return the event's own time, else its record's; one that is far ahead only for want of another."""
+    own = activity.occurred_at
+    if own is not None and (own - now <= _ZONES_APART or record.timestamp_ms <= 0):
+        return own
+    return record.timestamp
 
 
 def _with_customer(origin: Origin, identifier: Identifier | None, pii_key: bytes | None) -> Origin:

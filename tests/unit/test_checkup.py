@@ -50,6 +50,7 @@ def test_clock(seconds: int, level: str) -> None:
     assert judge_clock(Sounding(Throttled(None), NOW + timedelta(seconds=seconds), DATE)).level == level
 
 
-def test_an_unreadable_date() -> None:
+@pytest.mark.parametrize("date", ["yesterday", "Mon, 1 Jan 2026 99999999999999999999:00:00 GMT", "9" * 5000])
+def test_an_unreadable_date(date: str) -> None:
     """A Date header that is none must cost a warning."""
-    assert judge_clock(Sounding(Throttled(None), NOW, "yesterday")).level == "warning"
+    assert judge_clock(Sounding(Throttled(None), NOW, date)).level == "warning"

@@ -164,6 +164,10 @@ def test_outcomes_are_keyed_by_the_customer_as_far_as_known(
         (None, 1_769_853_600_000 - 3_600_001, 1, TooOld),
         (None, 1_769_853_600_000 - 3_600_000, 1, Admitted),
         (None, -1, 1, TooOld),
+        ("2030-01-01T00:00:00Z", 1_769_853_600_000 - 3_600_001, 1, TooOld),
+        ("2026-01-31T15:30:00", 1_769_853_600_000 - 3_600_001, 1, Admitted),
+        ("2026-01-31T09:00:60Z", 0, 1, Admitted),
+        ("2026-01-31T08:58:60Z", 0, 1, TooOld),
         (None, 2**63 - 1, 1, Admitted),
         (None, 2**63 - 1, None, Admitted),
     ],
@@ -171,7 +175,7 @@ def test_outcomes_are_keyed_by_the_customer_as_far_as_known(
 def test_events_beyond_the_age_are_not_acted_on(
     occurred_at: str | None, timestamp_ms: int, hours: int | None, kind: type
 ) -> None:
-    """The event's own time counts, else its record's; without a limit none is too old."""
+    """The event's own time counts, its record's where it has none or one that is days ahead."""
     rules = Rules(max_event_age=None if hours is None else timedelta(hours=hours))
     source = record(event(occurredAt=occurred_at), timestamp_ms=timestamp_ms)
 

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
+
+from worker.capillary.dates import read_date
 
 LONGEST_SECONDS = 3600.0
 _RATE_LIMIT_RESET = re.compile(r"\b(?:t|reset)\s*=\s*(\d{1,9})\b")
@@ -31,10 +32,5 @@ def _seconds(text: str, now: datetime) -> float | None:
     text = text.strip()
     if re.fullmatch(r"\d{1,12}", text, re.ASCII):
         return float(text)
-    try:
-        when = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - now).total_seconds())
+    when = read_date(text)
+    return None if when is None else max(0.0, (when - now).total_seconds())

@@ -20,6 +20,7 @@ from worker.domain.evidence import Evidence
 from worker.domain.identity import Reenrol
 from worker.domain.limits import LimitReason
 from worker.domain.promotions import Restriction
+from worker.domain.times import is_within
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,6 @@ def advise(
         is_outdated = reenrol is Reenrol.AFTER_EXPIRY and standing.enrolment.key != after
         if reenrol is Reenrol.ONCE or is_outdated or standing.enrolment.key == key:
             return NotAgain(standing.enrolment)
-    if standing.limit is not None and now - standing.limit.since < cool_down:
+    if standing.limit is not None and is_within(standing.limit.since, cool_down, now):
         return CoolingDown(standing.limit)
     return Ask()

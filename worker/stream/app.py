@@ -13,7 +13,7 @@ from faust.streams import Stream, current_event
 from faust.types import TP, StreamT
 from mode import CrashingSupervisor
 
-from topics.record import Position, Record
+from topics.record import LARGEST_MS, Position, Record
 from worker.settings import Settings
 from worker.stream import consumer, raw_batches
 from worker.stream.buffer import Buffer
@@ -233,7 +233,8 @@ def _record(event: Event) -> Record:
     message = event.message
     return Record(
         position=Position(message.topic, message.partition, message.offset),
-        timestamp_ms=round((message.timestamp or 0.0) * 1000),
+        # Seconds in floating point round the largest up, beyond what Kafka can hold.
+        timestamp_ms=min(round((message.timestamp or 0.0) * 1000), LARGEST_MS),
         key=message.key,
         value=message.value,
         headers=tuple(cast("list[tuple[str, bytes]]", message.headers or [])),

@@ -214,7 +214,8 @@ async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
 async def _offsets(consumer: AIOKafkaConsumer, at: list[TopicPartition], time: datetime) -> dict[int, int]:
     """Return for each partition the first offset of that time or later, its end where there is none."""
     with translated(at[0].topic):
-        found = await consumer.offsets_for_times(dict.fromkeys(at, round(time.timestamp() * 1000)))
+        # Kafka finds no records by a time before the epoch; there are none.
+        found = await consumer.offsets_for_times(dict.fromkeys(at, max(0, round(time.timestamp() * 1000))))
         ends = await consumer.end_offsets(at)
     return {tp.partition: ends[tp] if found[tp] is None else found[tp].offset for tp in at}
 

@@ -33,7 +33,7 @@ async def standings_of(
     if lane is not None:
         at = partition_of(lane, partitioner, found.partitions)
         partitions = range(at, at + 1)
-    latest: dict[bytes, tuple[int, bytes | None]] = {}
+    latest: dict[bytes, tuple[int, int, bytes | None]] = {}
     async with opened(settings, topic) as changelog:
         extent = await changelog.extent(topic, found.partitions)
         for partition in partitions:
@@ -43,6 +43,8 @@ async def standings_of(
                 whose = ledger_format.read_standing_key(record.key)
                 if whose is None or whose.customer_id != customer_id:
                     continue
-                if record.timestamp_ms >= latest.get(record.key, (-1, None))[0]:
-                    latest[record.key] = (record.timestamp_ms, record.value)
-    return {entry: value for entry, (_, value) in latest.items() if value is not None}
+                before = latest.get(record.key)
+                # Within a partition the order is certain, however wrong the clock that stamped an entry.
+                if before is None or before[0] == partition or record.timestamp_ms >= before[1]:
+                    latest[record.key] = (partition, record.timestamp_ms, record.value)
+    return {entry: value for entry, (*_, value) in latest.items() if value is not None}

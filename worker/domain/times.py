@@ -1,0 +1,20 @@
+"""Arithmetic with times from outside, which may be any that a datetime can hold: it ends where they do."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+LATEST: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def moved(time: datetime, by: timedelta) -> datetime:
+    """Return the time so much later, or earlier; the first or the last that there is where it lies beyond."""
+    try:
+        return time + by
+    except OverflowError:
+        return LATEST if by > timedelta() else EARLIEST
+
+
+def is_within(since: datetime, length: timedelta, now: datetime) -> bool:
+    """Tell whether it began no longer ago than that; what lies ahead of the clock has not begun."""
+    return timedelta() <= now - since < length
