@@ -26,5 +26,13 @@ HOUR = timedelta(hours=1)
 def test_an_8890_is_trusted_for_the_cool_down_and_no_longer(ago: timedelta, advice: type) -> None:
     """One that a wrong clock noted ahead of now is asked for again: nobody knows how old it is."""
     limit = Limit(NOW - ago, LimitReason.CUSTOMER_LIMIT)
-    said = advise(Standing(limit=limit), event_id="e", key="k", reenrol=Reenrol.ONCE, cool_down=HOUR, now=NOW)
+    said = advise(
+        Standing(limit=limit),
+        event_id="e",
+        key="k",
+        after=None,
+        reenrol=Reenrol.ONCE,
+        cool_down=HOUR,
+        now=NOW,
+    )
     assert type(said) is advice
