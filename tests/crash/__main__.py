@@ -28,6 +28,8 @@ def lines(options: Options, made: Laboratory, verdict: Verdict) -> list[str]:
         f"broker restarts: {chronicle.broker_restarts}",
         f"workers frozen past the session: {chronicle.freezes}",
         f"workers that joined and left: {chronicle.guests}",
+        f"redrives of all dead letters: {chronicle.redrives}",
+        f"replays with --retry-rejected: {chronicle.replays}, killed {chronicle.replays_killed} times",
         *figures(options, made, verdict),
     ]
 

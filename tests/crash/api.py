@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.crash.choices import Options
+from tests.crash.choices import Options, hapless_customers
 from tests.support.waiting import wait_until
 from worker.demo.ports import HOST, free_ports
 from worker.demo.processes import ChildProcess, Household
@@ -30,6 +30,9 @@ _LOST: Final = (
 )
 """Ways in which the answer to an enrolment is lost, or comes before its effect."""
 _FIRST_PROMOTION: Final = 65_001
+_PROMOTION_INVALID: Final = 8874
+_BUSY: Final = 521
+_HAPLESS_RATE: Final = 0.95
 _KINDS: Final[tuple[dict[str, Any], ...]] = (
     {"listing": "until-limit"},
     {"listing": "until-enrolled"},
@@ -70,16 +73,35 @@ class Api:
 
 
 def start_api(household: Household, options: Options) -> Api:
-    """Start a simulator with the run's customers and faults, and no promotion yet."""
-    rate = options.lost_answers / len(_LOST)
-    faults = [f"{name}@issue:rate={rate:.6f},seconds={_LATE_SECONDS}" for name in _LOST]
+    """Start a simulator with the run's customers, its faults and refusals, and no promotion yet."""
     arguments = {
         "latency": "20ms..50ms",
         "seed": options.seed,
         "show-late-seconds": _SHOW_LATE_SECONDS,
         "request-log-size": 100 * options.events,
     }
-    return start_simulator(household, options.customers, arguments, [*faults, "error_503@lookup:rate=0.005"])
+    api = start_simulator(household, options.customers, arguments)
+    api.send("PUT", "/faults", [*_refusals(options), *_faults(options)])
+    return api
+
+
+def end_refusals(api: Api, options: Options) -> None:
+    """Let the API refuse nobody any more; answers are lost all the same."""
+    api.send("PUT", "/faults", _faults(options))
+
+
+def _faults(options: Options) -> list[dict[str, Any]]:
+    rate = options.lost_answers / len(_LOST)
+    lost = [{"name": name, "endpoint": "issue", "rate": rate, "seconds": _LATE_SECONDS} for name in _LOST]
+    return [*lost, {"name": "error_503", "endpoint": "lookup", "rate": 0.005}]
+
+
+def _refusals(options: Options) -> list[dict[str, Any]]:
+    hapless = {"customerIds": hapless_customers(options), "rate": _HAPLESS_RATE, "code": _BUSY}
+    return [
+        {"name": "api_error", "endpoint": "issue", "rate": options.refused, "code": _PROMOTION_INVALID},
+        {"name": "api_error", "endpoint": "issue", **hapless},
+    ]
 
 
 def start_simulator(

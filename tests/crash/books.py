@@ -10,6 +10,8 @@ _EXAMPLES: Final = 3
 _THAWING_SECONDS: Final = 3.0
 _UNANSWERED_SECONDS: Final = 1.5
 """Below the workers' time-out, which began before the request arrived."""
+_OPEN: Final = frozenset({"DEFERRED", "REJECTED", "DEAD_LETTERED"})
+"""Outcomes of what may be asked for again."""
 Json = Mapping[str, Any]
 
 
@@ -43,6 +45,7 @@ class Books:
     `outcomes`: values of the outcome records, in the order of their partitions. `enrolments`, `requests`,
     `overlaps`: as the simulator's control port gives them; it counted `overlap_count`. `offered`: from when
     on each promotion was there. `thawed`: when a frozen worker went on; what it still reads then is no fault.
+    `once`: whether a customer may be enrolled into a promotion but once.
     """
 
     fed: Sequence[Fed]
@@ -53,6 +56,7 @@ class Books:
     overlap_count: int
     offered: Mapping[int, datetime]
     thawed: Sequence[str] = ()
+    once: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +85,8 @@ def reconcile(books: Books) -> Verdict:
     keys = Counter(one["idempotencyKey"] for one in books.enrolments)
     pairs = Counter((one["customerId"], one["promotionId"]) for one in books.enrolments)
     twice = [key for key, times in keys.items() if times > 1]
-    twice += [_pair(*pair) for pair, times in pairs.items() if times > 1]
+    if books.once:
+        twice += [_pair(*pair) for pair, times in pairs.items() if times > 1]
     said = Counter(map(_enrolment, enrolled))
     done = Counter(map(_enrolment, books.enrolments))
     not_told = list((done - said).elements())
@@ -95,6 +100,8 @@ def reconcile(books: Books) -> Verdict:
         _finding("customers were served out of order", disorder),
         _finding("enrolments were owed and never made", _owed(books, pairs)),
         _finding("outcomes were repeated with another value", _changed(books.outcomes)),
+        _finding("promotions are rejected, deferred or dead letters still", _left(books.outcomes)),
+        _finding("promotions of events were told in two ways, each for good", _taken_back(books.outcomes)),
         _finding("outcomes are of events that nobody fed", settled - {fed.event_id for fed in books.fed}),
         _finding("requests overlapped another of the same customer", overlaps),
     )
@@ -189,6 +196,32 @@ def _changed(outcomes: Iterable[Json]) -> Iterable[str]:
     for one in outcomes:
         if one["outcome"] == "ENROLLED" and first.setdefault(one["outcomeId"], one) != one:
             yield one["outcomeId"]
+
+
+def _left(outcomes: Iterable[Json]) -> Iterable[str]:
+    """Name what is deferred, rejected or a dead letter still: at the end all of it was asked for again."""
+    last = {_promotion_of(one): one["outcome"] for one in outcomes}
+    whole = {event_id for event_id, promotion_id in last if promotion_id is not None}
+    for (event_id, promotion_id), outcome in last.items():
+        is_past = promotion_id is None and event_id in whole
+        if outcome in _OPEN and not is_past:
+            yield f"{event_id} promotion {promotion_id}: {outcome}"
+
+
+def _taken_back(outcomes: Iterable[Json]) -> Iterable[str]:
+    """Name what was told for good, and later as something else; a rejection may be asked for again."""
+    settled: dict[tuple[str, int | None], str] = {}
+    for one in outcomes:
+        promotion, outcome = _promotion_of(one), one["outcome"]
+        before = settled.get(promotion, outcome)
+        if before != outcome:
+            yield f"{promotion[0]} promotion {promotion[1]}: {before}, {outcome}"
+        if outcome not in _OPEN:
+            settled[promotion] = outcome
+
+
+def _promotion_of(outcome: Json) -> tuple[str, int | None]:
+    return outcome["activity"]["eventId"], outcome.get("promotionId")
 
 
 def _finding(says: str, examples: Iterable[str]) -> str:

@@ -11,6 +11,8 @@ _FIRST, _LAST = 0.02, 0.95
 _NAMED_SHARE: Final = 1 / 3
 _NEW_DISK_SHARE: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 0.3
+_SECOND_HALF: Final = 0.4
+_MOST_KILLS_OF_A_REPLAY: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,14 @@ class Options:
     guests: int = 2
     promotions: int = 10
     partitions: int = 8
+    refused: float = 0.03
+    """Share of the enrolments that the API refuses for good, until the run's end."""
+    hapless: float = 0.01
+    """Share of the customers whose enrolments nearly always fail, until the run's end: dead letters."""
+    redrives: int = 3
+    replays: int = 2
+    """How often a part of the events is handled once more with `--retry-rejected`."""
+    reenrol: str = "once"
     session_seconds: float = 6.0
     seed: int = 1
 
@@ -76,7 +86,22 @@ class Offer:
     number: int
 
 
-Happening = Kill | RestartBroker | Freeze | Join | Leave | Offer
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """Send all dead letters back, then kill a worker that works on them."""
+
+    kill: Kill
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Stop all workers, handle this share of the events once more, being killed in between, and go on."""
+
+    share: float
+    kills: tuple[Kill, ...]
+
+
+Happening = Kill | RestartBroker | Freeze | Join | Leave | Offer | Redrive | Replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +137,26 @@ def schedule(options: Options) -> list[Due]:
         Due(number * options.events // options.promotions, Offer(number))
         for number in range(options.promotions)
     ]
+    again = Random(f"{options.seed}/again")  # noqa: S311 - repeatable, and no secret
+    for number in range(options.redrives):
+        due.append(Due(_late(again, options, number, options.redrives), Redrive(_kill(again, options))))
+    for number in range(options.replays):
+        kills = tuple(_kill(again, options) for _ in range(again.randint(1, _MOST_KILLS_OF_A_REPLAY)))
+        replay = Replay(again.uniform(0.1, 0.4), kills)
+        due.append(Due(_late(again, options, number, options.replays), replay))
     return sorted(due, key=lambda one: one.settled)
+
+
+def hapless_customers(options: Options) -> list[int]:
+    """Return the customers whose enrolments nearly always fail."""
+    random = Random(f"{options.seed}/hapless")  # noqa: S311 - repeatable, and no secret
+    return sorted(random.sample(range(1, options.customers + 1), round(options.hapless * options.customers)))
+
+
+def _late(random: Random, options: Options, number: int, of: int) -> int:
+    """Return a moment in the n-th stretch of what comes after the first dead letters."""
+    stretch = (_LAST - _SECOND_HALF) / of
+    return round((_SECOND_HALF + stretch * (number + random.random())) * options.events)
 
 
 def _kill(random: Random, options: Options) -> Kill:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Generic, TypeVar
 
-from tests.crash.api import SETTLE_SECONDS, Api, start_api
+from tests.crash.api import SETTLE_SECONDS, Api, end_refusals, start_api
 from tests.crash.books import Books, Fed
 from tests.crash.choices import Options, customers_of_events
 from tests.crash.outlook import Outlook, in_flight
 from tests.support.events import event
 from tests.support.feeds import Message, TopicReader
 from tests.support.lab import CREDENTIALS, Lab, Stage, running_lab
+from tests.support.redriving import redrive
 from tests.support.waiting import wait_until
 from tests.support.worker_process import WorkerProcess
 from worker.demo.broker import Broker, running_broker
@@ -28,6 +29,8 @@ _SETTINGS: Final = {
     "RETRY_MAX_SECONDS": "0.5",
     "RETRY_DELAYS_SECONDS": "2,4,6",
 }
+_FED_AT_ONCE: Final = 500
+"""Events that are written at the same time: a window of time begins or ends between two such lots."""
 PATIENCE_SECONDS: Final = 90.0
 """How long nothing may move."""
 W = TypeVar("W", bound=WorkerProcess)
@@ -48,6 +51,7 @@ class Ground:
         """Return the settings of one more worker: a state folder of its own, the run's session time-out."""
         session = f"{self.options.session_seconds:g}"
         own = {"STATE_DIR": self.new_folder(), "KAFKA_SESSION_TIMEOUT_SECONDS": session}
+        own["REENROL"] = self.options.reenrol
         return self.stage.settings | _SETTINGS | own
 
     def new_folder(self) -> str:
@@ -77,20 +81,24 @@ class Run(Generic[W]):
         self._outlook: Final = Outlook(on.stage, on.api)
         self._offered: dict[int, datetime] = {}
         self._thawed: list[str] = []
+        self._written: list[datetime] = []
+        """When each lot of events was written."""
         self.ended_by_themselves: Final[list[int]] = []
         """Exit statuses; each of these workers was started again, as an orchestrator does."""
         self.seconds = 0.0
 
     def prepare(self) -> None:
         """Produce all events."""
-        self._ground.stage.feed.send_all(
-            Message(
-                event(fed.event_id, {"customerId": fed.customer_id}),
-                b"%d" % fed.customer_id,
-                (("traceparent", fed.traceparent.encode()),),
+        for first in range(0, len(self._fed), _FED_AT_ONCE):
+            written = self._ground.stage.feed.send_all(
+                Message(
+                    event(fed.event_id, {"customerId": fed.customer_id}),
+                    b"%d" % fed.customer_id,
+                    (("traceparent", fed.traceparent.encode()),),
+                )
+                for fed in self._fed[first : first + _FED_AT_ONCE]
             )
-            for fed in self._fed
-        )
+            self._written.append(written[0].timestamp)
         self._ground.tell(f"{len(self._fed)} events are in {self._ground.options.partitions} partitions")
 
     def close(self) -> None:
@@ -108,14 +116,43 @@ class Run(Generic[W]):
         return "\n".join(worker.tail() for worker in self._workers)
 
     def _finish(self, started: float) -> Books:
-        """Wait until every event is settled and committed, end the workers, close the books."""
+        """Wait until every event is settled and committed, end the workers, close the books.
+
+        Before that the API refuses nobody any more, and what was refused or failed is asked for once more.
+        """
         self._wait_for(len(self._fed))
+        self._wait_until_none("DEFERRED")
         self.seconds = time.monotonic() - started
+        end_refusals(self._ground.api, self._ground.options)
+        if self._outlook.count("DEAD_LETTERED"):
+            self._redrive()
+        self._wait_until_none("DEFERRED", "DEAD_LETTERED")
+        self._ask_again()
+        self._wait_until_none("DEFERRED", "DEAD_LETTERED", "REJECTED")
         wait_until(self._all_committed, "all offsets are committed", evidence=self.tails)
         for worker in self._workers:
             assert worker.stop() == 0, worker.tail()
         time.sleep(SETTLE_SECONDS)
         return self._books()
+
+    def _redrive(self) -> None:
+        """Send all dead letters back, while the workers work."""
+        stage, waiting = self._ground.stage, self._outlook.count("DEAD_LETTERED")
+        self._note(f"dead letters are redriven, {waiting} promotions wait for it")
+        redrive(stage.settings, seconds=PATIENCE_SECONDS)
+
+    def _ask_again(self) -> None:
+        """Ask once more for all that was rejected; a run without refusals has nothing to ask for."""
+
+    def _wait_until_none(self, *names: str) -> None:
+        """Block until no promotion of any event has such an outcome last."""
+
+        def none() -> bool:
+            self._revive()
+            self._outlook.look()
+            return not self._outlook.count(*names)
+
+        wait_until(none, f"nothing is {' or '.join(names)}", seconds=PATIENCE_SECONDS, evidence=self._stuck)
 
     def _offer(self, number: int) -> None:
         promotion_id = self._ground.api.offer(number)
@@ -159,7 +196,18 @@ class Run(Generic[W]):
 
     def _all_committed(self) -> bool:
         self._revive()
-        return sum(self._ground.stage.committed().values()) == len(self._fed)
+        committed = self._ground.stage.committed()
+        return all(committed.get(number, 0) >= end for number, end in self._ends().items())
+
+    def _ends(self) -> dict[int, int]:
+        """Return the offset behind the last record of each partition, the marks of transactions left out."""
+        on = self._ground
+        servers, topic = on.broker.bootstrap_servers, on.stage.names.activity
+        reader = TopicReader(on.lab.loop, servers, topic, on.options.partitions, committed=True)
+        try:
+            return {one.position.partition: one.position.offset + 1 for one in reader.read()}
+        finally:
+            reader.close()
 
     def _books(self) -> Books:
         self._outlook.look()
@@ -173,6 +221,7 @@ class Run(Generic[W]):
             overlap_count=api.get("/watch")["overlapCount"],
             offered=self._offered,
             thawed=self._thawed,
+            once=self._ground.options.reenrol == "once",
         )
 
     def _ledger(self) -> str:

@@ -2,20 +2,35 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never
 
 from tests.crash.books import Books
-from tests.crash.choices import Due, Freeze, Join, Kill, Leave, Offer, Options, RestartBroker, schedule
-from tests.crash.ground import Ground, Run, ground
+from tests.crash.choices import (
+    Due,
+    Freeze,
+    Join,
+    Kill,
+    Leave,
+    Offer,
+    Options,
+    Redrive,
+    Replay,
+    RestartBroker,
+    schedule,
+)
+from tests.crash.ground import PATIENCE_SECONDS, Ground, Run, ground
+from tests.crash.outlook import in_flight
 from tests.support.crashing import CrashingWorker
+from tests.support.waiting import wait_until
 from worker.checkpoints import Checkpoint
 from worker.stream.watchdog import EXIT_STUCK
 
 _CHECKPOINT_SECONDS: Final = 15.0
+_REPLAY_SECONDS: Final = 300.0
 
 
 @dataclass(slots=True)
@@ -27,6 +42,10 @@ class Chronicle:
     broker_restarts: int = 0
     freezes: int = 0
     guests: int = 0
+    redrives: int = 0
+    replays: int = 0
+    """With `--retry-rejected`, the one of all events at the end among them."""
+    replays_killed: int = 0
 
 
 @contextmanager
@@ -68,11 +87,7 @@ class Laboratory(Run[CrashingWorker]):
             case Kill():
                 self._kill(due.what)
             case RestartBroker(killed):
-                self._note("the broker " + ("is killed" if killed else "stops") + " and starts again")
-                if killed:
-                    self._ground.broker.kill()
-                self._ground.broker.restart()
-                self.chronicle.broker_restarts += 1
+                self._restart_broker(killed=killed)
             case Freeze(number):
                 self._freeze(number)
             case Join():
@@ -81,14 +96,14 @@ class Laboratory(Run[CrashingWorker]):
                 self._workers[-1].start()
                 self.chronicle.guests += 1
             case Leave():
-                guest = self._workers.pop()
-                self._left.append(guest)
-                self._note("the worker that joined leaves")
-                if guest.poll() is None:
-                    guest.wait_ready()
-                    assert guest.stop() == 0, guest.tail()
+                self._leave()
             case Offer(number):
                 self._offer(number)
+            case Redrive(kill):
+                self._redrive()
+                self._kill(kill)
+            case Replay(share, kills):
+                self._replay(self._written[int(share * len(self._written))], kills)
             case _:
                 assert_never(due.what)
 
@@ -110,6 +125,75 @@ class Laboratory(Run[CrashingWorker]):
         if kill.new_disk:
             worker.settings["STATE_DIR"] = self._ground.new_folder()
         worker.start()
+
+    def _restart_broker(self, *, killed: bool) -> None:
+        self._note("the broker " + ("is killed" if killed else "stops") + " and starts again")
+        if killed:
+            self._ground.broker.kill()
+        self._ground.broker.restart()
+        self.chronicle.broker_restarts += 1
+
+    def _leave(self) -> None:
+        guest = self._workers.pop()
+        self._left.append(guest)
+        self._note("the worker that joined leaves")
+        if guest.poll() is None:
+            guest.wait_ready()
+            assert guest.stop() == 0, guest.tail()
+
+    def _redrive(self) -> None:
+        super()._redrive()
+        self.chronicle.redrives += 1
+
+    def _ask_again(self) -> None:
+        """Handle all events once more, with `--retry-rejected`."""
+        last = [due.what for due in schedule(self._ground.options) if isinstance(due.what, Replay)][-1:]
+        self._replay(datetime.now(UTC) + timedelta(seconds=1), last[0].kills if last else ())
+
+    def _replay(self, until: datetime, kills: Sequence[Kill]) -> None:
+        """Stop all workers, let one process handle what was written before that time again, and go on.
+
+        The process is killed in between, and begins anew.
+        """
+        rejected = self._outlook.count("REJECTED")
+        self._note(f"all workers stop; what was written before {until:%H:%M:%S.%f} is replayed")
+        for worker in self._workers:
+            if worker.poll() is None:
+                assert worker.stop() == 0, worker.tail()
+        replaying = self._workers[0]
+        for kill in kills:
+            self._begin_replay(replaying, until)
+            wait_until(
+                lambda: replaying.poll() is not None or in_flight(replaying),
+                "the replay has work",
+                seconds=PATIENCE_SECONDS,
+                evidence=replaying.tail,
+            )
+            if kill.checkpoint is not None:
+                self._dies_at(replaying, kill.checkpoint, kill.passing)
+            else:
+                time.sleep(kill.pause)
+            if replaying.poll() is None:
+                replaying.kill()
+            self.chronicle.replays_killed += replaying.poll() == -signal.SIGKILL
+        self._begin_replay(replaying, until)
+        wait_until(
+            lambda: replaying.poll() is not None,
+            "the replay comes to its end",
+            seconds=_REPLAY_SECONDS,
+            evidence=replaying.tail,
+        )
+        assert replaying.poll() == 0, replaying.tail()
+        self.chronicle.replays += 1
+        self._outlook.look()
+        self._note(f"replayed; rejected before {rejected}, now {self._outlook.count('REJECTED')}")
+        for worker in self._workers:
+            worker.start()
+
+    def _begin_replay(self, worker: CrashingWorker, until: datetime) -> None:
+        """Start it once the group has no member any more: one that was killed counts for a while."""
+        time.sleep(self._ground.options.session_seconds + 1)
+        worker.replay(self._written[0], until)
 
     def _dies_at(self, worker: CrashingWorker, checkpoint: Checkpoint, passing: int) -> bool:
         worker.die_at(checkpoint, passing)

@@ -20,6 +20,7 @@ class Outlook:
         self._stage = stage
         self._api = api
         self._settled: set[str] = set()
+        self._last: dict[tuple[str, int | None], str] = {}
         self._read = 0
         self._overlaps: dict[tuple[int, int], Json] = {}
         self._watched_at = 0.0
@@ -28,6 +29,10 @@ class Outlook:
     def settled(self) -> set[str]:
         """The events that had an outcome, other than DEFERRED, at the last look."""
         return self._settled
+
+    def count(self, *names: str) -> int:
+        """Return how many promotions of events had such an outcome last, at the last look."""
+        return sum(name in names for name in self._last.values())
 
     @property
     def overlaps(self) -> list[Json]:
@@ -44,6 +49,11 @@ class Outlook:
         for outcome in outcomes[self._read :]:
             if outcome.name != "DEFERRED":
                 self._settled.add(outcome.event_id)
+            promotion = outcome.value.get("promotionId")
+            self._last[outcome.event_id, promotion] = outcome.name
+            if promotion is not None:
+                # The event as a whole could not be handled at first: now it is.
+                self._last.pop((outcome.event_id, None), None)
         self._read = len(outcomes)
         if time.monotonic() - self._watched_at > _WATCH_SECONDS:
             self._watch()

@@ -1,7 +1,5 @@
 """An event that failed to the last, sent back by an operator: handled as the event that it was."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +7,8 @@ import pytest
 from tests.support.desk import Desk
 from tests.support.events import outcome_id
 from tests.support.lab import CREDENTIALS, Lab
+from tests.support.redriving import redrive
 from tests.support.waiting import wait_until
-from tests.support.worker_process import environment
 from worker.demo.simulator import Endpoint, FaultRule, RunningSimulator
 
 pytestmark = pytest.mark.timeout(90)
@@ -57,7 +55,7 @@ def test_a_redriven_event_is_settled_under_its_own_identity(failing: Desk) -> No
         name="reset_after_apply", endpoint=Endpoint.ISSUE, promotion_ids=_only(rejected.promotion_id), count=1
     )
     failing.stage.lab.loop.call(lambda: failing.simulator.faults.replace(lost))
-    assert "1" in redrive(failing)
+    assert "1" in redrive(failing.stage.settings)
     wanted = {outcome_id(identity, one.promotion_id, "ENROLLED") for one in (rejected, failed)}
     wait_until(
         lambda: wanted <= {each.value["outcomeId"] for each in failing.stage.outcomes.read()},
@@ -69,21 +67,18 @@ def test_a_redriven_event_is_settled_under_its_own_identity(failing: Desk) -> No
         lambda: [one.promotion_id for one in world.applied if one.customer_id == customer.customer_id]
     )
     assert sorted(applied) == sorted([done.promotion_id, rejected.promotion_id, failed.promotion_id])
-    redrive(failing)
+    redrive(failing.stage.settings)
     assert (
         failing.worker.metric("enrolment_activity_total", event_name="transactionAdded", result="handled")
         == 5
     )
 
 
-def redrive(desk: Desk) -> str:
-    """Send back all dead letters; return what the command says."""
-    command = [sys.executable, "-m", "worker", "dead-letters", "redrive", "--yes"]
-    told = subprocess.run(  # noqa: S603 - our own program
-        command, env=environment(desk.stage.settings), capture_output=True, text=True, timeout=60, check=False
-    )
-    assert told.returncode == 0, told.stderr
-    return told.stdout + told.stderr
+def test_nothing_to_redrive(lab: Lab, world_api: RunningSimulator) -> None:
+    """Without a dead letter the command must say so, and end well."""
+    with lab.stage(world_api.api_url) as stage:
+        stage.worker(**CREDENTIALS).wait_ready()
+        assert "0" in redrive(stage.settings)
 
 
 def _only(promotion_id: int) -> frozenset[int]:

@@ -1,4 +1,4 @@
-"""`make fuzz`: a million records, none of which may raise or be read as something out of bounds.
+"""`make fuzz`: a million records and answers of the API, none of which may raise or be out of bounds.
 
 Hypothesis draws records; beside well-formed ones of every shape each is then made worse many times. What
 fails is shown with its bytes; the printed seed draws the same again.
@@ -6,16 +6,18 @@ fails is shown with its bytes; the printed seed draws the same again.
 
 import argparse
 import json
+import os
 import random
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from tests.bench.memory import resident_mib
+from tests.fuzz.answers import Answers
 from tests.fuzz.mutations import mutated
 from tests.support.readings import check_shown, checked_activity, checked_letter
 from tests.unit.letters import FAILURE, dead_letter
@@ -29,6 +31,11 @@ _ROUND = 20
 """Records that hypothesis draws between two looks at the clock."""
 _EACH = 1000
 """How often each of them is made worse, or a well-formed one beside it."""
+_ANSWERS = 3
+"""One of so many inputs is an answer of the API."""
+_WARM = 100_000
+"""Inputs after which memory must not grow any more."""
+_GROWTH_MIB = 50.0
 _SHOWN = 16
 """Of so many dead letters one is also shown as `dead-letters list` does."""
 _HEADERS: Headers = (*BINARY, ("traceparent", None), (REDRIVEN, b"customer-activity-dlt-1-7"))
@@ -48,8 +55,10 @@ class _Run:
         self._wanted = wanted
         self._deadline = time.monotonic() + seconds
         self._shapes = list(_well_formed())
-        self.results = Counter[str]()
+        self._answers = Answers()
+        self.results = self._answers.results
         self.inputs = 0
+        self.warm_mib = 0.0
 
     @property
     def over(self) -> bool:
@@ -62,12 +71,21 @@ class _Run:
         self._check(drawn)
         pool = [*self._shapes, drawn]
         for _ in range(min(_EACH, self._wanted - self.inputs)):
+            if dice.randrange(_ANSWERS) == 0:
+                self._answers.check(dice)
+                self._count()
+                continue
             worse = mutated(dice, dice.choice(pool), pool)
             self._check(worse)
             pool[dice.randrange(len(pool))] = worse if dice.random() < 0.1 else dice.choice(self._shapes)
 
-    def _check(self, source: Record) -> None:
+    def _count(self) -> None:
         self.inputs += 1
+        if self.inputs == _WARM:
+            self.warm_mib = resident_mib(os.getpid())
+
+    def _check(self, source: Record) -> None:
+        self._count()
         try:
             self.results[f"activity: {type(checked_activity(source)).__name__.lower()}"] += 1
             if any(name.startswith(PREFIX) for name, _ in source.headers):
@@ -94,8 +112,12 @@ def main() -> int:
         rounds += 1
         if rounds % 5 == 0:
             print(f"{run.inputs} inputs after {time.monotonic() - started:.0f} s", flush=True)
-    print(f"{run.inputs} inputs in {time.monotonic() - started:.0f} s, no unhandled exception")
+    memory = f"{run.warm_mib:.0f} MiB after {_WARM} inputs, {resident_mib(os.getpid()):.0f} MiB at the end"
+    print(f"{run.inputs} inputs in {time.monotonic() - started:.0f} s, no unhandled exception; {memory}")
     print(json.dumps(dict(sorted(run.results.items())), indent=2))
+    if run.warm_mib and (grown := resident_mib(os.getpid()) - run.warm_mib) > _GROWTH_MIB:
+        print(f"memory grew by {grown:.0f} MiB since the first {_WARM} inputs", file=sys.stderr)
+        return 1
     if run.inputs < given_.inputs:
         print(f"time is up: {given_.inputs - run.inputs} inputs are missing", file=sys.stderr)
         return 1

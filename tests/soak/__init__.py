@@ -1,1 +1,1 @@
-"""Minutes of an API that is up, slow, throttling, down and flapping: `python -m tests.soak`."""
+"""Minutes of an API of all weathers, from slow to refusing to down: `python -m tests.soak`."""

@@ -1,4 +1,4 @@
-"""`python -m tests.soak`: five minutes of weather, then the books; exit status 1 where they disagree."""
+"""`python -m tests.soak`: six minutes of weather, then the books; exit status 1 where they disagree."""
 
 import logging
 import time

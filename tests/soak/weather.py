@@ -20,6 +20,12 @@ def _is_down(name: str = "error_503") -> tuple[dict[str, Any], ...]:
     return ({"name": name},)
 
 
+def _errors(*codes: int, endpoint: str | None = None) -> tuple[dict[str, Any], ...]:
+    """Return faults by which a fifth of the requests is answered with each of these codes."""
+    where = {"endpoint": endpoint} if endpoint else {}
+    return tuple({"name": "api_error", "code": code, "rate": 0.2} | where for code in codes)
+
+
 _UP: Final[dict[str, Any]] = {"latency": "20ms..60ms", "requestsPerMinute": 0}
 _FLAPPING: Final = tuple(
     phase
@@ -33,8 +39,10 @@ FORECAST: Final = (
     Weather(
         "losing answers", 30.0, _UP, tuple({"name": name, "endpoint": "issue", "rate": 0.05} for name in LOST)
     ),
+    Weather("busy with other actions", 25.0, _UP, _errors(521, 461)),
+    Weather("refusing", 15.0, _UP, _errors(8874, endpoint="issue")),
     Weather("down", 40.0, _UP, _is_down()),
     *_FLAPPING,
     Weather("up", 20.0, _UP),
 )
-"""Five minutes."""
+"""Nearly six minutes."""

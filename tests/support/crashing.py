@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -24,9 +25,16 @@ class CrashingWorker(WorkerProcess):
 
     def start(self, **changed: str) -> None:
         """Start it, with these settings changed for this start; returns at once."""
+        self._start(changed)
+
+    def replay(self, since: datetime, until: datetime) -> None:
+        """Start it to handle a window of time once more, and to ask again for what was rejected."""
+        self._start({}, since.isoformat(), until.isoformat())
+
+    def _start(self, changed: Mapping[str, str], *arguments: str) -> None:
         assert self.poll() is not None or self._process is None, "it still runs"
-        command = [sys.executable, "-m", "tests.support.crashing_worker"]
-        surroundings = environment(self.settings | changed) | {ORDER: str(self._order)}
+        command = [sys.executable, "-m", "tests.support.crashing_worker", *arguments]
+        surroundings = environment({**self.settings, **changed}) | {ORDER: str(self._order)}
         self._process = self._household.start(self._name, command, surroundings)
 
     def die_at(self, checkpoint: Checkpoint, passing: int = 1) -> None:

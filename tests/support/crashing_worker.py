@@ -1,20 +1,24 @@
 """The worker as `enrolment-worker run` composes it, with a way to die, or to freeze, at a checkpoint.
 
-Run as `python -m tests.support.crashing_worker`. CRASH_ORDER names a file; once that holds
+Run as `python -m tests.support.crashing_worker`; with two times as arguments it replays the events between
+them, and asks again for what was rejected. CRASH_ORDER names a file; once that holds
 `<checkpoint> <n> <signal>`, the process sends itself the signal (SIGKILL, SIGSTOP) at the n-th passing of the
 checkpoint, counted from when it first saw the order. It takes the order away first: whatever follows, lives.
 """
 
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from worker.checkpoints import Checkpoint, Probe
 from worker.composition import run_worker
 from worker.settings import load_settings
+from worker.stream.replay import Replay
 from worker.telemetry.logs import configure_logging
 
 ORDER: Final = "CRASH_ORDER"
@@ -44,7 +48,11 @@ def main() -> int:
     settings = load_settings(os.environ)
     configure_logging(settings.log_level, settings.log_format)
     probe = probe_for(Path(os.environ[ORDER]), lambda number: os.kill(os.getpid(), number))
-    return run_worker(settings, probe)
+    replay = None
+    if len(sys.argv) > 1:
+        since, until = map(datetime.fromisoformat, sys.argv[1:])
+        replay = Replay(since, until, retry_rejected=True)
+    return run_worker(settings, probe, replay)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Topics read by position, outside of any group: from one offset to another, committing nothing."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -91,6 +92,8 @@ async def log_reader(settings: KafkaSettings, *, committed: bool = False) -> Asy
     try:
         with translated(", ".join(settings.kafka_bootstrap_servers)):
             await consumer.start()
+        # A client without a group that stops before its own tasks had a turn raises CancelledError.
+        await asyncio.sleep(0)
         yield LogReader(consumer)
     finally:
         await consumer.stop()

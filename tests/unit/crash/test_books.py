@@ -74,6 +74,9 @@ def _overlap(earlier: dict[str, Any], later: dict[str, Any]) -> list[dict[str, A
             "another value",
         ),
         (replace(SOUND, outcomes=[*SOUND.outcomes, _outcome(Fed(9, 1), "REJECTED")]), "nobody fed"),
+        (replace(SOUND, outcomes=[*SOUND.outcomes, _outcome(SECOND, "REJECTED")]), "are rejected"),
+        (replace(SOUND, outcomes=[*SOUND.outcomes, _outcome(SECOND, "ENROLLED")]), "told in two ways"),
+        (replace(SOUND, outcomes=[*SOUND.outcomes, _outcome(FIRST, "REJECTED")]), "told in two ways"),
         (
             replace(SOUND, overlaps=_overlap(_request(1, FIRST), _request(2, SECOND)), overlap_count=1),
             "overlapped",
@@ -104,3 +107,18 @@ def test_which_overlaps_count(
     overlaps = _overlap(_request(1, FIRST) | earlier, _request(2, SECOND) | later)
     verdict = reconcile(replace(SOUND, overlaps=overlaps, overlap_count=1, thawed=thawed))
     assert bool(verdict.findings) is counts
+
+
+def test_what_was_rejected_may_be_enrolled_later() -> None:
+    """A redrive asks again: what comes of that is the last word."""
+    outcomes = [_outcome(FIRST, "REJECTED"), _outcome(FIRST, "DEAD_LETTERED", promotionId=None)]
+    assert reconcile(replace(SOUND, outcomes=[*outcomes, *SOUND.outcomes])).findings == ()
+
+
+def test_a_customer_may_be_enrolled_again_if_the_run_says_so() -> None:
+    """Each event under a key of its own: that is what `every-event` is for."""
+    again = ENROLMENT | {"idempotencyKey": "other"}
+    outcomes = [_outcome(FIRST, "ENROLLED"), _outcome(SECOND, "ENROLLED", idempotencyKey="other")]
+    books = replace(SOUND, enrolments=[ENROLMENT, again], outcomes=outcomes)
+    assert reconcile(replace(books, once=False)).findings == ()
+    assert reconcile(books).findings != ()

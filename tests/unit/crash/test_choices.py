@@ -9,6 +9,8 @@ from tests.crash.choices import (
     Leave,
     Offer,
     Options,
+    Redrive,
+    Replay,
     RestartBroker,
     customers_of_events,
     schedule,
@@ -25,10 +27,11 @@ def test_a_seed_reproduces_every_choice() -> None:
 
 def test_a_schedule_has_what_was_asked_for() -> None:
     """So many of each, while there is work, with named points among the kills and one guest at a time."""
-    options = Options(kills=40, broker_restarts=3, freezes=2, guests=4, promotions=5)
+    options = Options(kills=40, broker_restarts=3, freezes=2, guests=4, promotions=5, redrives=3, replays=2)
     due = schedule(options)
     counts = Counter(type(one.what) for one in due)
-    assert counts == {Kill: 40, RestartBroker: 3, Freeze: 2, Join: 4, Leave: 4, Offer: 5}
+    disturbances = {Kill: 40, RestartBroker: 3, Freeze: 2, Join: 4, Leave: 4}
+    assert counts == disturbances | {Offer: 5, Redrive: 3, Replay: 2}
     assert [one.settled for one in due] == sorted(one.settled for one in due)
     assert all(0 < one.settled < options.events for one in due if not isinstance(one.what, Offer))
     kills = [one.what for one in due if isinstance(one.what, Kill)]
