@@ -73,7 +73,7 @@ def _check_page(page: Page, now: datetime, rules: Rules) -> None:
         exhausted_limit(promotion)
     event = Admitted(_ORIGIN, "transactionAdded", Identifier(IdentifierName.MOBILE, MOBILE, None), now)
     customer = CustomerPromotions(page.customer_id, page.promotions)
-    for step in plan_event(event, customer, NoLedger(), rules, now).steps:
+    for step in plan_event(event, customer, NoLedger(), rules, now, read_at=now).steps:
         if isinstance(step, Foregone):
             _check_value(step.outcome.to_json())
 
