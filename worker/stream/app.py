@@ -24,6 +24,7 @@ from worker.stream.ledger import LedgerTable
 from worker.stream.ledger_fence import LedgerFence
 from worker.stream.membership import Lease, Membership
 from worker.stream.partition_watch import PartitionGuard
+from worker.stream.placement import choose_partition
 from worker.stream.publisher import LARGEST_REQUEST_BYTES
 from worker.stream.rebuild import RebuildingTables
 from worker.stream.rewinds import Rewinds
@@ -120,6 +121,7 @@ def build_app(settings: Settings, partitions: int, folder: Path) -> WorkerApp:
         stream_buffer_maxsize=_BUFFERED,
         producer_linger=0.005,
         producer_request_timeout=60.0,
+        producer_partitioner=choose_partition,
         producer_max_request_size=LARGEST_REQUEST_BYTES,
         processing_guarantee="at_least_once",
         # Topics are made by `topics create`, with settings that Faust's declarations would not give them.

@@ -3,6 +3,7 @@
 import asyncio
 from functools import partial
 from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
 
 from aiokafka.errors import KafkaError
 from faust import App
@@ -11,13 +12,14 @@ from faust.stores.rocksdb import Store as RocksDBStore
 from faust.streams import current_event
 from faust.tables.table import Table
 from faust.transport.drivers.aiokafka import Producer
-from faust.types import TP
+from faust.types import TP, EventT
 from faust.types.tuples import RecordMetadata
 from rocksdict import WriteBatch
 
 from worker import ledger_format
 from worker.domain.ledger import UNKNOWN, Standing
 from worker.domain.settlement import Subject
+from worker.ledger_format import Lane
 from worker.plans import EventPlan, LedgerEntry, Result
 from worker.ports import PublishFailed
 from worker.stream.consumer import Consumer
@@ -123,6 +125,8 @@ class FaustLedger:
         self._table = table
         self._fence = fence
         self._topic = table.changelog_topic.get_topic_name()
+        self._lanes: WeakKeyDictionary[EventT[Any], Lane | None] = WeakKeyDictionary()
+        """Of the deliveries in work: a key may have a megabyte, and an event many entries."""
 
     def plan_of(self, event_id: str) -> EventPlan | None:
         """Return the event's plan, None where it never got to its first request."""
@@ -148,7 +152,7 @@ class FaustLedger:
         event = current_event()
         if event is None:
             raise RuntimeError("a ledger entry is written outside of a delivery")
-        lane = lane_of_key(event.message.key)
+        lane = self._lane_of(event)
         written = [ledger_format.write(entry, lane) for entry in entries]
         if any(len(value) > LARGEST_ENTRY_BYTES for _, value in written):
             raise LedgerEntryTooLarge
@@ -167,6 +171,11 @@ class FaustLedger:
             sizes = (db.property_int_value("rocksdb.estimate-num-keys") for db in store._dbs.values())  # noqa: SLF001 - it counts exactly, by reading all
             return sum(size or 0 for size in sizes)
         return len(store)
+
+    def _lane_of(self, event: EventT[Any]) -> Lane | None:
+        if event not in self._lanes:
+            self._lanes[event] = lane_of_key(event.message.key)
+        return self._lanes[event]
 
     async def _send(self, partition: int, key: bytes, value: bytes) -> asyncio.Future[None]:
         """Give it to the producer itself: Faust's buffer of table changes costs more than the sending."""

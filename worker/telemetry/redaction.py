@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from topics.activity import Activity, read_activity
+from topics.activity import LONGEST, Activity, read_activity
 from topics.record import Record
 
 MESSAGE_LENGTH = 300
@@ -79,7 +79,8 @@ def _secrets(record: Record | None) -> tuple[str, ...]:
     # Capillary's own id of a customer may be told.
     told = {value for name, value, _ in names if name == "customerId"}
     texts = {value.strip() for _, value, _ in names} | {(record.key or b"").decode(errors="replace").strip()}
-    return tuple(texts - told - {""})
+    # What is longer is no identifier, only slow to look for.
+    return tuple(text for text in texts - told if 0 < len(text) <= LONGEST)
 
 
 def _any_of(secrets: tuple[str, ...]) -> re.Pattern[str]:

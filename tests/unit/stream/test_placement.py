@@ -1,11 +1,13 @@
 """On which partition a key lies: the rules of Kafka's clients, by examples from their own tests."""
 
+import time
+
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.stream.placement import Partitioner, lane_of_key, partition_of
+from worker.stream.placement import Partitioner, choose_partition, lane_of_key, partition_of
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,25 @@ def test_partitions(key: bytes, partitions: int) -> None:
     every = list(range(partitions))
     assert partition_of(lane, Partitioner.MURMUR2, partitions) == DefaultPartitioner()(key, every, every)
     assert partition_of(lane, Partitioner.CRC32, partitions) == lane[1] % partitions
+
+
+@given(st.binary(max_size=300), st.integers(1, 100))
+def test_our_own_records_go_where_aiokafka_would_send_them(key: bytes, partitions: int) -> None:
+    """Keys of outcomes keep their partitions."""
+    all_ = [*range(partitions)]
+
+    assert choose_partition(key, all_, all_) == DefaultPartitioner()(key, all_, all_)
+
+
+def test_a_record_without_a_key_goes_to_a_partition_that_has_a_leader() -> None:
+    """Else to any."""
+    assert {choose_partition(None, [0, 1, 2], [1]), choose_partition(None, [2], [])} == {1, 2}
+
+
+def test_a_large_key_is_hashed_in_no_time() -> None:
+    """In pure Python it took seconds, and the whole worker waited."""
+    began = time.perf_counter()
+    for _ in range(20):
+        lane_of_key(bytes(900_000))
+
+    assert time.perf_counter() - began < 1
