@@ -13,7 +13,7 @@ from typing import Final
 
 from pydantic_core import from_json
 
-from topics.record import LATEST_MS, UNREADABLE, Record
+from topics.record import LATEST_MS, Record
 from topics.times import read_time
 
 UNNAMED: Final = ""
@@ -27,7 +27,6 @@ LONGEST: Final = 512
 """Characters of an id, a name or an identifier; outcomes and request lines must stay bounded."""
 LARGEST_VALUE_BYTES: Final = 4 * 1024 * 1024
 """Of a value that is parsed at all; parsed, it may take thirty times that."""
-_OFFSETS = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +67,8 @@ def read_activity(record: Record) -> Activity | Tombstone | Malformed:
     """Read a record of the activity topic; any bytes lead to one of the three results, none raises."""
     if record.value is None:
         return Tombstone()
-    unreadable = record.header(UNREADABLE)
-    if unreadable is not None and _OFFSETS.fullmatch(unreadable):
-        return Malformed(f"record batch: offsets {unreadable} cannot be read; the value is the batch")
+    if record.unreadable is not None:
+        return Malformed(f"record batch: offsets {record.unreadable} cannot be read; the value is the batch")
     body = _json_object(record.value)
     if isinstance(body, Malformed):
         return body

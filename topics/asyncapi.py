@@ -16,7 +16,14 @@ from topics.activity_shapes import (
     NotificationData,
     PlainEvent,
 )
-from topics.dead_letter import PREFIX, REDRIVEN, VALUE_OMITTED, DeadLetterReason
+from topics.dead_letter import (
+    HEADERS_OMITTED,
+    KEY_OMITTED,
+    PREFIX,
+    REDRIVEN,
+    VALUE_OMITTED,
+    DeadLetterReason,
+)
 from topics.names import TopicNames, TopicSpec
 from topics.outcome import ActivityReference, Outcome, OutcomeName, event_type
 
@@ -195,8 +202,8 @@ def _messages(names: TopicNames) -> Node:
             **_message(
                 "A record that nothing could be done with: key, value and other headers byte for byte.",
                 customer,
-                _error_headers(),
-                {"description": "any bytes, as on the activity topic; none, where value_omitted says so"},
+                _error_headers(_OMITTED_HEADERS),
+                {"description": "any bytes, as on the activity topic; none, if value_omitted says so"},
             ),
             "contentType": "application/octet-stream",
         },
@@ -233,12 +240,16 @@ def _outcome_headers() -> Node:
     return _headers({**required, **subject, **_TRACE}, required)
 
 
-def _error_headers() -> Node:
+def _error_headers(omitted: Mapping[str, Node] | None = None) -> Node:
     required = {PREFIX + name: schema for name, schema in _ERROR_HEADERS.items()}
-    omitted: Node = {
-        VALUE_OMITTED: {"type": "string", "description": "the value was too large for the topic"}
-    }
-    return _headers({**required, **omitted}, required)
+    return _headers({**required, **({} if omitted is None else omitted)}, required)
+
+
+_OMITTED_HEADERS: Final[dict[str, Node]] = {
+    VALUE_OMITTED: {"type": "string", "description": "the value was too large for the topic"},
+    HEADERS_OMITTED: {"type": "string", "description": "so were the headers from upstream"},
+    KEY_OMITTED: {"type": "string", "description": "so was the key, which had so many bytes"},
+}
 
 
 def _schemas() -> Node:

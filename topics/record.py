@@ -12,7 +12,17 @@ A name that is not UTF-8 holds its bytes as lone surrogates (the error handler `
 """
 
 UNREADABLE: Final = "enrolment.error.unreadable"
-"""On what stands for a batch that could not be read: its first and last offset, as `17-21`."""
+"""On what stands for a batch that could not be read, as `UnreadableOffsets`."""
+
+
+class UnreadableOffsets(bytes):
+    """First and last offset of a batch that could not be read, as `17-21`.
+
+    Made in this process alone: a header of the same name and bytes that comes out of Kafka is foreign.
+    """
+
+    __slots__ = ()
+
 
 LATEST_MS: Final = 253_402_300_799_000
 """The last second that a datetime can hold, in milliseconds since the epoch."""
@@ -61,6 +71,12 @@ class Record:
         Producers may stamp anything: none (-1) is the epoch, what lies beyond year 9999 its last second.
         """
         return datetime.fromtimestamp(min(max(self.timestamp_ms, 0), LATEST_MS) / 1000, UTC)
+
+    @property
+    def unreadable(self) -> str | None:
+        """The offsets of the batch that the record stands for, None for a record of its own."""
+        marks = (value for _, value in self.headers if isinstance(value, UnreadableOffsets))
+        return next((mark.decode() for mark in marks), None)
 
     def header(self, name: str) -> str | None:
         """Return the last header of that name as text, None where it is absent, null or not UTF-8."""

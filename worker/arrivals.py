@@ -5,11 +5,18 @@ record that it was: where it lay then, when it was written, without our headers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from topics.dead_letter import PREFIX, REDRIVEN, Failure, as_on_activity_topic, group_of, read_failure
+from topics.dead_letter import (
+    PREFIX,
+    Failure,
+    as_on_activity_topic,
+    group_of,
+    read_failure,
+    redriven_from,
+)
 from topics.names import TopicNames
-from topics.record import Record
+from topics.record import Position, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +41,66 @@ class NotOurs:
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A retry or a redrive of ours that cannot be what it says."""
+    """A retry of ours that cannot be what it says."""
 
     record: Record
     message: str
 
 
-def arrive(record: Record, names: TopicNames) -> Arrival | NotOurs | Damaged:
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A record of the activity topic that says it was redriven, as whoever may write there can say.
+
+    The dead letter that it names decides: it is what it says, or a record like any other.
+    """
+
+    record: Record = field(repr=False)
+    letter: Position
+    original: Record = field(repr=False)
+    """What it says it was on the activity topic."""
+    true: Arrival | NotOurs
+    false: Arrival
+
+
+def arrive(record: Record, names: TopicNames) -> Arrival | NotOurs | Damaged | Claim:
     """Say what a record of the activity topic or of a retry topic is."""
-    hop, redriven, group = hop_of(record, names), record.header(REDRIVEN), group_of(record)
-    if hop == 0 and (redriven is None or group is None):
-        # Upstream may use any header, also one of this name.
-        return Arrival(record)
-    if group != names.group_id:
-        return NotOurs("retry_of_another_group" if hop else "redrive_of_another_group")
+    hop = hop_of(record, names)
+    if hop == 0:
+        return _on_activity_topic(record, names)
+    if group_of(record) != names.group_id:
+        return NotOurs("retry_of_another_group")
     failure = read_failure(record)
     if failure is None:
         return Damaged(record, f"header {PREFIX}*: missing or unreadable")
+    fault = _misplaced(record, failure, names)
+    if fault is not None:
+        return Damaged(record, fault)
+    letter = redriven_from(record)
+    redriven = str(letter) if letter is not None and letter.topic == names.dead_letters else None
+    return Arrival(as_on_activity_topic(record, failure), hop, failure, redriven)
+
+
+def _on_activity_topic(record: Record, names: TopicNames) -> Arrival | Claim:
+    letter, failure = redriven_from(record), read_failure(record)
+    if letter is None or letter.topic != names.dead_letters or failure is None:
+        return Arrival(record)
+    if _misplaced(record, failure, names) is not None:
+        return Arrival(record)
+    original = as_on_activity_topic(record, failure)
+    true: Arrival | NotOurs = NotOurs("redrive_of_another_group")
+    if failure.group == names.group_id:
+        true = Arrival(original, redriven=str(letter))
+    return Claim(record, letter, original, true, Arrival(record))
+
+
+def _misplaced(record: Record, failure: Failure, names: TopicNames) -> str | None:
+    """Return which header names a place that the record cannot have come from."""
+    if failure.position.topic != names.activity:
+        return f"header {PREFIX}topic: not the activity topic"
     if failure.position.partition != record.position.partition:
         # The customer's ledger entries lie on the original's partition.
-        return Damaged(record, f"header {PREFIX}partition: not the partition that the record lies on")
-    return Arrival(as_on_activity_topic(record, failure), hop, failure if hop else None, redriven)
+        return f"header {PREFIX}partition: not the partition that the record lies on"
+    return None
 
 
 def hop_of(record: Record, names: TopicNames) -> int:

@@ -31,7 +31,7 @@ from worker.parts import (
     silence,
     utc_now,
 )
-from worker.ports import Lease
+from worker.ports import Lease, NoLetters
 from worker.reconciliation import Readings
 from worker.retrying import Retrying
 from worker.settings import Settings
@@ -41,6 +41,7 @@ from worker.stream.first_start import skip_what_is_there
 from worker.stream.followed_ledger import LedgerFollower, ensure_followable
 from worker.stream.http_port import HttpPort, Probes
 from worker.stream.ledger import FaustLedger, ledger_table
+from worker.stream.letter_proof import LetterProof
 from worker.stream.local_copy import copy_folder
 from worker.stream.partition_watch import PartitionWatch
 from worker.stream.process import Background, Closing, new_event_loop, serve
@@ -109,6 +110,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
         names=names,
         publisher=publisher,
         tracker=metrics,
+        letters=NoLetters() if settings.dry_run else LetterProof(settings),
         ruled_out=catalogue.rules_out if catalogue else nothing_ruled_out,
     )
 

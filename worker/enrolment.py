@@ -5,11 +5,12 @@ from collections.abc import Callable
 from datetime import datetime
 from weakref import WeakValueDictionary
 
+from topics.activity import Activity, read_activity
 from topics.dead_letter import DeadLetterReason
 from topics.names import TopicNames
 from topics.outcome import Outcome
 from topics.record import Record
-from worker.arrivals import Arrival, Damaged, NotOurs, arrive
+from worker.arrivals import Arrival, Claim, Damaged, NotOurs, arrive
 from worker.aside import Aside
 from worker.attempts import Settling, World
 from worker.catalogue import nothing_ruled_out
@@ -41,7 +42,16 @@ from worker.intake import Admitted, PassOver, PutAway, Rules, TooOld, admit
 from worker.outcomes import Origin, tell, tell_dead_letter
 from worker.planning import plan_event
 from worker.plans import EventPlan, Foregone, Request
-from worker.ports import Abandoned, Lease, Publisher, PublishFailed, Tracker, until_certain
+from worker.ports import (
+    Abandoned,
+    Lease,
+    Letters,
+    NoLetters,
+    Publisher,
+    PublishFailed,
+    Tracker,
+    until_certain,
+)
 
 _UNKNOWN_YET = "customer: not found (8015), and the event is younger than ENROLMENT_NOT_FOUND_GRACE_SECONDS"
 
@@ -57,6 +67,7 @@ class Enrolments:
         names: TopicNames,
         publisher: Publisher,
         tracker: Tracker,
+        letters: Letters = NoLetters(),  # noqa: B008 - it has no state
         ruled_out: Callable[[datetime], bool] = nothing_ruled_out,
     ) -> None:
         """`ruled_out` tells whether a lookup would certainly find nothing to enrol into now."""
@@ -65,6 +76,7 @@ class Enrolments:
         self._names = names
         self._publisher = publisher
         self._tracker = tracker
+        self._letters = letters
         self._ruled_out = ruled_out
         self._aside = Aside(
             group_id=names.group_id,
@@ -83,7 +95,7 @@ class Enrolments:
         PublishFailed where Kafka did not acknowledge and Abandoned where the partition is no longer ours: the
         record must come again.
         """
-        arrival = arrive(record, self._names)
+        arrival = await self._arrived(record)
         if isinstance(arrival, NotOurs):
             self._tracker.activity("", arrival.why)
             return
@@ -113,6 +125,18 @@ class Enrolments:
             self._tracker.fault(record, error)
             fault = PutAway(origin, DeadLetterReason.HANDLER_FAULT, f"worker: {type(error).__name__}")
             await self._put_away(arrival, fault, lease)
+
+    async def _arrived(self, record: Record) -> Arrival | NotOurs | Damaged:
+        """Say what the record is; a redrive is one by its dead letter, else by the ledger."""
+        arrival = arrive(record, self._names)
+        if not isinstance(arrival, Claim):
+            return arrival
+        is_true = await self._letters.bears_out(arrival.letter, record)
+        if is_true is None:
+            reading = read_activity(arrival.original)
+            identity = reading.event_id if isinstance(reading, Activity) else None
+            is_true = identity is not None and self._world.ledger.plan_of(identity) is not None
+        return arrival.true if is_true else arrival.false
 
     def _is_new(self, arrival: Arrival, event: Admitted) -> bool:
         """Whether nothing was done about the event so far."""

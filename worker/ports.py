@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from topics.dead_letter import Failure
 from topics.outcome import Outcome
-from topics.record import Record
+from topics.record import Position, Record
 from worker.domain.answers import CatalogueAnswer, Fault, IssueAnswer, LookupAnswer, Refused
 from worker.domain.ledger import Standing
 from worker.domain.promotions import Identifier
@@ -160,6 +160,25 @@ class Publisher(Protocol):
         Returns False where that topic cannot take it: it is too large.
         """
         ...
+
+
+class Letters(Protocol):
+    """The dead letters as they lie."""
+
+    async def bears_out(self, letter: Position, redriven: Record) -> bool | None:
+        """Tell whether the record is what a redrive makes of the dead letter at that position.
+
+        None where nobody can tell any more: the letter is gone, or may not be read. Waits for Kafka.
+        """
+        ...
+
+
+class NoLetters:
+    """Knows of no dead letters: none can be told of."""
+
+    async def bears_out(self, letter: Position, redriven: Record) -> bool | None:  # noqa: ARG002 - the port's
+        """Tell nothing."""
+        return None
 
 
 class Tracker(Protocol):

@@ -12,12 +12,15 @@ from typing import Final
 
 from topics.activity import Activity, identity_outside_value, read_activity
 from topics.dead_letter import (
+    HEADERS_OMITTED,
+    KEY_OMITTED,
     REDRIVEN,
     VALUE_OMITTED,
     DeadLetterReason,
     Failure,
     as_on_activity_topic,
     group_of,
+    our_headers,
     read_failure,
 )
 from topics.record import Headers, Position, Record
@@ -41,6 +44,8 @@ class Letter:
     key_bytes: int | None
     value_bytes: int | None
     value_omitted: bool
+    headers_omitted: bool
+    key_omitted: bool
     largest_batch_bytes: int
     """What the redriven record takes at most, as a topic's `max.message.bytes` counts."""
 
@@ -59,7 +64,7 @@ def read_letter(record: Record, group: str, activity_topic: str, batch_bytes: in
     failure = read_failure(record)
     if failure is None or failure.position.topic != activity_topic or failure.position.partition < 0:
         return NotOurs.UNREADABLE
-    original = as_on_activity_topic(record, failure)
+    original, ours = as_on_activity_topic(record, failure), our_headers(record.headers)
     reading = read_activity(original)
     event = reading if isinstance(reading, Activity) else None
     return Letter(
@@ -71,7 +76,9 @@ def read_letter(record: Record, group: str, activity_topic: str, batch_bytes: in
         customer_id=_customer_id(event) if event else None,
         key_bytes=None if record.key is None else len(record.key),
         value_bytes=None if record.value is None else len(record.value),
-        value_omitted=record.value is None or any(name == VALUE_OMITTED for name, _ in record.headers),
+        value_omitted=record.value is None or VALUE_OMITTED in ours,
+        headers_omitted=HEADERS_OMITTED in ours,
+        key_omitted=KEY_OMITTED in ours,
         largest_batch_bytes=batch_bytes,
     )
 
@@ -133,20 +140,6 @@ def redriven_headers(letter: Record) -> Headers:
     return (*letter.headers, (REDRIVEN, str(letter.position).encode()))
 
 
-def redriven_from(record: Record) -> Position | None:
-    """Return the dead letter that a record of the activity topic was redriven from, None for any other."""
-    topic_and_partition, _, offset = (record.header(REDRIVEN) or "").rpartition("-")
-    topic, _, partition = topic_and_partition.rpartition("-")
-    if not topic or not (partition + offset).isascii() or not (partition.isdecimal() and offset.isdecimal()):
-        return None
-    if max(len(partition), len(offset)) > _LONGEST_NUMBER:
-        return None
-    return Position(topic, int(partition), int(offset))
-
-
-_LONGEST_NUMBER: Final = 19
-
-
 @dataclass(frozen=True, slots=True)
 class Horizon:
     """Where a partition of the activity topic begins today; what lay before it is gone."""
@@ -168,7 +161,7 @@ class Horizon:
 class Obstacle(StrEnum):
     """Why a chosen letter stays where it is."""
 
-    VALUE_OMITTED = "without their value, which was too large for the dead-letter topic"
+    OMITTED = "without value, headers or key, which were too large for the dead-letter topic"
     TOO_LARGE = "too large for the activity topic"
     FORGOTTEN = "perhaps redriven before: the activity topic no longer holds what was written then"
 
@@ -198,8 +191,8 @@ def plan(
         horizon = horizons[letter.failure.position.partition]
         if letter.position in redriven:
             before += 1
-        elif letter.value_omitted:
-            left.setdefault(Obstacle.VALUE_OMITTED, []).append(letter)
+        elif letter.value_omitted or letter.headers_omitted or letter.key_omitted:
+            left.setdefault(Obstacle.OMITTED, []).append(letter)
         elif letter.largest_batch_bytes > largest_batch_bytes:
             left.setdefault(Obstacle.TOO_LARGE, []).append(letter)
         elif horizon.forgets(letter) and not also_forgotten:

@@ -11,7 +11,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest
 
-from tests.brokers import FencedKafka, create_topic
+from tests.brokers import FencedKafka, create_topic, delete_topics
 from tests.support.events import event
 from tests.support.lab import CREDENTIALS, Stage, running_lab
 from tests.support.waiting import wait_until
@@ -64,7 +64,8 @@ def test_the_listed_rights_are_what_is_asked_for(fenced_kafka: FencedKafka) -> N
         assert worker.stop() == 0, worker.tail()
         asked = _asked(fenced_kafka.log.read_text(), stage)
         mark = ("topic", stage.names.move_mark, "Describe")
-        assert (asked["Denied"], rights - asked["Allowed"]) == (set(), {mark})
+        letters = ("topic", stage.names.dead_letters, "Read")
+        assert (asked["Denied"], rights - asked["Allowed"]) == (set(), {mark, letters})
 
         lab.loop.run(create_topic(broker.bootstrap_servers, stage.names.move_mark, 1, None))
         worker.start()
@@ -72,6 +73,7 @@ def test_the_listed_rights_are_what_is_asked_for(fenced_kafka: FencedKafka) -> N
         assert "is being moved" in worker.tail()
         assert mark in _asked(fenced_kafka.log.read_text(), stage)["Allowed"]
 
+        lab.loop.run(delete_topics(broker.bootstrap_servers, [stage.names.move_mark]))
         before = len(fenced_kafka.log.read_text())
         more = _listed("redrive", stage)
         _grant(broker.bootstrap_servers, more - rights)
@@ -85,6 +87,15 @@ def test_the_listed_rights_are_what_is_asked_for(fenced_kafka: FencedKafka) -> N
         assert done.returncode == 0, done.stderr
         asked = _asked(fenced_kafka.log.read_text()[before:], stage)
         assert (asked["Denied"], more - asked["Allowed"]) == (set(), set())
+
+        before = len(fenced_kafka.log.read_text())
+        worker.start()
+        wait_until(
+            lambda: letters in _asked(fenced_kafka.log.read_text()[before:], stage)["Allowed"],
+            "the worker looks at the dead letter of what was redriven",
+            evidence=stage.tails,
+        )
+        assert _asked(fenced_kafka.log.read_text()[before:], stage)["Denied"] == set()
 
 
 def _make_topics(stage: Stage) -> None:

@@ -245,10 +245,12 @@ def _origin(letter: DeadLetter) -> tuple[str, str, str]:
 
 
 def _as_dead_letter(record: Record) -> DeadLetter:
-    prefix = "enrolment.error."
-    ours = [(name.removeprefix(prefix), value) for name, value in record.headers if name.startswith(prefix)]
+    prefix, names = "enrolment.error.", [name for name, _ in record.headers]
+    begin = max((at for at, name in enumerate(names) if name == f"{prefix}reason"), default=len(names))
+    behind = record.headers[begin:]
+    ours = [(name.removeprefix(prefix), value) for name, value in behind if name.startswith(prefix)]
     assert len(dict(ours)) == len(ours), f"repeated headers: {ours}"
-    foreign = tuple((name, value) for name, value in record.headers if not name.startswith(prefix))
+    foreign = record.headers[:begin] + tuple(each for each in behind if not each[0].startswith(prefix))
     return DeadLetter(record, foreign, {name: (value or b"").decode() for name, value in ours})
 
 

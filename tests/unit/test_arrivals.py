@@ -5,7 +5,7 @@ import pytest
 from tests.unit.fakes import AT, NAMES, NOW, record
 from topics.dead_letter import PREFIX, REDRIVEN, DeadLetterReason, Failure, dead_letter_headers
 from topics.record import Headers, Position, Record
-from worker.arrivals import Arrival, Damaged, NotOurs, arrive, wait_of
+from worker.arrivals import Arrival, Claim, Damaged, NotOurs, arrive, wait_of
 
 FOREIGN: Headers = (("traceparent", b"00-1-2-01"), ("x", b"\xff"))
 ORIGINAL = record({"eventId": "evt-1"}, headers=FOREIGN)
@@ -19,6 +19,7 @@ FAILURE = Failure(
     NOW,
     NOW,
 )
+MARK = f"{NAMES.dead_letters}-3-9".encode()
 DELAYS = (30.0, 300.0, 1800.0)
 
 
@@ -41,10 +42,25 @@ def test_a_retry_is_the_original_record_and_how_it_failed(hop: int) -> None:
 
 
 def test_a_redriven_record_begins_anew() -> None:
-    """It is the original, knows no earlier failure, and reopens what was rejected."""
-    redriven = again(NAMES.activity, (REDRIVEN, b"customer-activity-dlt-3-9"))
+    """It is the original, knows no earlier failure, and reopens what was rejected, if its letter says so."""
+    redriven = again(NAMES.activity, (REDRIVEN, MARK))
 
-    assert arrive(redriven, NAMES) == Arrival(ORIGINAL, redriven="customer-activity-dlt-3-9")
+    assert arrive(redriven, NAMES) == Claim(
+        redriven,
+        Position(NAMES.dead_letters, 3, 9),
+        ORIGINAL,
+        true=Arrival(ORIGINAL, redriven=MARK.decode()),
+        false=Arrival(redriven),
+    )
+
+
+def test_a_redrive_of_another_group_is_not_ours() -> None:
+    """If its letter says so, again."""
+    redriven = again(NAMES.activity, (REDRIVEN, MARK), (f"{PREFIX}group", b"another"))
+    claim = arrive(redriven, NAMES)
+
+    assert isinstance(claim, Claim)
+    assert (claim.true, claim.false) == (NotOurs("redrive_of_another_group"), Arrival(redriven))
 
 
 @pytest.mark.parametrize(
@@ -52,12 +68,8 @@ def test_a_redriven_record_begins_anew() -> None:
     [
         (again(NAMES.retries[0], (f"{PREFIX}group", b"another")), "retry_of_another_group"),
         (record({}, at=Position(NAMES.retries[0], 3, 7)), "retry_of_another_group"),
-        (
-            again(NAMES.activity, (REDRIVEN, b"x"), (f"{PREFIX}group", b"another")),
-            "redrive_of_another_group",
-        ),
     ],
-    ids=["retry", "no-headers", "redrive"],
+    ids=["retry", "no-headers"],
 )
 def test_what_another_group_put_aside_is_not_ours(stranger: Record, why: str) -> None:
     """It is passed over, and its topic goes on."""
@@ -66,9 +78,9 @@ def test_what_another_group_put_aside_is_not_ours(stranger: Record, why: str) ->
 
 def test_a_redrive_stays_one_from_hop_to_hop() -> None:
     """What it reopened stays open on the retry."""
-    retry = again(NAMES.retries[0], (REDRIVEN, b"customer-activity-dlt-3-9"))
+    retry = again(NAMES.retries[0], (REDRIVEN, MARK))
 
-    assert arrive(retry, NAMES) == Arrival(ORIGINAL, 1, FAILURE, "customer-activity-dlt-3-9")
+    assert arrive(retry, NAMES) == Arrival(ORIGINAL, 1, FAILURE, MARK.decode())
 
 
 def test_a_header_of_upstreams_own_is_none_of_ours() -> None:
@@ -82,14 +94,33 @@ def test_a_header_of_upstreams_own_is_none_of_ours() -> None:
     "damaged",
     [
         again(NAMES.retries[0], (f"{PREFIX}offset", b"?")),
-        again(NAMES.activity, (REDRIVEN, b"x"), (f"{PREFIX}offset", b"?")),
-        again(NAMES.activity, (REDRIVEN, b"x"), (f"{PREFIX}partition", b"2")),
+        again(NAMES.retries[0], (f"{PREFIX}offset", b"-1")),
+        again(NAMES.retries[0], (f"{PREFIX}attempts", b"many")),
+        again(NAMES.retries[0], (f"{PREFIX}partition", b"2")),
+        again(NAMES.retries[0], (f"{PREFIX}topic", b"x" * 500_000)),
     ],
-    ids=["retry", "redrive", "partition"],
+    ids=["no number", "negative", "attempts", "partition", "topic"],
 )
 def test_what_is_ours_and_cannot_be_what_it_says_is_not_passed_over(damaged: Record) -> None:
     """It names the header; another partition's ledger would know nothing of the customer."""
     assert isinstance(arrive(damaged, NAMES), Damaged)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        again(NAMES.activity, (REDRIVEN, MARK), (f"{PREFIX}offset", b"?")),
+        again(NAMES.activity, (REDRIVEN, MARK), (f"{PREFIX}partition", b"2")),
+        again(NAMES.activity, (REDRIVEN, MARK), (f"{PREFIX}topic", b"elsewhere")),
+        again(NAMES.activity, (REDRIVEN, b"elsewhere-3-9")),
+        again(NAMES.activity, (REDRIVEN, b"\xff")),
+        again(NAMES.activity, (REDRIVEN, MARK + b"9" * 70)),
+    ],
+    ids=["offset", "partition", "topic", "letter", "no text", "2 to the 200"],
+)
+def test_what_cannot_be_a_redrive_is_a_record_like_any_other(forged: Record) -> None:
+    """Nobody is asked; its headers are upstream's."""
+    assert arrive(forged, NAMES) == Arrival(forged)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from tests.unit.fakes import (
     retrying_with,
 )
 from topics.dead_letter import REDRIVEN, dead_letter_headers
-from topics.record import Headers, Record
+from topics.record import Headers, Position, Record
 from worker.attempts import World
 from worker.checkpoints import nothing
 from worker.domain.answers import (
@@ -55,6 +55,7 @@ class Group:
         self.ledger = FakeLedger()
         self.publisher = FakePublisher([])
         self.api_journal: list[tuple[object, ...]] = []
+        self.borne_out: bool | None = True
 
     async def handle(
         self,
@@ -76,9 +77,15 @@ class Group:
             probe=nothing,
         )
         before = len(self.publisher.outcomes)
-        told = Enrolments(self.rules, world, names=NAMES, publisher=self.publisher, tracker=tracker)
+        told = Enrolments(
+            self.rules, world, names=NAMES, publisher=self.publisher, tracker=tracker, letters=self
+        )
         await told.handle(source, FakeLease())
         return [(each.outcome.value, each.promotion_id) for _, each in self.publisher.outcomes[before:]]
+
+    async def bears_out(self, letter: Position, redriven: Record) -> bool | None:  # noqa: ARG002 - the port's
+        """Say of each redrive what the test has it be."""
+        return self.borne_out
 
     def retry(self) -> Record:
         """Return the record deferred last, as it lies on its retry topic."""
@@ -93,7 +100,10 @@ class Group:
     def redriven(self) -> Record:
         """Return the record dead-lettered last, as redrive puts it back."""
         source, failure = self.publisher.dead_letters[-1]
-        headers: Headers = (*dead_letter_headers(source.headers, failure), (REDRIVEN, b"dlt-0-0"))
+        headers: Headers = (
+            *dead_letter_headers(source.headers, failure),
+            (REDRIVEN, f"{NAMES.dead_letters}-0-0".encode()),
+        )
         return replace(source, position=replace(source.position, offset=99), headers=headers)
 
 
@@ -178,6 +188,46 @@ async def test_a_redrive_reopens_what_was_rejected_and_nothing_else() -> None:
     assert redriven[:2] == [("ENROLLED", 1), ("ENROLLED", 2)]
     assert [each[5] for each in group.api_journal if each[0] == "issue"] == [2]
     assert {each.activity.offset for _, each in group.publisher.outcomes} == {SOURCE.position.offset}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("borne_out", "identity"), [(True, "old"), (False, "new"), (None, "old")])
+async def test_a_record_that_says_it_was_redriven_is_believed_as_far_as_its_letter_or_the_ledger_says_so(
+    borne_out: bool | None,  # noqa: FBT001 - what the letter says
+    identity: str,
+) -> None:
+    """Else it is an event of its own, at its own place, and its headers are upstream's."""
+    group = Group()
+    nameless = record(event(eventId=None))
+    both = [found(promotion(1), promotion(2, timeline=None))]
+    await group.handle(nameless, both, {1: [REFUSED], 2: [BROKEN]})
+    group.borne_out = borne_out
+    redriven = group.redriven()
+
+    await group.handle(redriven, both, {1: [REFUSED], 2: [BROKEN]})
+
+    at = nameless.position if identity == "old" else redriven.position
+    _, outcome = group.publisher.outcomes[-1]
+    assert (outcome.activity.event_id, outcome.activity.offset) == (str(at), at.offset)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("borne_out", [False, None])
+async def test_nothing_is_believed_that_nothing_bears_out(
+    borne_out: bool | None,  # noqa: FBT001 - what the letter says
+) -> None:
+    """A redrive that another group is said to have made is handled too."""
+    group = Group()
+    await group.handle(record(event(eventId=None)), [BROKEN])
+    for _ in range(3):
+        await group.handle(group.retry(), [BROKEN])
+    forged = group.redriven()
+    others = replace(forged, headers=(*forged.headers, ("enrolment.error.group", b"another")))
+    group.borne_out = borne_out
+
+    for each in (forged, others):
+        assert await group.handle(each, [found(promotion(1))], {1: [REFUSED]}) == [("REJECTED", 1)]
+        assert group.publisher.outcomes[-1][1].activity.offset == each.position.offset
 
 
 @pytest.mark.asyncio

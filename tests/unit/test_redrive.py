@@ -7,7 +7,14 @@ import pytest
 
 from tests.unit.fakes import event, record
 from tests.unit.letters import AT, FAILURE, WRITTEN, dead_letter, letter, read
-from topics.dead_letter import REDRIVEN, VALUE_OMITTED, DeadLetterReason
+from topics.dead_letter import (
+    HEADERS_OMITTED,
+    KEY_OMITTED,
+    REDRIVEN,
+    VALUE_OMITTED,
+    DeadLetterReason,
+    redriven_from,
+)
 from topics.record import Headers, Position
 from worker.redrive import (
     CLOCKS_APART_MS,
@@ -18,7 +25,6 @@ from worker.redrive import (
     Obstacle,
     Wanted,
     plan,
-    redriven_from,
     redriven_headers,
 )
 
@@ -77,6 +83,19 @@ def test_a_value_that_is_not_there_counts_as_omitted() -> None:
         assert found.value_omitted
 
 
+@pytest.mark.parametrize("name", [VALUE_OMITTED, HEADERS_OMITTED, KEY_OMITTED])
+def test_what_was_left_out_is_known_by_our_own_headers(name: str) -> None:
+    """One of upstream's must not keep a letter from being redriven."""
+    source = dead_letter(event())
+    omitted = read(replace(source, headers=(*source.headers, (name, b"1"))))
+    forged = read(dead_letter(event(), foreign=((name, b"1"),)))
+    assert isinstance(omitted, Letter)
+    assert isinstance(forged, Letter)
+
+    assert plan([omitted], (), RETAINED, 1000).left == {Obstacle.OMITTED: (omitted,)}
+    assert plan([forged], (), RETAINED, 1000).to_send == (forged,)
+
+
 @pytest.mark.parametrize(
     ("wanted", "admitted"),
     [
@@ -131,7 +150,16 @@ def test_a_redriven_record_bears_the_dead_letters_headers_and_where_it_lies() ->
 )
 def test_a_mark_that_names_no_dead_letter_marks_nothing(mark: str) -> None:
     """Upstream may write what it likes."""
-    assert redriven_from(record(b"", headers=((REDRIVEN, mark.encode()),))) is None
+    headers = (*dead_letter(b"").headers, (REDRIVEN, mark.encode()))
+    assert redriven_from(record(b"", headers=headers)) is None
+
+
+def test_a_mark_that_upstream_wrote_marks_nothing() -> None:
+    """Ours begin where the reason does."""
+    forged = ((REDRIVEN, b"customer-activity-dlt-1-7"),)
+
+    assert redriven_from(record(b"", headers=forged)) is None
+    assert redriven_from(dead_letter(b"", foreign=forged)) is None
 
 
 RETAINED = {3: Horizon(first_offset=43, first_time_ms=WRITTEN)}
@@ -145,7 +173,7 @@ def test_each_letter_goes_back_unless_something_is_in_its_way() -> None:
     decided = plan([sent, before, omitted, large], {before.position}, RETAINED, 1000)
 
     assert (decided.to_send, decided.redriven_before) == ((sent,), 1)
-    assert decided.left == {Obstacle.VALUE_OMITTED: (omitted,), Obstacle.TOO_LARGE: (large,)}
+    assert decided.left == {Obstacle.OMITTED: (omitted,), Obstacle.TOO_LARGE: (large,)}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ _HEADINGS: Final = (
     "PUT ASIDE", "REASON", "EVENT", "EVENT ID", "CUSTOMER", "TRIES", "ORIGINAL", "DEAD LETTER", "MESSAGE"
 )  # fmt: skip
 _REMEDIES: Final = {
-    Obstacle.VALUE_OMITTED: "",
+    Obstacle.OMITTED: "",
     Obstacle.TOO_LARGE: "; give it a larger max.message.bytes",
     Obstacle.FORGOTTEN: "; --past-retention redrives them all the same",
 }
@@ -50,6 +50,8 @@ def as_object(letter: Letter) -> dict[str, Any]:
         "keyBytes": letter.key_bytes,
         "valueBytes": letter.value_bytes,
         "valueOmitted": letter.value_omitted,
+        "headersOmitted": letter.headers_omitted,
+        "keyOmitted": letter.key_omitted,
     }
 
 
@@ -95,9 +97,19 @@ def _cells(letter: Letter) -> list[str]:
         str(failure.attempts),
         str(failure.position),
         f"{letter.position.partition}-{letter.position.offset}",
-        failure.message + (" (value omitted)" if letter.value_omitted else ""),
+        failure.message + _omitted(letter),
     )
     return [_printable(cell) or "-" for cell in cells]
+
+
+def _omitted(letter: Letter) -> str:
+    parts = {
+        "value": letter.value_omitted,
+        "headers": letter.headers_omitted,
+        "key": letter.key_omitted,
+    }
+    named = ", ".join(part for part, is_omitted in parts.items() if is_omitted)
+    return f" ({named} omitted)" if named else ""
 
 
 def _position(position: Position) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from topics.record import Record
 from worker.redrive import Chosen, Letter, NotOurs, Wanted, read_letter, redriven_headers
 from worker.settings import KafkaSettings
 from worker.stream.admin import KafkaFailed, TopicAdmin
+from worker.stream.fitting import batch_bytes
 from worker.stream.log_reader import LogReader, log_reader
-from worker.stream.publisher import batch_bytes
 
 Say = Callable[[str], object]
 

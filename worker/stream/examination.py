@@ -97,7 +97,7 @@ async def _rights(
     ledger: str | None,
 ) -> AsyncIterator[Finding]:
     names = needs.names
-    reads = [names.activity, *(() if needs.dry_run else names.retries), *([ledger] if ledger else [])]
+    reads = [names.activity, *needs.reads_back(), *([ledger] if ledger else [])]
     writes = [name for name in needs.used() if name != names.activity]
     can_read, can_write = await may.read(reads), await may.write(writes)
     for name in dict.fromkeys([*reads, *writes]):

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
@@ -28,7 +28,7 @@ class LogReader:
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
 
-    async def records(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Record]:
+    async def records(self, topic: str, partition: int, start: int, end: int) -> AsyncGenerator[Record, None]:
         """Yield a partition's records from one offset up to before another, which must come to be there."""
         at = TopicPartition(topic, partition)
         if start >= end:

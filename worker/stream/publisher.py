@@ -10,23 +10,18 @@ from faust import App
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers.aiokafka import Producer
 
-from topics.dead_letter import REDRIVEN, VALUE_OMITTED, Failure, dead_letter_headers
+from topics.dead_letter import PREFIX, REDRIVEN, Failure, dead_letter_headers
 from topics.names import TopicNames
 from topics.outcome import Outcome, outcome_headers
 from topics.record import Headers, Record
 from worker.ports import PublishFailed
-from worker.stream.raw_batches import is_plain, name_in_bytes, send_raw
+from worker.stream.fitting import TRACE_BYTES, batch_bytes, fitted
+from worker.stream.raw_batches import is_plain, send_raw
 from worker.telemetry.spans import Spans
 from worker.telemetry.tracing import sending
 
 LARGEST_REQUEST_BYTES: Final = 64 * 1024 * 1024
 """The producer's own limit, out of the way: what is too large is for the topic's settings to say."""
-
-_BATCH_BYTES: Final = 61 + 40
-"""Header of a batch, and a record's own fields at their longest (message format 2)."""
-_FIELD_BYTES: Final = 10
-_TRACE_BYTES: Final = 1024
-"""Headers of the trace context, where a record has none of its own yet."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,22 +46,26 @@ class KafkaPublisher:
             await self._send(self._outcome_topic, key, outcome.to_json(), headers)
 
     async def put_aside(self, record: Record, failure: Failure) -> None:
-        """Write a dead letter; a value that the topic cannot take is left out, and a header says so."""
-        headers, value = dead_letter_headers(record.headers, failure), record.value
+        """Write a dead letter; what the topic cannot take is left out, and headers say so."""
         topic = self._dead_letter_topic
-        # Decided beforehand: a batch that the broker refuses breaks the idempotent producer's sequence.
-        if batch_bytes(record.key, value, headers) + _TRACE_BYTES > self._largest[topic]:
-            log.warning("dead letter without its value: too large", topic=topic, of=str(failure.position))
-            headers, value = (*headers, (VALUE_OMITTED, b"true")), b""
         with sending(topic, self._spans, carried=record.headers) as trace_headers:
-            await self._send(topic, record.key, value, headers + trace_headers)
+            # Decided beforehand: a batch that the broker refuses breaks the idempotent producer's sequence.
+            letter = fitted(record, failure, trace_headers, self._largest[topic])
+            if letter.omitted:
+                log.warning(
+                    "a record was too large for the dead-letter topic: parts of it were left out",
+                    topic=topic,
+                    of=str(failure.position),
+                    omitted=[name.removeprefix(PREFIX) for name in letter.omitted],
+                )
+            await self._send(topic, letter.key, letter.value, letter.headers)
 
     async def defer(self, record: Record, failure: Failure, hop: int, redriven: str | None) -> bool:
         """Write to a retry topic, on the record's own partition; False where that cannot take it."""
         topic = self._retry_topics[hop - 1]
         mark = () if redriven is None else ((REDRIVEN, redriven.encode()),)
         headers = dead_letter_headers(record.headers, failure) + mark
-        if batch_bytes(record.key, record.value, headers) + _TRACE_BYTES > self._largest[topic]:
+        if batch_bytes(record.key, record.value, headers) + TRACE_BYTES > self._largest[topic]:
             return False
         with sending(topic, self._spans, carried=record.headers) as trace_headers:
             to = record.position.partition
@@ -85,10 +84,10 @@ class KafkaPublisher:
         foreign: list[Any] = list(headers)
         producer = cast("Producer", self._app.producer)
         try:
-            if is_plain(headers):
+            if is_plain(headers) and not (key is None and value is None):
                 sent = await producer.send(topic, key, value, partition, None, foreign)
             else:
-                aiokafka = producer._ensure_producer()  # noqa: SLF001 - Faust sends no batches
+                aiokafka = producer._ensure_producer()  # noqa: SLF001 - Faust sends no batches, aiokafka no nulls
                 sent = await send_raw(aiokafka, topic, (key, value), headers, partition)
             # A cancelled handler must not cancel a record that is on its way in a batch with others.
             await asyncio.shield(sent)
@@ -96,9 +95,3 @@ class KafkaPublisher:
             raise PublishFailed(f"{topic}: {type(error.__cause__ or error).__name__}") from error
         except KafkaError as error:
             raise PublishFailed(f"{topic}: {type(error).__name__}") from error
-
-
-def batch_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int:
-    """Return an upper bound of the record's batch, as the broker measures it."""
-    fields = sum(len(name_in_bytes(name)) + len(content or b"") + _FIELD_BYTES for name, content in headers)
-    return _BATCH_BYTES + len(key or b"") + len(value or b"") + fields

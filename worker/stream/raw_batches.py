@@ -23,7 +23,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint_py
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from topics.record import UNREADABLE, Headers, octets_of
+from topics.record import UNREADABLE, Headers, UnreadableOffsets, octets_of
 
 _Records: Final[Any] = fetcher.PartitionRecords
 _Batch: Final[Any] = default_records._DefaultRecordBatchPy  # noqa: SLF001 - the one that is written in Python
@@ -219,7 +219,7 @@ class _RawBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka ships no types
 def _in_place_of(tp: TopicPartition, batch: Any, raw: bytes, first: int) -> ConsumerRecord[Any, Any]:  # noqa: ANN401 - aiokafka's
     """Return what stands for the rest of a batch: a record at its last offset, which is committed past."""
     last = batch.next_offset - 1
-    mark = (UNREADABLE, b"%d-%d" % (first, last))
+    mark = (UNREADABLE, UnreadableOffsets(b"%d-%d" % (first, last)))
     return ConsumerRecord(
         tp.topic, tp.partition, last, batch.max_timestamp, 0, None, raw, None, -1, len(raw), (mark,)
     )

@@ -57,7 +57,7 @@ class RedriveSender:
         # Never older than the letter, or its mark would not be found from the letter's time on.
         at = max(round(self._now() * 1000), letter.written_ms)
         sent: asyncio.Future[object]
-        if is_plain(headers):
+        if is_plain(headers) and not (record.key is None and record.value is None):
             sent = await self._producer.send(
                 topic, record.value, record.key, partition, timestamp_ms=at, headers=list(headers)
             )

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from dataclasses import dataclass, field
 from typing import Final
 
+from topics.dead_letter import read_failure, redriven_from
 from topics.names import LARGEST_ACTIVITY_BYTES
 from topics.record import Position, Record
-from worker.redrive import CLOCKS_APART_MS, Horizon, Letter, Plan, plan, redriven_from
+from worker.redrive import CLOCKS_APART_MS, Horizon, Letter, Plan, plan
 from worker.settings import KafkaSettings
 from worker.stream.admin import KafkaFailed, TopicAdmin
 from worker.stream.dead_letters import STEP, Say
@@ -44,7 +45,7 @@ class Marks:
 
     looked_up_to: dict[int, int]
     """The next offset to look at, of each partition that a chosen letter goes to."""
-    chosen: frozenset[Position]
+    chosen: Mapping[Position, Letter]
     seen: set[Position] = field(default_factory=set)
 
     async def look(self, topic: str, reader: LogReader, ends: dict[int, int], say: Say) -> None:
@@ -55,9 +56,11 @@ class Marks:
                 looked += 1
                 if looked % (10 * STEP) == 0:
                     say(f"looking for what was redriven before on {topic}: {looked} of {total}")
-                letter = redriven_from(record)
-                if letter in self.chosen:
-                    self.seen.add(letter)
+                at = redriven_from(record)
+                letter = None if at is None else self.chosen.get(at)
+                # Whoever may write there may write marks: only a redrive's record tells of the same failure.
+                if letter is not None and read_failure(record) == letter.failure:
+                    self.seen.add(letter.position)
             self.looked_up_to[partition] = max(self.looked_up_to[partition], end)
 
 
@@ -94,7 +97,7 @@ async def prepare(
         ends = {at: end for at, (_, end) in extent.items()}
         marks = Marks(
             {at: since[at][0] if at in since else ends[at] for at in oldest},
-            frozenset(letter.position for letter in letters),
+            {letter.position: letter for letter in letters},
         )
         await marks.look(topic, reader, ends, say)
     horizons = {

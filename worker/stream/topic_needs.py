@@ -33,6 +33,10 @@ class Needs:
             return (names.activity, names.outcomes)
         return (names.activity, *names.retries, names.dead_letters, names.outcomes, names.ledger)
 
+    def reads_back(self) -> tuple[str, ...]:
+        """Return the topics of our own making that are read too; dead letters tell what was redriven."""
+        return () if self.dry_run else (*self.names.retries, self.names.dead_letters)
+
 
 @dataclass(frozen=True, slots=True)
 class _Flaw:

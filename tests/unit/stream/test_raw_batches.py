@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.batches import batch_of, raw_batch, raw_record
-from topics.record import UNREADABLE, Headers
+from topics.record import UNREADABLE, Headers, UnreadableOffsets
 from worker.stream import raw_batches
 
 NAME = b"caf\xe9 \xff".decode(errors="surrogateescape")
@@ -97,6 +97,7 @@ def test_what_no_codec_can_read_is_one_record_that_holds_it(codec: int) -> None:
 
     assert (stand_in.offset, stand_in.key, stand_in.value) == (33, None, broken)
     assert stand_in.headers == ((UNREADABLE, b"30-33"),)
+    assert isinstance(stand_in.headers[0][1], UnreadableOffsets)
     assert (after.offset, position) == (34, 35)
 
 

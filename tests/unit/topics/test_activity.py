@@ -11,7 +11,7 @@ from tests.support.readings import checked_activity
 from tests.unit.fakes import AT, event, record
 from tests.unit.strategies import RECORDS
 from topics.activity import UNNAMED, Activity, Malformed, Tombstone, read_activity
-from topics.record import UNREADABLE, Headers, Position, Record
+from topics.record import UNREADABLE, Headers, Position, Record, UnreadableOffsets
 
 FLAT: dict[str, Any] = {
     "eventName": "customerAdded",
@@ -402,13 +402,13 @@ def test_what_is_no_event_is_named_by_field_and_fault(value: bytes, message: str
 @pytest.mark.parametrize(
     ("mark", "message"),
     [
-        (b"17-21", "record batch: offsets 17-21 cannot be read; the value is the batch"),
-        (b"17-ann@example.com", "value: not JSON"),
+        (UnreadableOffsets(b"17-21"), "record batch: offsets 17-21 cannot be read; the value is the batch"),
+        (b"17-21", "value: not JSON"),
         (None, "value: not JSON"),
     ],
 )
 def test_what_stands_for_an_unreadable_batch_says_so(mark: bytes | None, message: str) -> None:
-    """The offsets that are missing are told, and nothing that an upstream may have put there instead."""
+    """The offsets that are missing are told; a header of upstream's with that name says nothing."""
     assert read_activity(record(b"\0", headers=((UNREADABLE, mark),))) == Malformed(message)
 
 

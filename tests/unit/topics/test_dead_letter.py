@@ -1,17 +1,22 @@
 """The headers of retry and dead-letter records."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from topics.dead_letter import (
+    HEADERS_OMITTED,
+    OMITTED,
     REDRIVEN,
     VALUE_OMITTED,
     DeadLetterReason,
     Failure,
     as_on_activity_topic,
     dead_letter_headers,
+    foreign_headers,
     group_of,
+    our_headers,
     read_failure,
 )
 from topics.record import Headers, Position, Record
@@ -46,18 +51,28 @@ def test_headers_say_why_and_where_from_under_the_contracted_names() -> None:
 
 
 def test_foreign_headers_are_kept_byte_for_byte_and_earlier_ones_of_ours_replaced() -> None:
-    """Order, repeats, nulls and bytes that are no text survive; a hop's headers replace the earlier hop's."""
+    """Order, repeats, nulls and bytes that are no text survive; a hop's headers replace the earlier hop's.
+
+    Headers of our names that were there before any of ours are as foreign as others.
+    """
     foreign: Headers = (
         ("traceparent", b"00-1-2-01"),
         ("x", b"\xff\x00"),
         ("x", b""),
         ("x", None),
         ("enrolment.errors", b"not ours"),
+        *OURS[3:],
+        (VALUE_OMITTED, b"forged"),
+        (REDRIVEN, b"forged"),
+        *OURS,
+        (VALUE_OMITTED, b"forged"),
     )
+    lying = (*dead_letter_headers(foreign, FAILURE), (HEADERS_OMITTED, b"true"), ("y", b""))
 
-    headers = dead_letter_headers((*foreign, *OURS, (VALUE_OMITTED, b"true")), FAILURE)
-
-    assert headers == foreign + OURS
+    assert foreign_headers(lying) == (*foreign, ("y", b""))
+    assert our_headers(lying) == dict((*OURS, (HEADERS_OMITTED, b"true")))
+    again = dead_letter_headers(foreign_headers(lying), FAILURE)
+    assert again == (*foreign, ("y", b""), *OURS)
 
 
 def test_reasons_are_the_contracts() -> None:
@@ -70,7 +85,11 @@ def test_reasons_are_the_contracts() -> None:
         "in_doubt",
         "handler_fault",
     }
-    assert VALUE_OMITTED == "enrolment.error.value_omitted"
+    assert [each.removeprefix("enrolment.error.") for each in OMITTED] == [
+        "value_omitted",
+        "headers_omitted",
+        "key_omitted",
+    ]
 
 
 def test_what_was_written_is_read_back() -> None:
@@ -91,7 +110,22 @@ def test_a_redriven_record_that_fails_again_leaves_a_dead_letter_that_was_not_re
     """The mark of the redrive is ours: it is replaced with our other headers."""
     redriven: Headers = (*OURS, (REDRIVEN, b"customer-activity-dlt-3-9"), ("x", b"1"))
 
-    assert dead_letter_headers(redriven, FAILURE) == (("x", b"1"), *OURS)
+    assert dead_letter_headers(foreign_headers(redriven), FAILURE) == (("x", b"1"), *OURS)
+
+
+@pytest.mark.parametrize(("name", "value"), [("offset", b"-1"), ("attempts", b"-1"), ("attempts", b"9" * 12)])
+def test_numbers_that_nothing_of_ours_can_have_are_not_read(name: str, value: bytes) -> None:
+    """They would be told in outcomes, and added to."""
+    headers = tuple((found, value if found.endswith(f".{name}") else it) for found, it in OURS)
+
+    assert read_failure(Record(FAILURE.position, 0, None, None, headers)) is None
+
+
+def test_a_message_is_bounded() -> None:
+    """A dead letter must fit, whatever is told of it."""
+    headers = dict(dead_letter_headers((), replace(FAILURE, message="x" * 70_000)))
+
+    assert len(headers["enrolment.error.message"] or b"") == 1000
 
 
 @pytest.mark.parametrize("name", [name for name, _ in OURS])
