@@ -44,11 +44,13 @@ class Activity:
     """One event, read from its record."""
 
     event_id: str
-    """The event's identity: its own id, else its CloudEvents id, else where its record lies."""
+    """The id as upstream wrote it: its own, else its CloudEvents id; else where its record lies."""
     event_name: str
     org_id: int | None
     occurred_at: datetime | None
     customer: CustomerNames
+    identity: str
+    """What tells the event from every other: a CloudEvents id counts for its source only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ def read_activity(record: Record) -> Activity | Tombstone | Malformed:
     for name, text in (("eventId", activity.event_id), ("eventName", activity.event_name)):
         if len(text) > LONGEST:
             return Malformed(f"{name}: longer than {LONGEST} characters")
+    if len(activity.identity) > LONGEST + 1 + len(activity.event_id):
+        return Malformed(f"source: longer than {LONGEST} characters")
     return activity
 
 
@@ -93,28 +97,39 @@ def _json_object(value: bytes) -> dict[str, object] | Malformed:
 
 def _read(record: Record, event: "_Fields") -> Activity:
     if event.text("specversion") is not None:
-        return _cloud_event(
-            record, event.obj("data") or _Fields({}), event.text("id"), event.text("type"), event.get("time")
-        )
+        data = event.obj("data") or _Fields({})
+        ids = _of_source(event.text("source"), event.text("id"))
+        return _cloud_event(record, data, ids, event.text("type"), event.get("time"))
     if record.header("ce_specversion") is not None:
-        return _cloud_event(
-            record, event, record.header("ce_id"), record.header("ce_type"), record.header("ce_time")
-        )
+        ids = _of_source(record.header("ce_source"), record.header("ce_id"))
+        return _cloud_event(record, event, ids, record.header("ce_type"), record.header("ce_time"))
     return _notification(record, event)
 
 
 def _cloud_event(
-    record: Record, data: "_Fields", ce_id: str | None, ce_type: str | None, ce_time: object
+    record: Record, data: "_Fields", ids: tuple[str, str] | None, ce_type: str | None, ce_time: object
 ) -> Activity:
     inner = _notification(record, data)
     name = (ce_type or "").rpartition(".")[2].strip()
+    own = data.text("eventId")
+    event_id, identity = (own, own) if own else ids or (inner.event_id, inner.identity)
     return Activity(
-        event_id=data.text("eventId") or (ce_id or "").strip() or inner.event_id,
+        event_id=event_id,
         event_name=name or inner.event_name,
         org_id=inner.org_id,
         occurred_at=inner.occurred_at or _time(ce_time),
         customer=inner.customer,
+        identity=identity,
     )
+
+
+def _of_source(source: str | None, ce_id: str | None) -> tuple[str, str] | None:
+    """Return a CloudEvents id and the identity that it makes with its source, None without an id."""
+    event_id = (ce_id or "").strip()
+    stem = (source or "").strip()
+    if not event_id:
+        return None
+    return event_id, f"{stem}#{event_id}" if stem else event_id
 
 
 def _notification(record: Record, event: "_Fields") -> Activity:
@@ -126,13 +141,16 @@ def _notification(record: Record, event: "_Fields") -> Activity:
     org = _first_id(inner.get("orgId"), event.get("orgId"), data.get("orgId"))
     if prefixed is not None:
         name, org = prefixed[2], org or _first_id(prefixed[1])
+    own = event.text("eventId") or inner.text("eventId")
+    event_id, identity = (own, own) if own else ids_outside_value(record)
     at = (inner.get("occurredAt"), event.get("occurredAt"), inner.get("createdAt"), event.get("timeStamp"))
     return Activity(
-        event_id=event.text("eventId") or inner.text("eventId") or identity_outside_value(record),
+        event_id=event_id,
         event_name=name,
         org_id=org,
         occurred_at=next((time for time in map(_time, at) if time is not None), None),
         customer=_customer(data),
+        identity=identity,
     )
 
 
@@ -157,9 +175,10 @@ def _customer(data: "_Fields") -> CustomerNames:
     return CustomerNames(tuple(found))
 
 
-def identity_outside_value(record: Record) -> str:
-    """Return the identity of a record whose value names none: its CloudEvents id, else where it lies."""
-    return (record.header("ce_id") or "").strip() or str(record.position)
+def ids_outside_value(record: Record) -> tuple[str, str]:
+    """Return id and identity of a record whose value names none: by CloudEvents, else where it lies."""
+    at = str(record.position)
+    return _of_source(record.header("ce_source"), record.header("ce_id")) or (at, at)
 
 
 class _Fields:

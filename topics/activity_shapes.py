@@ -53,7 +53,7 @@ class PlainEvent(_Shape):
     event_id: str | None = Field(
         None,
         max_length=LONGEST,
-        description="the event's identity; else the CloudEvents id, else <topic>-<partition>-<offset>",
+        description="the event's identity; else <source>#<id> of a CloudEvent, else where its record lies",
     )
     event_name: str | None = Field(
         None, max_length=LONGEST, description="what ENROLMENT_TRIGGER_EVENTS names"
@@ -99,7 +99,10 @@ class CloudEvent(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     specversion: Literal["1.0"]
-    id: str = Field(max_length=LONGEST, description="the event's identity, where the data names none")
+    id: str = Field(
+        max_length=LONGEST,
+        description="the event's id, unless the data names one; its identity is <source>#<id>",
+    )
     source: str
     type: str = Field(max_length=LONGEST, description="what follows the last dot is the event's name")
     time: datetime | None = None

@@ -44,6 +44,7 @@ from worker.stream.ledger import FaustLedger, ledger_table
 from worker.stream.letter_proof import LetterProof
 from worker.stream.local_copy import copy_folder
 from worker.stream.partition_watch import PartitionWatch
+from worker.stream.placement import lane_of_key
 from worker.stream.process import Background, Closing, new_event_loop, serve
 from worker.stream.publisher import KafkaPublisher
 from worker.stream.replay import Replay, Replaying
@@ -111,6 +112,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
         publisher=publisher,
         tracker=metrics,
         letters=NoLetters() if settings.dry_run else LetterProof(settings),
+        lane_of=lane_of_key,
         ruled_out=catalogue.rules_out if catalogue else nothing_ruled_out,
     )
 

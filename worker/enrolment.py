@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import datetime
 from weakref import WeakValueDictionary
 
-from topics.activity import Activity, read_activity
 from topics.dead_letter import DeadLetterReason
 from topics.names import TopicNames
 from topics.outcome import Outcome
@@ -38,6 +37,7 @@ from worker.domain.settlement import (
     Unsettled,
 )
 from worker.domain.times import is_within
+from worker.identities import Identities, LaneOf
 from worker.intake import Admitted, PassOver, PutAway, Rules, TooOld, admit
 from worker.outcomes import Origin, tell, tell_dead_letter
 from worker.planning import plan_event
@@ -59,7 +59,7 @@ _UNKNOWN_YET = "customer: not found (8015), and the event is younger than ENROLM
 class Enrolments:
     """Handles one record at a time per key, many keys at once. Its caller commits once `handle` returns."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the use case is made of
         self,
         rules: Rules,
         world: World,
@@ -67,6 +67,7 @@ class Enrolments:
         names: TopicNames,
         publisher: Publisher,
         tracker: Tracker,
+        lane_of: LaneOf,
         letters: Letters = NoLetters(),  # noqa: B008 - it has no state
         ruled_out: Callable[[datetime], bool] = nothing_ruled_out,
     ) -> None:
@@ -77,6 +78,7 @@ class Enrolments:
         self._publisher = publisher
         self._tracker = tracker
         self._letters = letters
+        self._identities = Identities(world.ledger, tracker, lane_of)
         self._ruled_out = ruled_out
         self._aside = Aside(
             group_id=names.group_id,
@@ -112,13 +114,11 @@ class Enrolments:
                     self._tracker.activity(admission.event_name, admission.why)
                 case PutAway():
                     await self._put_away(arrival, admission, lease)
-                case TooOld(event) if self._is_new(arrival, event):
-                    await self._settle(origin, NothingAvailable(PassedOver.EVENT_TOO_OLD), lease)
-                    self._tracker.activity(event.event_name, "too_old")
-                case TooOld(event):
-                    await self._enrol(arrival, event, lease)
-                case Admitted():
-                    await self._enrol(arrival, admission, lease)
+                case TooOld(event) | (Admitted() as event):
+                    async with self._identities.turn(event):
+                        own, plan = self._identities.of(event, arrival.record)
+                        origin = own.origin
+                        await self._enrol(arrival, own, plan, lease, is_old=isinstance(admission, TooOld))
         except (PublishFailed, Abandoned):
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours in one event must not stop its partition
@@ -133,24 +133,23 @@ class Enrolments:
             return arrival
         is_true = await self._letters.bears_out(arrival.letter, record)
         if is_true is None:
-            reading = read_activity(arrival.original)
-            identity = reading.event_id if isinstance(reading, Activity) else None
-            is_true = identity is not None and self._world.ledger.plan_of(identity) is not None
+            is_true = self._identities.began(arrival.original)
         return arrival.true if is_true else arrival.false
 
-    def _is_new(self, arrival: Arrival, event: Admitted) -> bool:
-        """Whether nothing was done about the event so far."""
-        is_first = arrival.hop == 0 and arrival.redriven is None
-        return is_first and self._world.ledger.plan_of(event.origin.activity.event_id) is None
-
-    async def _enrol(self, arrival: Arrival, event: Admitted, lease: Lease) -> None:
-        """Take the event to its end, and count it as handled."""
-        await self._go_on(arrival, event, lease)
+    async def _enrol(
+        self, arrival: Arrival, event: Admitted, known: EventPlan | None, lease: Lease, *, is_old: bool
+    ) -> None:
+        """Take the event to its end, and count what was done with it; an old one only if it was begun."""
+        is_begun = known is not None or arrival.hop > 0 or arrival.redriven is not None
+        if is_old and not is_begun:
+            await self._settle(event.origin, NothingAvailable(PassedOver.EVENT_TOO_OLD), lease)
+            self._tracker.activity(event.event_name, "too_old")
+            return
+        await self._go_on(arrival, event, known, lease)
         self._tracker.activity(event.event_name, "handled")
 
-    async def _go_on(self, arrival: Arrival, event: Admitted, lease: Lease) -> None:
+    async def _go_on(self, arrival: Arrival, event: Admitted, known: EventPlan | None, lease: Lease) -> None:
         """Go on from the event's plan where there is one, else make one out of a lookup."""
-        known = self._world.ledger.plan_of(event.origin.activity.event_id)
         if known is not None:
             async with self._customer(known.customer_id):
                 await self._carry_out(arrival, known, lease, is_written=True)
@@ -214,17 +213,15 @@ class Enrolments:
         turn = self._customer(customer.customer_id)
         was_busy = turn.locked()
         async with turn:
-            known = self._world.ledger.plan_of(event.origin.activity.event_id)
-            if known is None and was_busy:
+            if was_busy:
                 # Another event of this customer, under another key, was at work since the lookup.
                 again_at = self._world.clock()
                 answer, _ = await self._look_up(event)
                 if isinstance(answer, Found):
                     customer, read_at = answer.customer, again_at
-            plan = known or plan_event(
-                event, customer, self._world.ledger, self._rules, self._world.clock(), read_at=read_at
-            )
-            await self._carry_out(arrival, plan, lease, is_written=known is not None)
+            now = self._world.clock()
+            plan = plan_event(event, customer, self._world.ledger, self._rules, now, read_at=read_at)
+            await self._carry_out(arrival, plan, lease, is_written=False)
 
     async def _carry_out(self, arrival: Arrival, plan: EventPlan, lease: Lease, *, is_written: bool) -> None:
         """Settle one promotion after another, in the lookup's order; tell each as soon as it is settled."""

@@ -7,10 +7,11 @@ from typing import Final
 from topics.activity import UNNAMED, Activity, Malformed, Tombstone, read_activity
 from topics.dead_letter import DeadLetterReason
 from topics.record import Record
-from worker.domain.identity import customer_reference
+from worker.domain.identity import customer_reference, name_mark
 from worker.domain.plan import Policy
 from worker.domain.promotions import Identifier, IdentifierName
 from worker.outcomes import Origin
+from worker.plans import Lane, Marks
 
 EVERY_EVENT: Final = "*"
 _ZONES_APART: Final = timedelta(days=1)
@@ -81,6 +82,9 @@ class Admitted:
     event_name: str
     identifier: Identifier
     happened: datetime
+    marks: Marks = ()
+    lane: Lane | None = None
+    """Of the record's key, None of a null key."""
 
 
 Admission = PassOver | PutAway | TooOld | Admitted
@@ -120,7 +124,9 @@ def _admit_activity(record: Record, activity: Activity, rules: Rules, now: datet
             "customer: none of customerId, externalId, mobile, email is usable",
         )
     happened = _happened(activity, record, now)
-    event = Admitted(origin, activity.event_name, identifier, happened)
+    names = activity.customer.names
+    marks = tuple((name, name_mark(activity.identity, name, value)) for name, value, _ in names)
+    event = Admitted(origin, activity.event_name, identifier, happened, marks)
     if rules.max_event_age is not None and now - happened > rules.max_event_age:
         return TooOld(event)
     return event

@@ -10,7 +10,7 @@ reading what is there; and since what is read here may have been written by a la
 replicas run already or which was gone back from, unknown fields are passed over.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any, Generic, TypeVar, assert_never
 
@@ -19,12 +19,9 @@ from pydantic import TypeAdapter
 from topics.outcome import Outcome
 from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
-from worker.plans import EventPlan, LedgerEntry, PlanEntry, Result, ResultEntry, StandingEntry
+from worker.plans import EventPlan, Lane, LedgerEntry, PlanEntry, Result, ResultEntry, StandingEntry
 
 T = TypeVar("T")
-
-Lane = tuple[int, int]
-"""Two unsigned 32-bit hashes of the activity record's key: murmur2 and CRC-32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,8 @@ def write(entry: LedgerEntry, lane: Lane | None) -> tuple[bytes, bytes]:
     more = b""
     match entry:
         case PlanEntry(event_id, plan):
-            key, body = plan_key(event_id), _adapter(EventPlan).dump_json(plan, exclude_defaults=True)
+            key = plan_key(event_id)
+            body = _adapter(EventPlan).dump_json(plan, exclude_defaults=True, exclude={"lane"})
         case ResultEntry(event_id, subject, result):
             key, body = result_key(event_id, subject), result.outcome.to_json()
             more += b'"opening":%d,' % result.opening if result.opening else b""
@@ -90,7 +88,8 @@ def write(entry: LedgerEntry, lane: Lane | None) -> tuple[bytes, bytes]:
 
 def read_plan(value: bytes) -> EventPlan:
     """Read a plan back. Raises ValueError, as the others do, for anything that `write` did not write."""
-    return _read(value, EventPlan).entry
+    envelope = _read(value, EventPlan)
+    return replace(envelope.entry, lane=envelope.lane)
 
 
 def read_result(value: bytes) -> Result:

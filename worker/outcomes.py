@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, assert_never
 
-from topics.activity import LONGEST, UNNAMED, Activity, identity_outside_value
+from topics.activity import LONGEST, UNNAMED, Activity, ids_outside_value
 from topics.outcome import SEVERITY, ActivityReference, CodeAndMessage, Outcome, OutcomeName, RestrictionUsed
 from topics.record import Record
 from worker.domain.answers import Notice
@@ -37,19 +37,20 @@ class Origin:
     org_id: int | None = None
     customer_id: int | None = None
     customer_ref: str | None = field(default=None, repr=False)
+    identity: str | None = None
+    """The event's identity; None in plans of earlier releases, to which it was the id that is told."""
 
     @classmethod
     def of_record(cls, record: Record) -> "Origin":
         """Stand for a record that could not be read."""
         at = record.position
-        identity = identity_outside_value(record)
+        event_id, identity = ids_outside_value(record)
+        if len(event_id) > LONGEST or len(identity) > LONGEST + 1 + len(event_id):
+            event_id = identity = str(at)
         reference = ActivityReference(
-            event_id=identity if len(identity) <= LONGEST else str(at),
-            topic=at.topic,
-            partition=at.partition,
-            offset=at.offset,
+            event_id=event_id, topic=at.topic, partition=at.partition, offset=at.offset
         )
-        return cls(reference)
+        return cls(reference, identity=identity)
 
     @classmethod
     def of_activity(cls, record: Record, activity: Activity) -> "Origin":
@@ -63,14 +64,19 @@ class Origin:
             partition=at.partition,
             offset=at.offset,
         )
-        return cls(reference, org_id=activity.org_id)
+        return cls(reference, org_id=activity.org_id, identity=activity.identity)
+
+    @property
+    def event_id(self) -> str:
+        """The event's identity."""
+        return self.activity.event_id if self.identity is None else self.identity
 
     @property
     def key(self) -> bytes:
         """The outcome records' key: the customer as far as known, else the event."""
         if self.customer_id is not None:
             return str(self.customer_id).encode()
-        return (self.customer_ref or self.activity.event_id).encode()
+        return (self.customer_ref or self.event_id).encode()
 
 
 def tell(origin: Origin, settlement: Settlement, now: datetime) -> Outcome:
@@ -146,7 +152,7 @@ def _outcome(
             "promotion_name": subject.name,
         }
     return Outcome(
-        outcome_id=outcome_id(origin.activity.event_id, subject.promotion_id if subject else None, name, hop),
+        outcome_id=outcome_id(origin.event_id, subject.promotion_id if subject else None, name, hop),
         outcome=name,
         severity=SEVERITY[name],
         customer_id=origin.customer_id,

@@ -31,7 +31,7 @@ def plan_event(
     `read_at` is when the reading of the customer began.
     """
     origin = replace(event.origin, customer_id=customer.customer_id)
-    event_id = origin.activity.event_id
+    event_id = origin.event_id
 
     @cache
     def standing_in(subject: Subject) -> Standing:
@@ -81,5 +81,11 @@ def plan_event(
         settled_limits=settled_limits,
     )
     return EventPlan(
-        origin, customer.customer_id, tuple(map(planned, steps)), event.identifier.source, read_at
+        origin,
+        customer.customer_id,
+        tuple(map(planned, steps)),
+        event.identifier.source,
+        read_at=read_at,
+        marks=event.marks,
+        lane=event.lane,
     )

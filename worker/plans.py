@@ -10,6 +10,12 @@ from worker.domain.ledger import Attempt, Standing
 from worker.domain.settlement import Subject
 from worker.outcomes import Origin
 
+Lane = tuple[int, int]
+"""Two unsigned 32-bit hashes of an activity record's key: murmur2 and CRC-32."""
+
+Marks = tuple[tuple[str, str], ...]
+"""The names that an event gives its customer: which name, and a hash of its value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -53,11 +59,20 @@ class EventPlan:
     """Source of the identifier that the customer was found under."""
     read_at: datetime | None = None
     """When the reading began that it was made from, by our clock; None in plans of earlier releases."""
+    marks: Marks = ()
+    """Empty in plans of earlier releases."""
+    lane: Lane | None = None
+    """Of the record's key; None of a null key, and in entries of releases that did not note it."""
 
     @property
     def event_id(self) -> str:
         """The event's identity."""
-        return self.origin.activity.event_id
+        return self.origin.event_id
+
+    @property
+    def is_early(self) -> bool:
+        """Whether an earlier release made it, which knew CloudEvents by their id alone."""
+        return self.origin.identity is None
 
 
 @dataclass(frozen=True, slots=True)

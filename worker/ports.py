@@ -188,6 +188,10 @@ class Tracker(Protocol):
         """Count an event by what was done with it: enrolled on, passed over, put aside."""
         ...
 
+    def identity_reused(self, event_name: str, record: Record) -> None:
+        """Count and report an event whose identity another one had before, of another key or customer."""
+        ...
+
     def outcome(self, outcome: Outcome) -> None:
         """Count an outcome that Kafka has acknowledged."""
         ...

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from topics.activity import Activity, identity_outside_value, read_activity
+from topics.activity import Activity, ids_outside_value, read_activity
 from topics.dead_letter import (
     HEADERS_OMITTED,
     KEY_OMITTED,
@@ -71,7 +71,7 @@ def read_letter(record: Record, group: str, activity_topic: str, batch_bytes: in
         position=record.position,
         written_ms=record.timestamp_ms,
         failure=failure,
-        event_id=event.event_id if event else identity_outside_value(original),
+        event_id=event.event_id if event else ids_outside_value(original)[0],
         event_name=event.event_name if event else "",
         customer_id=_customer_id(event) if event else None,
         key_bytes=None if record.key is None else len(record.key),

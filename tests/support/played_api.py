@@ -29,6 +29,7 @@ from worker.enrolment import Enrolments
 from worker.intake import Rules
 from worker.reconciliation import Readings
 from worker.retrying import RetryPolicy
+from worker.stream.placement import lane_of_key
 
 NOW: Final = datetime(2026, 2, 10, 9, 30, tzinfo=UTC)
 OWN_ORG: Final = 60711
@@ -107,7 +108,9 @@ async def tell(api: PlayedApi, *, org_id: int | None = OWN_ORG, **options: Any) 
             probe=nothing,
         )
         rules = Rules(policy=Policy(org_id=org_id))
-        enrolments = Enrolments(rules, world, names=NAMES, publisher=publisher, tracker=tracker)
+        enrolments = Enrolments(
+            rules, world, names=NAMES, publisher=publisher, tracker=tracker, lane_of=lane_of_key
+        )
         await enrolments.handle(record(event(orgId=OWN_ORG)), FakeLease())
     assert tracker.faults == []
     outcomes = [json.loads(outcome.to_json()) for _, outcome in publisher.outcomes]

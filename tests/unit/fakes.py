@@ -206,6 +206,10 @@ class FakeTracker:
         """Keep the count of an event."""
         self.activities.append((event_name, result))
 
+    def identity_reused(self, event_name: str, record: Record) -> None:  # noqa: ARG002 - the port's
+        """Keep the count of it."""
+        self.activities.append((event_name, "identity_reused"))
+
     def outcome(self, outcome: Outcome) -> None:
         """Keep an outcome."""
         self.outcomes.append(outcome)

@@ -3,6 +3,7 @@
 Everything runs on one clock, which only sleeping moves.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,14 @@ from worker.attempts import World
 from worker.checkpoints import Checkpoint, nothing
 from worker.domain.answers import Found, IssueAnswer, Issued, LookupAnswer
 from worker.domain.plan import Policy
-from worker.domain.promotions import CustomerPromotions, Identifier, Promotion, Restriction, TimelineEntry
+from worker.domain.promotions import (
+    CustomerPromotions,
+    Identifier,
+    IdentifierName,
+    Promotion,
+    Restriction,
+    TimelineEntry,
+)
 from worker.domain.settlement import Subject
 from worker.enrolment import Enrolments
 from worker.intake import Rules
@@ -38,6 +46,7 @@ from worker.plans import LedgerEntry
 from worker.ports import PublishFailed
 from worker.reconciliation import Readings
 from worker.retrying import RetryPolicy
+from worker.stream.placement import lane_of_key
 
 SETTLE = 5.0
 _FOR_EVER = 1e9
@@ -54,6 +63,7 @@ class Applied:
     enrolment_id: int
     key: str
     at: float
+    customer_id: int
 
 
 @dataclass
@@ -71,13 +81,15 @@ class HonestApi:
     script: deque[tuple[bool, IssueAnswer | None]] = field(default_factory=deque)
     readings: deque[LookupAnswer] = field(default_factory=deque)
     """Answers to the next lookups, in place of the truth."""
+    customers: dict[str, int] = field(default_factory=dict)
+    """Ids of customers by the names that events give them; else it is CUSTOMER."""
     applied: list[Applied] = field(default_factory=list)
     lookups: int = 0
     requests: int = 0
 
     async def lookup(
         self,
-        identifier: Identifier,  # noqa: ARG002 - the port's
+        identifier: Identifier,
         *,
         available_to_enrol: bool = True,  # noqa: ARG002 - the port's
         resend_count: int = 0,  # noqa: ARG002 - the port's
@@ -86,12 +98,19 @@ class HonestApi:
         self.lookups += 1
         if self.readings:
             return self.readings.popleft()
-        return Found(CustomerPromotions(CUSTOMER, (self.promotion(),)))
+        customer_id = self._id_of(identifier)
+        return Found(CustomerPromotions(customer_id, (self.promotion(customer_id),)))
 
-    def promotion(self) -> Promotion:
-        """Return the promotion as a reading shows it now."""
+    def _id_of(self, identifier: Identifier) -> int:
+        if identifier.name is IdentifierName.CUSTOMER_ID:
+            return int(identifier.value)
+        return self.customers.get(identifier.value, CUSTOMER)
+
+    def promotion(self, customer_id: int = CUSTOMER) -> Promotion:
+        """Return the promotion as a reading of a customer shows it now."""
         now = self.sleep.elapsed()
-        seen = [one for one in self.applied if one.at + self.shows_after <= now]
+        ours = [one for one in self.applied if one.customer_id == customer_id]
+        seen = [one for one in ours if one.at + self.shows_after <= now]
         if self.with_timeline:
             entries = [TimelineEntry(one.enrolment_id, NOW, self._expiry(one)) for one in seen]
             return promotion(1, timeline=entries)
@@ -103,7 +122,7 @@ class HonestApi:
 
     async def issue(
         self,
-        identifier: Identifier,  # noqa: ARG002 - the port's
+        identifier: Identifier,
         program_id: int,  # noqa: ARG002 - the port's
         promotion_id: int,  # noqa: ARG002 - the port's
         idempotency_key: str,
@@ -117,7 +136,8 @@ class HonestApi:
         applies, answer = self.script.popleft() if self.script else (True, None)
         if applies:
             number = len(self.applied) + 1
-            self.applied.append(Applied(1000 + number, idempotency_key, self.sleep.elapsed()))
+            at, customer_id = self.sleep.elapsed(), self._id_of(identifier)
+            self.applied.append(Applied(1000 + number, idempotency_key, at, customer_id))
         return answer or Issued(len(self.applied), ())
 
     async def serves(self) -> bool:
@@ -158,15 +178,17 @@ class Shop:
 
     async def handle(
         self,
-        source: str | Record = "evt-1",
-        *,
+        *sources: str | Record,
         reopens: bool = False,
         die_at: Checkpoint | None = None,
         entries_left: int | None = None,
         refuse_at: int | None = None,
         attempts: int = 3,
     ) -> list[str]:
-        """Handle an event in a process of its own; return the outcomes that it told, whosever they are."""
+        """Handle events at once in a process of its own; return the outcomes that it told, whosever they are.
+
+        An event is given by its id or its record; without any it is evt-1.
+        """
         publisher = FakePublisher([], refuse_at, PublishFailed("enrolment-outcomes: NotEnoughReplicas"))
         self.ledger.left = entries_left
         retrying = retrying_with(RetryPolicy(attempts), self.tracker, self.sleep)
@@ -187,10 +209,14 @@ class Shop:
             probe=die if die_at else nothing,
         )
         rules = replace(self.rules, retry_rejected=reopens, settle_seconds=SETTLE)
-        enrolments = Enrolments(rules, world, names=NAMES, publisher=publisher, tracker=self.tracker)
-        arriving = record(event(eventId=source)) if isinstance(source, str) else source
+        enrolments = Enrolments(
+            rules, world, names=NAMES, publisher=publisher, tracker=self.tracker, lane_of=lane_of_key
+        )
+        arriving = [
+            record(event(eventId=each)) if isinstance(each, str) else each for each in sources or ["evt-1"]
+        ]
         try:
-            await enrolments.handle(arriving, FakeLease())
+            await asyncio.gather(*(enrolments.handle(each, FakeLease()) for each in arriving))
         except (Killed, PublishFailed):
             pass
         finally:

@@ -38,6 +38,7 @@ from worker.enrolment import Enrolments
 from worker.intake import Rules
 from worker.reconciliation import Readings
 from worker.retrying import RetryPolicy
+from worker.stream.placement import lane_of_key
 
 UNKNOWN: Final = CustomerNotFound((Notice(8015, "customer not found"),))
 GRACE: Final = timedelta(minutes=2)
@@ -117,7 +118,14 @@ class Group:
             sleep=sleep,
             probe=nothing,
         )
-        told = Enrolments(self.rules, world, names=NAMES, publisher=self.publisher, tracker=self.tracker)
+        told = Enrolments(
+            self.rules,
+            world,
+            names=NAMES,
+            publisher=self.publisher,
+            tracker=self.tracker,
+            lane_of=lane_of_key,
+        )
         await told.handle(source, FakeLease())
 
 

@@ -40,6 +40,7 @@ from worker.enrolment import Enrolments
 from worker.intake import Rules
 from worker.reconciliation import Readings
 from worker.retrying import RetryPolicy
+from worker.stream.placement import lane_of_key
 
 BROKEN = Doubtful(FaultKind.SERVER_ERROR, "HTTP 500")
 UNKNOWN = CustomerNotFound((Notice(8015, "customer not found"),))
@@ -78,7 +79,13 @@ class Group:
         )
         before = len(self.publisher.outcomes)
         told = Enrolments(
-            self.rules, world, names=NAMES, publisher=self.publisher, tracker=tracker, letters=self
+            self.rules,
+            world,
+            names=NAMES,
+            publisher=self.publisher,
+            tracker=tracker,
+            letters=self,
+            lane_of=lane_of_key,
         )
         await told.handle(source, FakeLease())
         return [(each.outcome.value, each.promotion_id) for _, each in self.publisher.outcomes[before:]]

@@ -54,6 +54,7 @@ from worker.no_ledger import NoLedger
 from worker.ports import Abandoned, PublishFailed, Tracker
 from worker.reconciliation import Readings
 from worker.retrying import RetryPolicy
+from worker.stream.placement import lane_of_key
 from worker.telemetry.metrics import Metrics
 
 LIMIT = NotIssued((Notice(8890, "promotion not issued"),))
@@ -108,6 +109,7 @@ class World:
             names=NAMES,
             publisher=self.publisher,
             tracker=told,
+            lane_of=lane_of_key,
             ruled_out=lambda _now: self.ruled_out,
         )
 

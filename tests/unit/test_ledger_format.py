@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -17,11 +18,12 @@ from worker.domain.ledger import Attempt, Enrolment, Limit, Standing
 from worker.domain.limits import LimitReason
 from worker.domain.promotions import Restriction
 from worker.domain.settlement import Subject
-from worker.ledger_format import Lane, read_lane, read_plan, read_result, read_standing, write
+from worker.ledger_format import read_lane, read_plan, read_result, read_standing, write
 from worker.outcomes import Origin
 from worker.plans import (
     EventPlan,
     Foregone,
+    Lane,
     LedgerEntry,
     PlanEntry,
     Request,
@@ -216,7 +218,7 @@ _OUTCOMES = _made(
 )
 _PLANS = st.builds(
     EventPlan,
-    st.builds(Origin, _REFERENCES, st.none() | _IDS, st.none() | _IDS, st.none() | _TEXTS),
+    st.builds(Origin, _REFERENCES, *[st.none() | _IDS] * 2, *[st.none() | _TEXTS] * 2),
     _IDS,
     st.lists(
         st.builds(Request, _SUBJECTS, _TEXTS, _EVIDENCE, st.none() | _TEXTS) | st.builds(Foregone, _OUTCOMES),
@@ -224,6 +226,7 @@ _PLANS = st.builds(
     ).map(tuple),
     st.none() | _TEXTS,
     st.none() | _TIMES,
+    st.lists(st.tuples(_TEXTS, _TEXTS), max_size=2).map(tuple),
 )
 
 
@@ -231,7 +234,7 @@ _PLANS = st.builds(
 def test_plans_are_read_back(event_id: str, plan: EventPlan, lane: Lane | None) -> None:
     """A replay must go on from exactly the plan that was frozen."""
     key, value = write(PlanEntry(event_id, plan), lane)
-    assert (key, read_plan(value)) == (ledger_format.plan_key(event_id), plan)
+    assert (key, read_plan(value)) == (ledger_format.plan_key(event_id), replace(plan, lane=lane))
     assert read_lane(value) == lane
 
 

@@ -31,6 +31,7 @@ from worker.intake import Rules
 from worker.ports import PublishFailed
 from worker.reconciliation import Readings
 from worker.retrying import RetryPolicy
+from worker.stream.placement import lane_of_key
 
 LOST = Doubtful(FaultKind.TIMEOUT, "slow")
 OPEN = promotion(1)
@@ -61,7 +62,9 @@ async def _handle(
         probe=nothing,
     )
     publisher = FakePublisher(journal, refuse_at, PublishFailed("enrolment-outcomes: NotEnoughReplicas"))
-    enrolments = Enrolments(Rules(), world, names=NAMES, publisher=publisher, tracker=tracker)
+    enrolments = Enrolments(
+        Rules(), world, names=NAMES, publisher=publisher, tracker=tracker, lane_of=lane_of_key
+    )
     await enrolments.handle(record(event(eventId=event_id)), FakeLease())
     return [(o.activity.event_id, o.outcome.value, o.reconciled) for _, o in publisher.outcomes]
 

@@ -10,6 +10,7 @@ from worker.checkpoints import Checkpoint
 from worker.domain.answers import CustomerNotFound, Doubtful, FaultKind, IssueAnswer, Notice, Refused, Unsent
 from worker.domain.evidence import Evidence
 from worker.domain.ledger import Attempt, Standing
+from worker.domain.promotions import Identifier, IdentifierName
 
 LOST = Doubtful(FaultKind.TIMEOUT, "slow")
 REFUSED = Refused((Notice(8874, "promotion id passed is invalid"),))
@@ -139,7 +140,7 @@ async def test_what_an_earlier_release_reopened_is_looked_into(who: str, was_app
     standing = Standing(attempt=Attempt("evt-1", key, 1, Evidence((), None)))
     shop.ledger.standings[CUSTOMER, shop.subject] = standing
     if was_applied:
-        await shop.api.issue(None, 1, 1, key)  # type: ignore[arg-type]  # whose it is does not matter
+        await shop.api.issue(Identifier(IdentifierName.CUSTOMER_ID, str(CUSTOMER)), 1, 1, key)
     shop.told.clear()
     if who == "next event":
         await shop.handle("evt-2")

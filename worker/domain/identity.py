@@ -63,6 +63,16 @@ def customer_reference(identifier: Identifier, pii_key: bytes) -> str:
     return hmac.new(pii_key, text.encode(), hashlib.sha256).hexdigest()
 
 
+def name_mark(identity: str, name: str, value: str) -> str:
+    """Return what tells whether two events of one identity name the same customer, not who that is.
+
+    However a name is written, with blanks, hyphens or capitals, it is the same name: a later release may read
+    it otherwise, and its mark must not change.
+    """
+    plain = "".join(character for character in value.casefold() if character.isalnum())
+    return hashlib.blake2b(f"{identity}/{name}/{plain}".encode(), digest_size=8).hexdigest()
+
+
 def organisation(promotion_org: int | None, configured_org: int | None, event_org: int | None) -> int:
     """Return an enrolment's organisation: the promotion's, else the configured, else the event's, else 0."""
     return next((org for org in (promotion_org, configured_org, event_org) if org is not None), 0)

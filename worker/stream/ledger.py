@@ -19,8 +19,7 @@ from rocksdict import WriteBatch
 from worker import ledger_format
 from worker.domain.ledger import UNKNOWN, Standing
 from worker.domain.settlement import Subject
-from worker.ledger_format import Lane
-from worker.plans import EventPlan, LedgerEntry, Result
+from worker.plans import EventPlan, Lane, LedgerEntry, Result
 from worker.ports import PublishFailed
 from worker.stream.consumer import Consumer
 from worker.stream.ledger_fence import LedgerFence

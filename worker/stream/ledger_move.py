@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from topics.names import TopicSpec
-from worker.ledger_format import Lane, read_lane
+from worker.ledger_format import read_lane
+from worker.plans import Lane
 from worker.settings import KafkaSettings
 from worker.stream.admin import ExistingTopic, KafkaFailed
 from worker.stream.changelog import Changelog, Copier, opened

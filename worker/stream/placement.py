@@ -13,7 +13,7 @@ from zlib import crc32
 
 from murmurhash2 import murmurhash2
 
-from worker.ledger_format import Lane
+from worker.plans import Lane
 
 _SEED: Final = 0x9747_B28C
 _POSITIVE: Final = 0x7FFF_FFFF

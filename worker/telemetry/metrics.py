@@ -101,6 +101,18 @@ class Metrics:
         name = event_name if event_name in self._events else OTHER_EVENT
         self._activity(name, result).inc()
 
+    def identity_reused(self, event_name: str, record: Record) -> None:
+        """Count it, beside what is done with it; warn once a minute."""
+        self.activity(event_name, "identity_reused")
+        before = self._quiet.unsaid(("activity", "identity_reused"))
+        if before is not None:
+            log.warning(
+                "an event has the identity of an earlier one with another key or customer, and is handled as "
+                "another event: give events ids of their own",
+                of=str(record.position),
+                unsaid=before,
+            )
+
     def outcome(self, outcome: Outcome) -> None:
         """Count an outcome and note it on the event's span."""
         self.progress += 1

@@ -292,6 +292,34 @@ def test_identity_is_the_events_own_then_cloudevents_then_the_position(
 
 
 @pytest.mark.parametrize(
+    ("value", "headers", "identity"),
+    [
+        (event(eventId="own"), BINARY, "own"),
+        (event(eventId=None), BINARY, "/pos/12#ce-2"),
+        (event(eventId=None), (("ce_id", b"ce-3"), ("ce_source", b" /till ")), "/till#ce-3"),
+        (event(eventId=None), (("ce_id", b"ce-3"), ("ce_source", b" ")), "ce-3"),
+        (event(eventId=None), (("ce_source", b"/till"),), "customer-activity-3-42"),
+        (CLOUD | {"source": "/till", "data": event(eventId="own")}, (), "own"),
+        (CLOUD | {"source": "/till", "data": event(eventId=None)}, (("ce_source", b"/web"),), "/till#ce-1"),
+        (CLOUD | {"source": 5, "data": event(eventId=None)}, (), "5#ce-1"),
+        (CLOUD | {"source": None, "data": event(eventId=None)}, (), "ce-1"),
+        (CLOUD | {"source": "s" * 512, "data": event(eventId=None)}, (), "s" * 512 + "#ce-1"),
+    ],
+)
+def test_a_cloudevents_id_counts_for_its_source(value: object, headers: Headers, identity: str) -> None:
+    """Two sources may use one id: the identity names both, what is told upstream's id alone."""
+    activity = read(value, headers)
+    assert activity.identity == identity
+    assert activity.event_id == identity.rpartition("#")[2]
+
+
+def test_a_source_is_bounded_like_an_id() -> None:
+    """It is part of names in the ledger and of every outcome's id."""
+    reading = read_activity(record(CLOUD | {"source": "s" * 513, "data": event(eventId=None)}))
+    assert reading == Malformed("source: longer than 512 characters")
+
+
+@pytest.mark.parametrize(
     ("customer", "names"),
     [
         ({"customerId": "482579328"}, [("customerId", "482579328", None)]),
