@@ -117,8 +117,9 @@ LABELS: Final = {
     "outcome": "one of the outcomes of the outcome topic",
     "event_name": "a documented event name or a trigger of the operator's, else `other`",
     "result": (
-        "of an event: `handled`, `passed_over`, `tombstone`, `too_old`, `dead_lettered`, `keyless` (counted"
-        " beside another), `retry_of_another_group`, `redrive_of_another_group`, `unreadable_headers`; of a"
+        "of an event: `handled`, `passed_over`, `tombstone`, `too_old`, `dead_lettered`, `keyless` and"
+        " `identity_reused` (counted beside another),"
+        " `retry_of_another_group`, `redrive_of_another_group`, `unreadable_headers`; of a"
         " request: `found`, `issued`, `not_issued` (8890), `customer_not_found`,"
         " `refused`, `token`, or a reason to try again"
     ),
