@@ -38,20 +38,22 @@ class Aside:
         """Return the number of the retry topic that the event went to, None where it is a dead letter."""
         first = unsettled[0]
         hop = next_hop(arrival.hop, RETRY_TOPICS, unsettled)
-        if hop is not None and await self.defer(arrival, first.message, first.attempts, hop, lease):
+        if hop is not None and await self.defer(arrival, first, hop, lease):
             return hop
-        await self.bury(arrival, DeadLetterReason(first.reason), first.message, first.attempts, lease)
+        reason = DeadLetterReason(first.dead_letter_reason)
+        await self.bury(arrival, reason, first.message, first.attempts, lease)
         return None
 
-    async def defer(self, arrival: Arrival, message: str, attempts: int, hop: int, lease: Lease) -> bool:
+    async def defer(self, arrival: Arrival, aside: PutAside, hop: int, lease: Lease) -> bool:
         """Move the event to a retry topic; False where it is too large for it, or nothing may be written."""
         if self._dry_run:
             return False
         await until_certain(lease, self._sleep)
-        failure = self._failure(arrival, DeadLetterReason.RETRIES_EXHAUSTED, message, attempts)
+        reason = DeadLetterReason.RETRIES_EXHAUSTED
+        failure = self._failure(arrival, reason, aside.message, aside.attempts)
         if not await self._publisher.defer(arrival.record, failure, hop, arrival.redriven):
             return False
-        self._tracker.deferred(failure, hop)
+        self._tracker.deferred(failure, hop, aside.reason)
         return True
 
     async def bury(

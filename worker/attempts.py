@@ -11,9 +11,10 @@ from typing import assert_never
 
 from topics.outcome import Outcome, OutcomeName
 from worker.checkpoints import Checkpoint, Probe
+from worker.circuit import Call
 from worker.domain import ledger as states
-from worker.domain.answers import Doubtful, IssueAnswer
-from worker.domain.evidence import Applied, Evidence, Finding, NoEvidence, NotShown
+from worker.domain.answers import Doubtful, FaultKind, IssueAnswer
+from worker.domain.evidence import Applied, Evidence, Finding, NotShown
 from worker.domain.ledger import Ask, Attempt, CoolingDown, Limit, NotAgain, OwnEnrolment, Settle, Standing
 from worker.domain.promotions import Identifier, IdentifierName
 from worker.domain.settlement import (
@@ -22,10 +23,11 @@ from worker.domain.settlement import (
     PutAside,
     Settlement,
     Subject,
-    Unsettled,
     settle_by_ledger,
     settle_issue,
+    settle_unprocessable,
 )
+from worker.doubts import Doubts, reconciled, unsettled
 from worker.intake import Rules
 from worker.outcomes import Origin, tell
 from worker.plans import EventPlan, LedgerEntry, PlanEntry, Request, Result, ResultEntry, StandingEntry
@@ -85,12 +87,11 @@ class Settling:
 
         Waits for the API, for Kafka, and as long as an attempt in doubt may take to show.
         """
-        known = self._known(request)
-        if known is not None:
+        if (known := self._known(request)) is not None:
             return known
-        done: Outcome | PutAside | None = None
+        done: Outcome | PutAside | Doubtful | None = None
         since = self._world.timer()
-        tries, is_over = self._world.retrying.tries(), False
+        doubts = Doubts(self._world.retrying)
         while True:
             standing = self._standing(request.subject)
             advice = states.advise(
@@ -110,22 +111,18 @@ class Settling:
                     finding = await self._find_out(request.subject, attempt, since)
                     if attempt.event_id != self._plan.event_id:
                         done = await self._settle_anothers(request, attempt, finding)
-                    elif isinstance(finding, NotShown) and not is_over:
-                        await tries.begin()
+                    elif isinstance(finding, NotShown) and not doubts.is_over:
+                        await doubts.tries.begin()
                         done = await self._ask(request, standing, attempt.number + 1, attempt.noted)
-                        is_over = done is None and tries.failed()
                     else:
-                        done = await self._settle_own(request, attempt, finding)
+                        done = await self._settle_own(request, attempt, finding, doubts.last)
                 case Ask():
-                    noted = await self._noted(request, standing)
-                    if isinstance(noted, Unread):
-                        return _put_aside(request, 1, noted)
-                    await tries.begin()
-                    done = await self._ask(request, standing, 1, noted)
-                    is_over = done is None and tries.failed()
+                    done = await self._ask_first(request, standing, doubts)
                 case _:
                     assert_never(advice)
-            if done is not None:
+            if isinstance(done, Doubtful):
+                await doubts.add(done)
+            elif done is not None:
                 return done
             since = self._world.timer()
 
@@ -168,22 +165,33 @@ class Settling:
         seconds = unshown.total_seconds()
         return await self._world.readings.note(self._customer, request.subject, seconds, self._lease)
 
+    async def _ask_first(
+        self, request: Request, standing: Standing, doubts: Doubts
+    ) -> Outcome | PutAside | Doubtful:
+        noted = await self._noted(request, standing)
+        if isinstance(noted, Unread):
+            return unsettled(request, 1, noted)
+        await doubts.tries.begin()
+        return await self._ask(request, standing, 1, noted)
+
     async def _ask(
         self, request: Request, standing: Standing, number: int, noted: Evidence
-    ) -> Outcome | PutAside | None:
-        """Send the request, with the attempt in the ledger before; None where the answer is doubtful."""
+    ) -> Outcome | PutAside | Doubtful:
+        """Send the request, with the attempt in the ledger before; a doubtful answer settles nothing."""
         world = self._world
         attempt = Attempt(self._plan.event_id, request.key, number, noted, self._opening)
         opened = states.begin(standing, attempt)
         await self._write(self._standing_entry(request.subject, opened))
         world.probe(Checkpoint.PLANNED)
+        began = world.timer()
         answer, sends = await world.retrying.issue(
             self._plan.customer_id, lambda resend: self._send(request, number - 1 + resend)
         )
         world.probe(Checkpoint.ANSWERED)
         if isinstance(answer, Doubtful):
-            return None
-        settled = settle_issue(request.subject, request.key, answer, number + sends - 1)
+            return answer
+        alone = world.retrying.served_since(Call.ISSUE, began)
+        settled = settle_issue(request.subject, request.key, answer, number + sends - 1, alone=alone)
         if isinstance(settled, LimitUnexplained):
             explained = settled.explained(*await world.readings.explain(self._customer, request.subject))
             limit = Limit(world.clock(), explained.reason, explained.restriction)
@@ -215,16 +223,20 @@ class Settling:
         return await self._world.readings.find_out(self._customer, subject, attempt.noted, since, self._lease)
 
     async def _settle_own(
-        self, request: Request, attempt: Attempt, finding: Finding | Unread
+        self, request: Request, attempt: Attempt, finding: Finding | Unread, doubt: Doubtful | None
     ) -> Outcome | PutAside:
         standing = self._standing(request.subject)
         if isinstance(finding, Applied):
-            settlement = _reconciled(request.subject, attempt, finding)
+            settlement = reconciled(request.subject, attempt, finding)
             after = states.enrolled(standing, self._world.clock(), finding.enrolment_id)
             return await self._record(request.subject, settlement, after)
         if isinstance(finding, NotShown):
-            await self._write(self._standing_entry(request.subject, states.released(standing)))
-        return _put_aside(request, attempt.number, finding)
+            released = states.released(standing)
+            if doubt is not None and doubt.kind is FaultKind.UNPROCESSABLE:
+                rejected = settle_unprocessable(request.subject, request.key, attempt.number)
+                return await self._record(request.subject, rejected, released)
+            await self._write(self._standing_entry(request.subject, released))
+        return unsettled(request, attempt.number, finding, doubt)
 
     async def _settle_anothers(
         self, request: Request, attempt: Attempt, finding: Finding | Unread
@@ -239,12 +251,12 @@ class Settling:
             await self._write(self._standing_entry(subject, states.released(standing)))
             return None
         if not isinstance(finding, Applied):
-            return _put_aside(request, attempt.number, finding)
+            return unsettled(request, attempt.number, finding)
         other = self._world.ledger.plan_of(attempt.event_id)
         if other is not None:
             result = self._world.ledger.result_of(attempt.event_id, subject)
             if result is None or not result.is_of(attempt):
-                outcome = tell(other.origin, _reconciled(subject, attempt, finding), self._world.clock())
+                outcome = tell(other.origin, reconciled(subject, attempt, finding), self._world.clock())
                 result = Result(outcome, 0 if result is None else result.opening + 1)
                 await self._write(ResultEntry(other.event_id, subject, result))
             await self._tell_outcome(other.origin, result.outcome)
@@ -276,24 +288,3 @@ class Settling:
         await until_certain(self._lease, self._world.sleep)
         await self._world.ledger.write(*self._unwritten, *entries)
         self._unwritten = ()
-
-
-def _reconciled(subject: Subject, attempt: Attempt, found: Applied) -> Enrolled:
-    return Enrolled(
-        subject,
-        attempt.key,
-        attempt.number,
-        issual_id=None,
-        warnings=(),
-        reconciled=True,
-        enrolment_id=found.enrolment_id,
-    )
-
-
-def _put_aside(request: Request, attempts: int, finding: Finding | Unread) -> PutAside:
-    reason, message, waits = Unsettled.RETRIES_EXHAUSTED, "issue: no usable answer", False
-    if isinstance(finding, NoEvidence):
-        reason, message = Unsettled.IN_DOUBT, "issue: no evidence of its effect either way"
-    elif isinstance(finding, Unread):
-        message, waits = "reconciliation: no usable answer", finding.waits
-    return PutAside(reason, message, attempts, request.subject, request.key, waits)

@@ -18,6 +18,7 @@ from worker.checkpoints import Probe, nothing
 from worker.circuit import Circuits
 from worker.enrolment import Enrolments
 from worker.gate import ApiGate
+from worker.inactive import RestingInactive
 from worker.intake import lane_of
 from worker.known_ledger import KnownLedger
 from worker.no_ledger import NoLedger
@@ -86,7 +87,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
     api = _reach(settings, metrics, app)
     ledger = _ledger(app, settings, prepared.partitions, follower)
     world = World(
-        api=api.client,
+        api=RestingInactive(api.client, time.monotonic),
         ledger=ledger,
         readings=Readings(
             api.client,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 from weakref import WeakValueDictionary
 
 from topics.dead_letter import DeadLetterReason
@@ -14,6 +15,7 @@ from worker.aside import Aside
 from worker.attempts import Settling, World
 from worker.catalogue import nothing_ruled_out
 from worker.checkpoints import Checkpoint
+from worker.circuit import Call
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,
@@ -24,8 +26,8 @@ from worker.domain.answers import (
     Throttled,
     Unsent,
 )
-from worker.domain.faults import describe
-from worker.domain.promotions import CustomerPromotions
+from worker.domain.faults import describe, is_merged, names_of_survivor
+from worker.domain.promotions import CustomerPromotions, Identifier
 from worker.domain.settlement import (
     Deferred,
     NothingAvailable,
@@ -35,6 +37,7 @@ from worker.domain.settlement import (
     Settlement,
     UnknownCustomer,
     Unsettled,
+    put_aside,
 )
 from worker.domain.times import is_within
 from worker.identities import Identities, LaneOf
@@ -53,7 +56,10 @@ from worker.ports import (
     until_certain,
 )
 
-_UNKNOWN_YET = "customer: not found (8015), and the event is younger than ENROLMENT_NOT_FOUND_GRACE_SECONDS"
+_MOST_NAMES: Final = 4
+"""By which a merged customer is looked for."""
+
+_UNKNOWN_YET = "customer: not found, and the event is younger than ENROLMENT_NOT_FOUND_GRACE_SECONDS"
 
 
 class Enrolments:
@@ -158,6 +164,7 @@ class Enrolments:
             await self._settle(event.origin, NothingAvailable(PassedOver.CATALOGUE), lease)
             return
         read_at = self._world.clock()
+        began = self._world.timer()
         answer, attempts = await self._look_up(event)
         match answer:
             case Found(customer):
@@ -167,27 +174,34 @@ class Enrolments:
             case Refused(errors):
                 await self._settle(event.origin, Rejected(errors, attempts), lease)
             case Unsent() | Doubtful() | Throttled() | Misconfigured():
-                lost = PutAside(
-                    Unsettled.RETRIES_EXHAUSTED,
-                    f"lookup: {describe(answer)}",
-                    attempts,
-                    waits=isinstance(answer, Misconfigured),
-                )
+                alone = self._world.retrying.served_since(Call.LOOKUP, began)
+                lost = put_aside(f"lookup: {describe(answer)}", answer, attempts, alone=alone)
                 await self._set_aside(arrival, event.origin, [lost], lease)
 
     async def _look_up(self, event: Admitted) -> tuple[LookupAnswer, int]:
-        return await self._world.retrying.lookup(
-            event.identifier, lambda resend: self._world.api.lookup(event.identifier, resend_count=resend)
-        )
+        """Look the customer up; one that was merged into another by what the answer or the event names."""
+        api, attempts = self._world.api, 0
+        names, asked = [event.identifier, *event.others], set[Identifier]()
+        while True:
+            who = names.pop(0)
+            asked.add(who)
+            answer, more = await self._world.retrying.lookup(
+                who,
+                lambda resend, who=who: api.lookup(who, resend_count=resend),  # type: ignore[misc]  # bound
+            )
+            attempts += more
+            names = [name for name in (*names_of_survivor(answer), *names) if name not in asked]
+            if not is_merged(answer) or not names or len(asked) == _MOST_NAMES:
+                return answer, attempts
 
     async def _not_found(
         self, arrival: Arrival, event: Admitted, unknown: UnknownCustomer, lease: Lease
     ) -> None:
         """Settle it; but of a young event the customer's registration may be on its way still."""
         if self._is_young(arrival, event):
-            hop, attempts = 1, unknown.attempts
-            if await self._aside.defer(arrival, _UNKNOWN_YET, attempts, hop, lease):
-                aside = PutAside(Unsettled.RETRIES_EXHAUSTED, _UNKNOWN_YET, attempts)
+            hop = 1
+            aside = PutAside(Unsettled.RETRIES_EXHAUSTED, _UNKNOWN_YET, unknown.attempts)
+            if await self._aside.defer(arrival, aside, hop, lease):
                 await self._settle(event.origin, Deferred(hop, aside, unknown.errors), lease)
                 return
         await self._settle(event.origin, unknown, lease)

@@ -85,6 +85,8 @@ class Admitted:
     marks: Marks = ()
     lane: Lane | None = None
     """Of the record's key, None of a null key."""
+    others: tuple[Identifier, ...] = ()
+    """Further names of the customer, by which it is looked for when it was merged into another."""
 
 
 Admission = PassOver | PutAway | TooOld | Admitted
@@ -126,7 +128,7 @@ def _admit_activity(record: Record, activity: Activity, rules: Rules, now: datet
     happened = _happened(activity, record, now)
     names = activity.customer.names
     marks = tuple((name, name_mark(activity.identity, name, value)) for name, value, _ in names)
-    event = Admitted(origin, activity.event_name, identifier, happened, marks)
+    event = Admitted(origin, activity.event_name, identifier, happened, marks, others=_identifiers(activity)[1:])
     if rules.max_event_age is not None and now - happened > rules.max_event_age:
         return TooOld(event)
     return event
@@ -153,9 +155,11 @@ def _with_customer(origin: Origin, identifier: Identifier | None, pii_key: bytes
 
 def strongest_identifier(activity: Activity) -> Identifier | None:
     """Return the name to look the customer up by: customerId first, then externalId, mobile, email."""
-    for name, value, source in activity.customer.names:
-        return Identifier(_NAMES[name], value, source)
-    return None
+    return next(iter(_identifiers(activity)), None)
+
+
+def _identifiers(activity: Activity) -> tuple[Identifier, ...]:
+    return tuple(Identifier(_NAMES[name], value, source) for name, value, source in activity.customer.names)
 
 
 def lane_of(record: Record) -> bytes:

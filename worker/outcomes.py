@@ -113,6 +113,7 @@ def tell(origin: Origin, settlement: Settlement, now: datetime) -> Outcome:
             name, subject = OutcomeName.REJECTED, settlement.subject
             more = _asked(settlement) | {
                 "reason": settlement.reason.value if settlement.reason else None,
+                "cached": settlement.cached or None,
                 "errors": _notices(settlement.errors),
                 "warnings": _notices(settlement.warnings),
             }
@@ -121,7 +122,7 @@ def tell(origin: Origin, settlement: Settlement, now: datetime) -> Outcome:
             more = {"idempotency_key": settlement.key}
         case PutAside():
             name, subject = OutcomeName.DEAD_LETTERED, settlement.subject
-            more = _asked(settlement) | {"reason": settlement.reason.value}
+            more = _asked(settlement) | {"reason": settlement.dead_letter_reason.value}
         case Deferred(hop, aside, errors):
             name, subject = OutcomeName.DEFERRED, aside.subject
             more = _asked(aside) | {"reason": aside.reason.value, "errors": _notices(errors)}

@@ -204,8 +204,8 @@ class Tracker(Protocol):
         """Note that the API is taken for down, or still is, and by what last fault; or that it is back."""
         ...
 
-    def deferred(self, failure: Failure, hop: int) -> None:
-        """Count a record that was moved to a retry topic."""
+    def deferred(self, failure: Failure, hop: int, reason: str) -> None:
+        """Count a record that was moved to a retry topic; the reason may say more than its header."""
         ...
 
     def dead_letter(self, failure: Failure) -> None:

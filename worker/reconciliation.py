@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from worker.domain.answers import Found, LookupAnswer, Misconfigured
+from worker.domain.answers import Found, LookupAnswer
 from worker.domain.evidence import Applied, Evidence, Finding, compare, evidence_of
+from worker.domain.faults import is_ours
 from worker.domain.limits import LimitReason, exhausted_limit
 from worker.domain.promotions import Identifier, Restriction
 from worker.domain.settlement import Subject
@@ -14,7 +15,7 @@ from worker.retrying import Retrying
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """The customer's promotions could not be read; `waits` where our configuration is at fault."""
+    """The customer's promotions could not be read; `waits` where that is no fault of the event."""
 
     waits: bool = False
 
@@ -50,7 +51,7 @@ class Readings:
         while True:
             final = self._timer() >= final_from
             answer = await self._read(customer)
-            finding: Finding | Unread = Unread(isinstance(answer, Misconfigured))
+            finding: Finding | Unread = Unread(is_ours(answer))
             if isinstance(answer, Found):
                 finding = compare(noted, answer.customer.find(subject.program_id, subject.promotion_id))
             if final or isinstance(finding, Applied):
@@ -64,7 +65,7 @@ class Readings:
         await self._wait_until(self._timer() + seconds, lease)
         answer = await self._read(customer)
         if not isinstance(answer, Found):
-            return Unread(isinstance(answer, Misconfigured))
+            return Unread(is_ours(answer))
         seen = answer.customer.find(subject.program_id, subject.promotion_id)
         return Evidence() if seen is None else evidence_of(seen)
 

@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 from tenacity import AsyncRetrying, RetryCallState
 
 from worker.circuit import Call, Circuits
-from worker.domain.answers import Fault, Refused, Throttled
+from worker.domain.answers import Doubtful, Fault, FaultKind, Refused, Throttled
 from worker.domain.faults import treatment
 from worker.ports import Sleep, Tracker
 
@@ -56,6 +56,16 @@ class Retrying:
     async def issue(self, customer: Hashable, call: Callable[[int], Awaitable[A]]) -> tuple[A, int]:
         """Repeat an enrolment while certainly nothing came of it; a doubtful answer is returned as it is."""
         return await self._repeat(Call.ISSUE, customer, call)
+
+    def served_since(self, kind: Call, moment: float) -> bool:
+        """Tell whether the API served anybody since a moment of the timer."""
+        return self._circuits[kind].served_at >= moment
+
+    async def pause(self, kind: Call, fault: Fault, attempt: int) -> None:
+        """Wait as before the next attempt of a call."""
+        seconds = self._delay(fault, attempt)
+        self._tracker.waiting(kind, fault, attempt, seconds)
+        await self._sleep(seconds)
 
     def tries(self) -> "Tries":
         """Return a count of an enrolment's doubtful answers, for one who finds out between two of them."""
@@ -136,6 +146,12 @@ class Tries:
             await self._circuits.ask(failed_at)
         self._served_at = self._proven(by_asking=False)
         self._alive_at = self._proven()
+
+    def is_last(self, doubt: Doubtful) -> bool:
+        """Count a doubtful answer; return whether the request is sent no more once it is found out."""
+        if doubt.kind is FaultKind.UNPROCESSABLE:
+            return True
+        return self.failed(by_asking=not treatment(doubt).by_configuration)
 
     def failed(self, *, by_asking: bool = True) -> bool:
         """Count a failure; return whether it is time to give up."""

@@ -20,7 +20,7 @@ ISSUE = "/v2/promotion/issue"
 LIST = "/api_gateway/loyalty/v1/programs/promotions/list"
 VERSIONS = [ApiVersion.V2, ApiVersion.V2_1]
 CUSTOMER = 740021855
-EFFECT = {"programId": 1, "promotionId": 2, "issualId": 9131, "type": "Points promotion"}
+EFFECT = {"issualId": 9131, "type": "Points promotion"}
 ISSUED = {"warnings": [], "errors": [], "sideEffects": [EFFECT]}
 
 

@@ -198,6 +198,7 @@ class FakeTracker:
         self.outcomes: list[Outcome] = []
         self.waits: list[tuple[str, Fault | Refused, int, float]] = []
         self.outages: list[tuple[str, bool]] = []
+        self.deferred_for: list[str] = []
         self.deferrals: list[tuple[Failure, int]] = []
         self.dead_letters: list[Failure] = []
         self.faults: list[tuple[Record, Exception]] = []
@@ -222,9 +223,10 @@ class FakeTracker:
         """Keep a beginning, a sign of life and an end of an outage."""
         self.outages.append((call, is_open))
 
-    def deferred(self, failure: Failure, hop: int) -> None:
+    def deferred(self, failure: Failure, hop: int, reason: str) -> None:
         """Keep a deferral."""
         self.deferrals.append((failure, hop))
+        self.deferred_for.append(reason)
 
     def dead_letter(self, failure: Failure) -> None:
         """Keep a dead letter."""

@@ -21,21 +21,26 @@ from tests.unit.fakes import (
     record,
     retrying_with,
 )
-from topics.dead_letter import REDRIVEN, dead_letter_headers
+from topics.dead_letter import REDRIVEN, DeadLetterReason, dead_letter_headers
 from topics.record import Headers, Position, Record
 from worker.attempts import World
 from worker.checkpoints import nothing
+from worker.circuit import Call
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,
+    Fault,
     FaultKind,
     IssueAnswer,
     Issued,
     LookupAnswer,
+    Misconfigured,
     Notice,
     Refused,
+    Unsent,
 )
 from worker.domain.identity import outcome_id
+from worker.domain.promotions import TimelineEntry
 from worker.enrolment import Enrolments
 from worker.intake import Rules
 from worker.reconciliation import Readings
@@ -57,6 +62,9 @@ class Group:
         self.publisher = FakePublisher([])
         self.api_journal: list[tuple[object, ...]] = []
         self.borne_out: bool | None = True
+        self.deferred_for: list[str] = []
+        self.others_are_served = True
+        """Whether the API serves somebody else while it is asked."""
 
     async def handle(
         self,
@@ -67,6 +75,14 @@ class Group:
         """Handle a record; return outcome and promotion of what is told."""
         api, sleep, tracker = FakeApi(self.api_journal, lookups, issues or {}), FakeSleep(), FakeTracker()
         retrying = retrying_with(RetryPolicy(2), tracker, sleep)
+
+        async def wait(seconds: float) -> None:
+            await sleep(seconds)
+            if self.others_are_served:
+                for call in Call:
+                    retrying._circuits[call].heard("another", found())
+
+        retrying._sleep = wait
         world = World(
             api=api,
             ledger=self.ledger,
@@ -88,6 +104,7 @@ class Group:
             lane_of=lane_of_key,
         )
         await told.handle(source, FakeLease())
+        self.deferred_for += tracker.deferred_for
         return [(each.outcome.value, each.promotion_id) for _, each in self.publisher.outcomes[before:]]
 
     async def bears_out(self, letter: Position, redriven: Record) -> bool | None:  # noqa: ARG002 - the port's
@@ -129,6 +146,130 @@ async def test_an_event_that_keeps_failing_goes_from_hop_to_hop_and_is_then_a_de
     ((dead, failure),) = group.publisher.dead_letters
     assert (dead, failure.attempts, failure.position) == (SOURCE, 8, SOURCE.position)
     assert failure.first_failed_at == group.publisher.deferred[0][1].first_failed_at
+
+
+BUSY = Unsent(FaultKind.BUSY, "busy: 521, try after some time")
+
+
+@pytest.mark.asyncio
+async def test_a_customer_that_capillary_works_on_comes_again_by_way_of_the_retry_topics() -> None:
+    """521 and 461 did nothing: tried again in place, then deferred as busy, and enrolled in the end."""
+    group = Group()
+    assert await group.handle(SOURCE, [BUSY, found(promotion(1))], {1: [BUSY, Issued(1, ())]}) == [
+        ("ENROLLED", 1)
+    ]
+
+    group = Group()
+    told = await group.handle(SOURCE, [BUSY])
+    told += await group.handle(group.retry(), [found(promotion(1))], {1: [BUSY]})
+    told += await group.handle(group.retry(), [BUSY], {1: [Issued(1, ())]})
+    assert told == [("DEFERRED", None), ("DEFERRED", 1), ("ENROLLED", 1)]
+    assert group.deferred_for == ["busy", "busy"]
+    outcomes = [outcome for _, outcome in group.publisher.outcomes]
+    assert [(each.reason, each.attempts) for each in outcomes] == [("busy", 2), ("busy", 2), (None, 1)]
+    headers = [(failure.reason, failure.message) for _, failure, _ in group.publisher.deferred]
+    assert headers == [
+        (DeadLetterReason.RETRIES_EXHAUSTED, "lookup: busy: 521, try after some time"),
+        (DeadLetterReason.RETRIES_EXHAUSTED, "issue: busy: 521, try after some time"),
+    ]
+
+
+@pytest.mark.parametrize("others", [True, False])
+@pytest.mark.asyncio
+async def test_only_a_customer_that_alone_stays_busy_is_a_dead_letter(others: bool) -> None:  # noqa: FBT001 - a case
+    """While the API is busy for everybody nothing is: it comes again from the last retry topic."""
+    group = Group()
+    group.others_are_served = others
+    told = await group.handle(SOURCE, [BUSY])
+    for _ in range(4 if not others else 3):
+        told += await group.handle(group.retry(), [BUSY])
+    if others:
+        assert told[-1] == ("DEAD_LETTERED", None)
+        assert group.publisher.outcomes[-1][1].reason == "retries_exhausted"
+        assert group.publisher.dead_letters[-1][1].reason is DeadLetterReason.RETRIES_EXHAUSTED
+    else:
+        assert told == [("DEFERRED", None)] * 5
+        assert group.publisher.dead_letters == []
+
+
+@pytest.mark.parametrize("code", [8069, 91009])
+@pytest.mark.parametrize("survivor", [None, 77])
+@pytest.mark.asyncio
+async def test_a_merged_customer_is_read_again_by_what_the_answer_or_the_event_names(
+    code: int, survivor: int | None
+) -> None:
+    """First the survivor, then the other names of the event; it is enrolled under the survivor's id."""
+    source = record(event(customer={"customerId": 5, "mobile": "919845012345", "email": "a@b.example"}))
+    merged = Refused((Notice(code, "merged"),), survivor_id=survivor)
+    group = Group()
+    told = await group.handle(source, [merged, found(promotion(1), customer_id=77)], {1: [Issued(1, ())]})
+    assert told == [("ENROLLED", 1)]
+    assert group.publisher.outcomes[-1][1].customer_id == 77
+    asked = [(call[1], call[2]) for call in group.api_journal if call[0] == "lookup"]
+    assert asked == [("id", "5"), ("id", "77") if survivor else ("mobile", "919845012345")]
+
+
+@pytest.mark.asyncio
+async def test_a_merged_customer_that_no_name_finds_is_rejected() -> None:
+    """After each name once."""
+    source = record(event(customer={"customerId": 5, "mobile": "919845012345"}))
+    merged = Refused((Notice(8069, "merged"),), survivor_id=5)
+    group = Group()
+    assert await group.handle(source, [merged]) == [("REJECTED", None)]
+    assert len(group.api_journal) == 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Misconfigured("HTTP 401"),
+        Doubtful(FaultKind.INTERNAL, "KeyError"),
+        Unsent(FaultKind.INTERNAL, "KeyError"),
+    ],
+    ids=str,
+)
+@pytest.mark.asyncio
+async def test_what_is_our_fault_is_never_a_dead_letter(fault: Fault) -> None:
+    """However often it is tried, of a lookup, a request, and a reading of what became of one."""
+    group = Group()
+    group.others_are_served = True
+    told = await group.handle(SOURCE, [found(promotion(1)), fault], {1: [BROKEN]})
+    for _ in range(5):
+        told += await group.handle(group.retry(), [fault])
+    assert told == [("DEFERRED", 1)] * 6
+
+    group = Group()
+    group.others_are_served = True
+    told = await group.handle(SOURCE, [fault])
+    for _ in range(5):
+        told += await group.handle(group.retry(), [fault])
+    assert (told, group.publisher.dead_letters) == ([("DEFERRED", None)] * 6, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "again"),
+    [(FaultKind.MISCONFIGURED, True), (FaultKind.INTERNAL, True), (FaultKind.UNPROCESSABLE, False)],
+)
+@pytest.mark.parametrize("applied", [True, False])
+@pytest.mark.asyncio
+async def test_an_enrolment_refused_by_who_may_not_know_is_found_out(
+    kind: FaultKind,
+    again: bool,  # noqa: FBT001 - a case
+    applied: bool,  # noqa: FBT001 - a case
+) -> None:
+    """A 403, a redirect, a 422: what shows is told, and only what does not show is repeated."""
+    group = Group()
+    shown = found(promotion(1, timeline=[TimelineEntry(31, None, None)] if applied else []))
+    doubt = Doubtful(kind, "HTTP 4xx")
+    told = await group.handle(SOURCE, [found(promotion(1)), shown], {1: [doubt, Issued(8, ())]})
+    posts = [call for call in group.api_journal if call[0] == "issue"]
+    if applied or again:
+        assert (told, len(posts)) == ([("ENROLLED", 1)], 1 if applied else 2)
+    else:
+        assert (told, len(posts)) == ([("REJECTED", 1)], 1)
+        errors = group.publisher.outcomes[-1][1].errors
+        assert errors is not None
+        assert errors[0].code == 422
 
 
 @pytest.mark.asyncio

@@ -16,11 +16,11 @@ from worker.capillary.exchange import Exchange, Target
 from worker.capillary.list_paging import ListReader
 from worker.capillary.observer import Endpoint, NoObserver, OpenGate, RequestObserver
 from worker.capillary.paging import read_all
+from worker.capillary.reply import Reply
 from worker.capillary.transport import Transport, always
 from worker.capillary.verdict import (
     ListAnswer,
     PageAnswer,
-    Reply,
     TokenAnswer,
     judge_issue,
     judge_list,

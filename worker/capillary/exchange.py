@@ -13,9 +13,10 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from worker.capillary.auth import Authenticator, Header
 from worker.capillary.observer import Endpoint, RequestObserver
+from worker.capillary.reply import Reply
 from worker.capillary.results import result_of
 from worker.capillary.transport import Transport, always
-from worker.capillary.verdict import Answer, Reply
+from worker.capillary.verdict import Answer
 from worker.domain.answers import (
     Doubtful,
     Fault,

@@ -33,6 +33,9 @@ Result = Literal[
     "malformed",
     "in_progress",
     "too_early",
+    "unprocessable",
+    "busy",
+    "internal",
     "withheld",
 ]
 

@@ -20,7 +20,7 @@ from yarl import URL
 
 from worker.capillary.config import CapillaryConfig
 from worker.capillary.failures import FAILURES, translate
-from worker.capillary.verdict import Reply
+from worker.capillary.reply import Reply
 from worker.domain.answers import Doubtful, FaultKind, Unsent
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from typing import Annotated, Final, TypeVar
 from pydantic import (
     AfterValidator,
     AliasChoices,
+    AliasPath,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -92,6 +93,17 @@ class WireSideEffect(Wire):
     program_id: Lenient[Id] = None
     promotion_id: Lenient[Id] = None
     issual_id: Lenient[Id] = None
+
+
+class _WireSurvivor(Wire):
+    survivor_id: Annotated[
+        Lenient[Id],
+        Field(
+            validation_alias=AliasChoices(
+                "survivorCustomerId", AliasPath("survivorCustomerIdentifiers", "customerId")
+            )
+        ),
+    ] = None
 
 
 class _WireRestriction(Wire):
@@ -228,6 +240,19 @@ def read_side_effects(value: object) -> tuple[WireSideEffect, ...]:
     except ValidationError:
         return ()
     return tuple(effect for effect in effects if effect != WireSideEffect())
+
+
+def read_survivor(body: Json) -> int | None:
+    """Read whom a merged customer was merged into, where the body or one of its errors tells."""
+    errors = listed(body.get("errors"))
+    for part in (body, *(errors if isinstance(errors, list) else ())):
+        try:
+            survivor = _WireSurvivor.model_validate(part).survivor_id
+        except ValidationError:
+            continue
+        if survivor is not None:
+            return survivor
+    return None
 
 
 def read_page(body: Json) -> Page | None:

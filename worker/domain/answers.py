@@ -6,6 +6,7 @@ only where there is none, except for the statuses of authentication (401, 403) a
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from worker.domain.catalogue import ListedPromotion
 from worker.domain.promotions import CustomerPromotions
@@ -19,6 +20,9 @@ class Notice:
     message: str
 
 
+UNPROCESSABLE: Final = Notice(422, "HTTP 422 without an error of the API")
+
+
 class FaultKind(StrEnum):
     """Why a call brought no answer that can be used; bounded, so that it serves as a metric's label."""
 
@@ -29,6 +33,14 @@ class FaultKind(StrEnum):
     MALFORMED = "malformed"
     IN_PROGRESS = "in_progress"
     TOO_EARLY = "too_early"
+    MISCONFIGURED = "misconfigured"
+    """Refused in front of the API, as `Misconfigured`; but what was refused may have been applied before."""
+    UNPROCESSABLE = "unprocessable"
+    """A 422 without an error of the API."""
+    BUSY = "busy"
+    """521, 461: "try after some time"."""
+    INTERNAL = "internal"
+    """A fault of our own code that talks to the API."""
     WITHHELD = "withheld"
     """By ourselves, at the last moment: the partition may be another member's."""
 
@@ -43,7 +55,11 @@ class Unsent:
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """The request was sent and its effect is unknown (time-out, reset, 5xx, malformed body, 408, 409)."""
+    """The request was sent and its effect is unknown.
+
+    Of an enrolment that is every answer but one in the API's own words, and 429: whoever refuses a request
+    in front of the API, or behind it, need not know what became of it.
+    """
 
     kind: FaultKind
     detail: str
@@ -51,14 +67,20 @@ class Doubtful:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """429: nothing was done. `retry_after` is in seconds, None where the server did not say."""
+    """429: nothing was done. `retry_after` is in seconds, None where the server did not say.
+
+    Capillary counts requests by API key, before they reach the application.
+    """
 
     retry_after: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Misconfigured:
-    """Our configuration is at fault, not the event: 401, 403, 310144, a redirect, a 4xx of a proxy."""
+    """Our configuration is at fault, not the event, and nothing was done.
+
+    310144, and of a reading: 401, 403, a redirect, a 4xx of a proxy, a `limit` that the API does not take.
+    """
 
     detail: str
 
@@ -75,18 +97,22 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class CustomerNotFound:
-    """8015: the API knows no customer under this identifier."""
+    """8015, of a lookup also 8065, 8089, 8121: the API knows no customer under this identifier."""
 
     errors: tuple[Notice, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A final error of the API (any code of its own but 8015 and 310144, known or not; 422)."""
+    """A final error of the API (any code that says nothing else, known or not; a reading's 422)."""
 
     errors: tuple[Notice, ...]
     unsent: bool = False
     """By ourselves: the API was not asked, and nothing is known of it."""
+    cached: bool = False
+    """The API said so a short while ago."""
+    survivor_id: int | None = None
+    """The customer that this one was merged into, when the answer names it."""
 
 
 @dataclass(frozen=True, slots=True)

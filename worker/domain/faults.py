@@ -1,6 +1,6 @@
 """The table of faults: what each says of the API and of the request, and so what follows from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from worker.domain.answers import (
@@ -13,9 +13,16 @@ from worker.domain.answers import (
     Throttled,
     Unsent,
 )
+from worker.domain.promotions import Identifier, IdentifierName
 
 SUSPECT_CODES: Final = frozenset({8003, 8013, 11013})
 """Codes for one request's words that, for one customer after another, are a fault of our configuration."""
+
+MERGED_CODES: Final = frozenset({8069, 91009})
+"""Of a customer that was merged into another: may be found under another name."""
+
+INACTIVE_CODE: Final = 8892
+"""Of a promotion that is not active: true for every customer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +36,25 @@ class Treatment:
     may_be_applied: bool = False
     """An enrolment may have happened: it is found out before anything is sent again."""
     by_configuration: bool = False
-    """Only somebody served shows that it is this event's own: an answer of any kind does not."""
+    """Ours, and never a dead letter. Only somebody served shows that it is this event's own: an answer of any
+    kind does not."""
 
 
 _NOBODY_REACHED: Final = Treatment(counts=True, gives_up=False)
 _NOTHING_DONE: Final = Treatment(counts=True, gives_up=True)
 _UNKNOWN: Final = Treatment(counts=True, gives_up=True, may_be_applied=True)
 _WAIT: Final = Treatment(counts=False, gives_up=False)
+_OWN: Final = Treatment(counts=False, gives_up=True)
+_OURS: Final = Treatment(counts=True, gives_up=True, by_configuration=True)
 
 THROTTLED: Final = _WAIT
-MISCONFIGURED: Final = Treatment(counts=True, gives_up=True, by_configuration=True)
+MISCONFIGURED: Final = _OURS
 UNSENT: Final = {
     FaultKind.NOT_CONNECTED: _NOBODY_REACHED,
     FaultKind.TOO_EARLY: _NOTHING_DONE,
+    # One customer's, while others are served: no outage.
+    FaultKind.BUSY: _OWN,
+    FaultKind.INTERNAL: _OURS,
     FaultKind.WITHHELD: _WAIT,
 }
 DOUBTFUL: Final = {
@@ -51,6 +64,10 @@ DOUBTFUL: Final = {
     FaultKind.DISCONNECTED: _UNKNOWN,
     FaultKind.SERVER_ERROR: _UNKNOWN,
     FaultKind.MALFORMED: _UNKNOWN,
+    FaultKind.TOO_EARLY: _UNKNOWN,
+    FaultKind.MISCONFIGURED: replace(_OURS, may_be_applied=True),
+    FaultKind.INTERNAL: replace(_OURS, may_be_applied=True),
+    FaultKind.UNPROCESSABLE: replace(_OWN, may_be_applied=True),
 }
 
 
@@ -71,6 +88,32 @@ def treatment(fault: Fault) -> Treatment:
 def is_suspect(answer: object) -> bool:
     """Whether an answer is final for one customer and a fault of configuration for one after another."""
     return isinstance(answer, Refused) and any(error.code in SUSPECT_CODES for error in answer.errors)
+
+
+def is_merged(answer: object) -> bool:
+    """Whether the customer asked for was merged into another."""
+    return isinstance(answer, Refused) and any(error.code in MERGED_CODES for error in answer.errors)
+
+
+def is_inactive(answer: object) -> bool:
+    """Whether the promotion asked for is not active, for nobody."""
+    return isinstance(answer, Refused) and any(error.code == INACTIVE_CODE for error in answer.errors)
+
+
+def names_of_survivor(answer: object) -> tuple[Identifier, ...]:
+    """Return by what an answer names the customer that the one asked for was merged into."""
+    survivor = answer.survivor_id if isinstance(answer, Refused) else None
+    return () if survivor is None else (Identifier(IdentifierName.CUSTOMER_ID, str(survivor)),)
+
+
+def is_busy(answer: object) -> bool:
+    """Whether the API asks to be asked again, and did nothing."""
+    return isinstance(answer, Unsent) and answer.kind is FaultKind.BUSY
+
+
+def is_ours(answer: object) -> bool:
+    """Whether the fault is our configuration's or our code's, and so never a reason for a dead letter."""
+    return isinstance(answer, Fault) and treatment(answer).by_configuration
 
 
 def describe(answer: Fault | Refused) -> str:

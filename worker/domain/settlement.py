@@ -6,7 +6,9 @@ from enum import StrEnum
 from typing import Final
 
 from worker.domain.answers import (
+    UNPROCESSABLE,
     CustomerNotFound,
+    Fault,
     Issued,
     Misconfigured,
     Notice,
@@ -15,6 +17,7 @@ from worker.domain.answers import (
     Throttled,
     Unsent,
 )
+from worker.domain.faults import describe, is_busy, is_ours
 from worker.domain.ledger import CoolingDown, NotAgain, OwnEnrolment
 from worker.domain.limits import LimitReason
 from worker.domain.plan import Already, Foreign, UsedUp
@@ -39,7 +42,10 @@ class RejectionReason(StrEnum):
 
 
 class Unsettled(StrEnum):
-    """Why a promotion, or a whole event, could not be settled; the dead letter's reason."""
+    """Why a promotion, or a whole event, could not be settled; the dead letter's reason, but for BUSY."""
+
+    BUSY = "busy"
+    """The API asks to try after some time; nothing was done. A dead letter says retries_exhausted."""
 
     RETRIES_EXHAUSTED = "retries_exhausted"
     IN_DOUBT = "in_doubt"
@@ -123,6 +129,7 @@ class Rejected:
     key: str | None = None
     reason: RejectionReason | None = None
     warnings: tuple[Notice, ...] = ()
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +150,12 @@ class PutAside:
     subject: Subject | None = None
     key: str | None = None
     waits: bool = False
-    """A fault of configuration: never a dead letter, however often it is tried."""
+    """Not the event's fault: never a dead letter, however often it is tried."""
+
+    @property
+    def dead_letter_reason(self) -> "Unsettled":
+        """What a dead letter says of it."""
+        return Unsettled.RETRIES_EXHAUSTED if self.reason is Unsettled.BUSY else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +185,7 @@ def next_hop(hop: int, last: int, unsettled: Sequence[PutAside]) -> int | None:
 
     Only what failed for want of a usable answer is worth another try.
     """
-    again = [aside for aside in unsettled if aside.reason is Unsettled.RETRIES_EXHAUSTED]
+    again = [aside for aside in unsettled if aside.dead_letter_reason is Unsettled.RETRIES_EXHAUSTED]
     if not again:
         return None
     if hop < last:
@@ -228,8 +240,10 @@ def settle_issue(  # noqa: PLR0911 - one for each kind of answer
     key: str,
     answer: Issued | NotIssued | CustomerNotFound | Refused | Unsent | Throttled | Misconfigured,
     attempts: int,
+    *,
+    alone: bool = True,
 ) -> Settlement | LimitUnexplained:
-    """Settle a promotion by the last answer to its request.
+    """Settle a promotion by the last answer to its request; `alone` where others were served meanwhile.
 
     A warning other than 8890 without a side effect is not documented: nothing was issued, so it is final
     and rejected, with the warning kept. A doubtful answer is for the ledger to settle.
@@ -248,12 +262,28 @@ def settle_issue(  # noqa: PLR0911 - one for each kind of answer
         case CustomerNotFound():
             return UnknownCustomer(answer.errors, attempts, subject, key)
         case Refused():
-            return Rejected(answer.errors, attempts, subject, key)
-        case Unsent():
-            return PutAside(Unsettled.RETRIES_EXHAUSTED, f"issue: {answer.kind}", attempts, subject, key)
-        case Throttled():
-            return PutAside(Unsettled.RETRIES_EXHAUSTED, "issue: throttled", attempts, subject, key)
-        case Misconfigured():
-            return PutAside(
-                Unsettled.RETRIES_EXHAUSTED, f"issue: {answer.detail}", attempts, subject, key, waits=True
-            )
+            return Rejected(answer.errors, attempts, subject, key, cached=answer.cached)
+        case Unsent() if not (is_busy(answer) or is_ours(answer)):
+            return put_aside(f"issue: {answer.kind}", answer, attempts, subject, key)
+        case Unsent() | Throttled() | Misconfigured():
+            return put_aside(f"issue: {describe(answer)}", answer, attempts, subject, key, alone=alone)
+
+
+def settle_unprocessable(subject: Subject, key: str, attempts: int) -> Rejected:
+    """Settle a promotion whose request was answered 422, without a word of the API, and was not applied."""
+    return Rejected((UNPROCESSABLE,), attempts, subject, key)
+
+
+def put_aside(
+    message: str,
+    fault: Fault,
+    attempts: int,
+    subject: Subject | None = None,
+    key: str | None = None,
+    *,
+    alone: bool = True,
+) -> PutAside:
+    """Set aside what a fault kept from being settled; `alone` where others were served meanwhile."""
+    busy = is_busy(fault)
+    reason = Unsettled.BUSY if busy else Unsettled.RETRIES_EXHAUSTED
+    return PutAside(reason, message, attempts, subject, key, waits=is_ours(fault) or (busy and not alone))

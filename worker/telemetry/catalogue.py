@@ -125,7 +125,7 @@ LABELS: Final = {
     ),
     "reason": (
         "of an outcome: as in its record, empty where it has none; of a retry: the fault (`timeout`,"
-        " `throttled`, `misconfigured`, ...), or why a record was moved to a retry topic; of a dead letter:"
+        " `busy`, `misconfigured`, ...), or why a record was moved to a retry topic; of a dead letter:"
         " as in its header"
     ),
     "endpoint": "`lookup`, `issue`, `token`",

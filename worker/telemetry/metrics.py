@@ -157,10 +157,10 @@ class Metrics:
                 remedy=_REMEDIES.get(reason, "none here: it is waited out"),
             )
 
-    def deferred(self, failure: Failure, hop: int) -> None:
+    def deferred(self, failure: Failure, hop: int, reason: str) -> None:
         """Count and log a record that was moved to a retry topic."""
-        self._retries.labels(failure.reason.value).inc(exemplar=exemplar())
-        log.warning("deferred", hop=hop, why=failure.message, of=str(failure.position))
+        self._retries.labels(reason).inc(exemplar=exemplar())
+        log.warning("deferred", hop=hop, reason=reason, why=failure.message, of=str(failure.position))
 
     def catalogue_read(self, promotions: int, open_to_us: int) -> None:
         """Log how many promotions there are, whenever that changes."""
@@ -204,6 +204,7 @@ class Metrics:
 _REMEDIES: Final = {
     "misconfigured": "correct the API credentials or the rights of their user, or ENROLMENT_API_BASE_URL; "
     "`enrolment-worker check` tries them",
+    "internal": "a fault of the worker's own code: report it with this line; what is waited for is not lost",
     "refused": "customer after customer is refused for the same words: correct ENROLMENT_API_SOURCE or the "
     "organisation's identifiers",
 }

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from worker.capillary.reply import Reply
 from worker.capillary.results import result_of
-from worker.capillary.verdict import Reply, judge_issue, judge_list, judge_page, judge_presence, judge_token
+from worker.capillary.verdict import judge_issue, judge_list, judge_page, judge_presence, judge_token
 from worker.telemetry.redaction import redactor
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)

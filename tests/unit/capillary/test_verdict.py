@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from worker.capillary import codes
 from worker.capillary.catalogue_wire import ListPage
+from worker.capillary.reply import Reply
 from worker.capillary.results import result_of
 from worker.capillary.verdict import (
-    KNOWN_CODES,
     Answer,
     Answered,
     PageAnswer,
-    Reply,
     TokenAnswer,
     judge_issue,
     judge_list,
@@ -43,6 +43,7 @@ NOW = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
 MOBILE = "919812345678"
 HTML = "<html><body>Bad Gateway</body></html>"
 PAGE = {"customerId": 1, "promotions": []}
+NOT_OURS = Doubtful(FaultKind.MALFORMED, "side effects, and none names the promotion asked for")
 EFFECT = {"programId": 469, "promotionId": 57099, "issualId": 3}
 
 
@@ -67,7 +68,7 @@ def _errors(*codes: object) -> dict[str, object]:
     return {"warnings": [], "errors": [{"status": False, "code": code, "message": "why"} for code in codes]}
 
 
-def _warning(code: int = 8890) -> dict[str, object]:
+def _warning(code: object = 8890) -> dict[str, object]:
     return {"code": code, "message": "why"}
 
 
@@ -79,41 +80,123 @@ def _sample(name: str) -> object:
     return json.loads((SAMPLES / name).read_text())
 
 
-@pytest.mark.parametrize("status", [200, 201, 400, 404, 500])
-@pytest.mark.parametrize("code", sorted(KNOWN_CODES - {8890}))
+BUSY = Unsent(FaultKind.BUSY, "busy: 521, try after some time")
+MALFORMED = Doubtful(FaultKind.MALFORMED, "HTTP 200, no usable body")
+OUR_FAULT = Misconfigured("HTTP 401: the credentials are refused")
+
+OF_LOOKUP = {
+    **{code: CustomerNotFound(_notices(code)) for code in (8015, 8065, 8089, 8121)},
+    **{code: Misconfigured(f"{code} why") for code in (310144, 8101, 8102)},
+    521: BUSY,
+    461: Unsent(FaultKind.BUSY, "busy: 461, try after some time"),
+}
+OF_ISSUE = {
+    8015: CustomerNotFound(_notices(8015)),
+    310144: Misconfigured("310144 why"),
+    8890: NotIssued(_notices(8890)),
+    521: BUSY,
+    461: Unsent(FaultKind.BUSY, "busy: 461, try after some time"),
+}
+
+
+@pytest.mark.parametrize("status", [200, 201, 302, 400, 404, 408, 409, 425, 500, 503])
+@pytest.mark.parametrize("code", sorted(codes.KNOWN))
 def test_known_error_codes_decide_whatever_the_status(status: int, code: int) -> None:
     """The pages do not say which status goes with which body, so a known code decides under any."""
-    expected = {8015: CustomerNotFound(_notices(8015)), 310144: Misconfigured("310144 why")}
-    for answer in (_page(status, _errors(code)), _issue(status, _errors(str(code)))):
-        assert answer == expected.get(code, Refused(_notices(code)))
+    assert _page(status, _errors(code)) == OF_LOOKUP.get(code, Refused(_notices(code)))
+    assert _issue(status, _errors(str(code))) == OF_ISSUE.get(code, Refused(_notices(code)))
+
+
+@pytest.mark.parametrize("status", [200, 202, 400, 401, 403, 404, 422, 500, 503])
+@pytest.mark.parametrize("code", [521, 461, "521", " 461 "])
+@pytest.mark.parametrize("also", [[], [8015], [8874], [8890]])
+def test_try_after_some_time_did_nothing(status: int, code: int | str, also: list[int]) -> None:
+    """As an error or as a warning, beside others, of each endpoint: nothing was done, try again."""
+    busy = Unsent(FaultKind.BUSY, f"busy: {str(code).strip()}, try after some time")
+    warned = {"warnings": [_warning(each) for each in (*also, code)], "errors": [], "sideEffects": []}
+    page = PAGE | {"warnings": [_warning(code)]}
+    unsent = Unsent(FaultKind.BUSY, f"no token: {busy.detail}")
+    for body in (_errors(*also, code), warned, page):
+        assert _page(status, body) == _issue(status, body) == busy
+        assert judge_list(_reply(status, LIST | body), NOW) == busy
+        assert status in (401, 403) or _token(status, body) == unsent
+    assert judge_list(_reply(status, LIST | {"status": {"code": code, "message": "busy"}}), NOW) == busy
+
+
+def test_what_was_applied_wins_over_try_after_some_time() -> None:
+    """Capillary may tell of its contention beside the side effect."""
+    assert _issue(200, _errors(521) | {"sideEffects": [EFFECT]}) == Issued(3, ())
+    warned = {"warnings": [_warning(521)], "sideEffects": [EFFECT]}
+    assert _issue(200, warned) == Issued(3, _notices(521))
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"),
+    ("status", "page", "issue"),
     [
-        (200, Refused(_notices(99999))),
-        (400, Refused(_notices(99999))),
-        (404, Refused(_notices(99999))),
-        (422, Refused(_notices(99999))),
-        (408, Doubtful(FaultKind.TIMEOUT, "HTTP 408")),
-        (409, Doubtful(FaultKind.IN_PROGRESS, "HTTP 409")),
-        (425, Unsent(FaultKind.TOO_EARLY, "HTTP 425")),
-        (500, Doubtful(FaultKind.SERVER_ERROR, "HTTP 500")),
-        (503, Doubtful(FaultKind.SERVER_ERROR, "HTTP 503")),
+        *(
+            (status, Refused(_notices(99999)), Refused(_notices(99999)))
+            for status in (200, 202, 400, 404, 422)
+        ),
+        (
+            302,
+            Misconfigured("HTTP 302: redirects are not followed"),
+            Doubtful(FaultKind.MISCONFIGURED, "HTTP 302: redirects are not followed"),
+        ),
+        (408, *[Doubtful(FaultKind.TIMEOUT, "HTTP 408")] * 2),
+        (409, *[Doubtful(FaultKind.IN_PROGRESS, "HTTP 409")] * 2),
+        (425, Unsent(FaultKind.TOO_EARLY, "HTTP 425"), Doubtful(FaultKind.TOO_EARLY, "HTTP 425")),
+        *((s, *[Doubtful(FaultKind.SERVER_ERROR, f"HTTP {s}")] * 2) for s in (500, 503, 520, 527)),
     ],
 )
-def test_unknown_error_codes(status: int, expected: Answer) -> None:
+def test_unknown_error_codes(status: int, page: Answer, issue: Answer) -> None:
     """An unknown code is final, except behind a status that leaves the effect open."""
-    assert _page(status, _errors(99999)) == _issue(status, _errors(99999)) == expected
+    assert (_page(status, _errors(99999)), _issue(status, _errors(99999))) == (page, issue)
 
 
 @pytest.mark.parametrize("status", [401, 403, 429])
-@pytest.mark.parametrize("body", [PAGE, {"sideEffects": [EFFECT]}, _errors(8015), HTML, ""])
+@pytest.mark.parametrize("body", [PAGE, _errors(8015), HTML, ""])
 def test_statuses_that_decide_always(status: int, body: object) -> None:
     """Authentication and throttling are judged by the status whatever the body says."""
     expected = Throttled if status == 429 else Misconfigured
-    for answer in (_page(status, body), _issue(status, body), _token(status, body)):
+    for answer in (_page(status, body), _token(status, body)):
         assert isinstance(answer, expected)
+
+
+@pytest.mark.parametrize("status", [100, 200, 302, 400, 401, 403, 404, 409, 422, 429, 451, 500, 599])
+def test_a_side_effect_is_an_enrolment_under_any_status(status: int) -> None:
+    """It was applied, whoever wrote the status; one that names another promotion leaves it open."""
+    assert _issue(status, {"sideEffects": [EFFECT]}) == Issued(3, ())
+    other = _issue(status, {"sideEffects": [EFFECT | {"promotionId": 1}], **_errors(8874)})
+    assert other == Doubtful(FaultKind.MALFORMED, "side effects, and none names the promotion asked for")
+
+
+UNREADABLE = [
+    HTML,
+    "",
+    "[]",
+    "521",
+    '{"sideEffects": [{"programId": 4',
+    {},
+    {"errors": []},
+    {"errors": [{"message": "no code"}]},
+    {"warnings": [], "errors": [], "sideEffects": []},
+    {"message": "Too Many Requests"},
+    {"error": {"code": 8874}},
+    [{"sideEffects": [EFFECT]}],
+]
+
+
+@pytest.mark.parametrize("body", UNREADABLE, ids=str)
+def test_no_answer_to_an_enrolment_that_leaves_it_open_is_taken_for_a_refusal(body: object) -> None:
+    """Whatever the class of the status says of itself: it is found out by reading, never simply repeated."""
+    answers = {status: _issue(status, body) for status in range(100, 1000) if status != 429}
+    assert {status for status, answer in answers.items() if not isinstance(answer, Doubtful)} == set()
+
+
+@pytest.mark.parametrize("body", UNREADABLE, ids=str)
+def test_throttling_comes_before_the_application(body: object) -> None:
+    """The limit is counted by API key in front of it: 429 did nothing."""
+    assert _issue(429, body) == Throttled(None)
 
 
 @pytest.mark.parametrize("body", [HTML, "", "[]", {}, {"errors": []}, {"errors": [{"message": "no code"}]}])
@@ -135,8 +218,97 @@ def test_statuses_that_decide_always(status: int, body: object) -> None:
     ],
 )
 def test_statuses_decide_without_a_body_of_the_api(status: int, expected: Answer, body: object) -> None:
-    """Where the body is not the API's, the status decides, for lookup and issue alike."""
-    assert _page(status, body) == _issue(status, body) == expected
+    """Where the body is not the API's, the status decides; of an enrolment it leaves open what it refuses."""
+    assert _page(status, body) == expected
+    match expected:
+        case Misconfigured(detail):
+            in_doubt = Doubtful(FaultKind.MISCONFIGURED, detail)
+        case Refused():
+            in_doubt = Doubtful(FaultKind.UNPROCESSABLE, "422 HTTP 422 without an error of the API")
+        case Unsent(kind, detail) | Doubtful(kind, detail):
+            in_doubt = Doubtful(kind, detail)
+        case _:
+            pytest.fail("no such expectation")
+    assert _issue(status, body) == in_doubt
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_credentials_refused_leave_an_enrolment_open(status: int) -> None:
+    """A firewall answers 403 for what the API has done already: read, then repeat."""
+    for body in (HTML, "", _errors(8874), _errors(77)):
+        said = f"HTTP {status}: the credentials are refused"
+        assert _issue(status, body) == Doubtful(FaultKind.MISCONFIGURED, said)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (401, "why"),
+        (403, ""),
+        (7, "Invalid access token"),
+        (7, "Token has expired"),
+        (7, "Unauthorized"),
+        (7, "your session has expired"),
+        (7, "authentication failed"),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_error_that_speaks_of_credentials_is_no_events(status: int, code: int, message: str) -> None:
+    """An expired token may be answered 200 with an error body: nothing is rejected for it."""
+    body = {"errors": [{"status": False, "code": code, "message": message}]}
+    said = f"error {code}: the credentials are refused"
+    assert _page(status, body) == Misconfigured(said)
+    assert _issue(status, body) == Doubtful(FaultKind.MISCONFIGURED, said)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (200, 8874, "Invalid access token"),
+        (200, 7, "the customer is not authorised for this"),
+        (200, 7, "Unexpected token < in JSON at position 0"),
+        (500, 7, "Unauthorized"),
+    ],
+)
+def test_errors_that_do_not_speak_of_credentials(status: int, code: int, message: str) -> None:
+    """A listed code says what it says, and a server's fault is one."""
+    answer = _page(status, {"errors": [{"code": code, "message": message}]})
+    assert answer == (
+        Refused((Notice(code, message),)) if status == 200 else Doubtful(FaultKind.SERVER_ERROR, "HTTP 500")
+    )
+
+
+@pytest.mark.parametrize("body", [{"message": "authorization status is unavailable"}, "authorisation"])
+def test_503_about_authorisation_names_both_remedies(body: object) -> None:
+    """It is an outage, and may be the access group for ever."""
+    said = (
+        "HTTP 503 about authorization: an outage of the API, "
+        "or the access group of the API user lacks the endpoint"
+    )
+    assert _page(503, body) == _issue(503, body) == Doubtful(FaultKind.SERVER_ERROR, said)
+
+
+@pytest.mark.parametrize("code", [8069, 91009])
+def test_a_merged_customer_may_name_its_survivor(code: int) -> None:
+    """In the body or in the error; else it is a refusal as others."""
+    assert _page(200, _errors(code)) == _issue(200, _errors(code)) == Refused(_notices(code))
+    for survivor in ({"survivorCustomerId": "12"}, {"survivorCustomerIdentifiers": {"customerId": 12}}):
+        assert _page(200, _errors(code) | survivor) == Refused(_notices(code), survivor_id=12)
+        inside = {"errors": [{"code": code, "message": "why"} | survivor]}
+        assert _page(200, inside) == Refused(_notices(code), survivor_id=12)
+
+
+def test_another_customer_than_was_asked_for_is_no_answer() -> None:
+    """An answer to somebody else's request; unless it says that the customer was merged into that one."""
+
+    def asked_for(customer_id: int | None, body: object) -> PageAnswer:
+        return judge_page(_reply(200, body), NOW, str, customer_id)
+
+    assert asked_for(1, PAGE) == asked_for(None, PAGE) == Page(1, (), None, None)
+    said = "a lookup's answer names another customer than was asked for"
+    assert asked_for(2, PAGE) == Doubtful(FaultKind.MALFORMED, said)
+    assert asked_for(2, PAGE | {"warnings": [_warning(8069)]}) == Page(1, (), None, None)
+    assert asked_for(2, PAGE | {"warnings": [_warning(77)]}) == Doubtful(FaultKind.MALFORMED, said)
 
 
 def test_unreadable_body_is_named() -> None:
@@ -182,11 +354,15 @@ def test_sample_of_an_unknown_customer() -> None:
         ({"sideEffects": [EFFECT], "errors": None, "warnings": [_warning(1)]}, Issued(3, _notices(1))),
         ({"sideEffects": [EFFECT], **_errors(8874)}, Issued(3, ())),
         ({"sideEffects": [EFFECT | {"promotionId": 1, "issualId": 9}, EFFECT]}, Issued(3, ())),
-        ({"sideEffects": [EFFECT | {"promotionId": 1, "issualId": 9}]}, Issued(9, ())),
-        ({"sideEffects": [{"programId": 469, "issualId": "?"}]}, Issued(None, ())),
-        ({"sideEffects": [{}]}, Doubtful(FaultKind.MALFORMED, "HTTP 200, no usable body")),
+        ({"sideEffects": [EFFECT | {"promotionId": 1, "issualId": 9}]}, NOT_OURS),
+        ({"sideEffects": [EFFECT | {"programId": 1}]}, NOT_OURS),
+        ({"sideEffects": [{"promotionId": 57099, "issualId": "?"}]}, Issued(None, ())),
+        ({"sideEffects": [{"programId": 469, "issualId": 9}]}, NOT_OURS),
+        ({"sideEffects": [{}]}, NOT_OURS),
         ({"sideEffects": {}}, Doubtful(FaultKind.MALFORMED, "HTTP 200, no usable body")),
-        ({"sideEffects": ["x"]}, Doubtful(FaultKind.MALFORMED, "HTTP 200, no usable body")),
+        ({"sideEffects": ["x"]}, NOT_OURS),
+        ({"sideEffects": ["x"], **_errors(8874)}, NOT_OURS),
+        ({"sideEffects": "x", "warnings": [_warning()]}, NOT_OURS),
         ({"warnings": [_warning(77)]}, NotIssued(_notices(77))),
         ({"warnings": [_warning()], "errors": None, "sideEffects": None}, NotIssued(_notices(8890))),
         (_errors(8890), NotIssued(_notices(8890))),

@@ -3,10 +3,21 @@
 import pytest
 
 from worker.domain.answers import Doubtful, Fault, FaultKind, Misconfigured, Throttled, Unsent
-from worker.domain.faults import DOUBTFUL, UNSENT, treatment
+from worker.domain.faults import DOUBTFUL, UNSENT, is_ours, treatment
 
 LIMITLESS = [Unsent(FaultKind.NOT_CONNECTED, "?"), Unsent(FaultKind.WITHHELD, "?"), Throttled(None)]
-NOT_THE_API = [Unsent(FaultKind.WITHHELD, "?"), Throttled(None)]
+NOT_THE_API = [
+    Unsent(FaultKind.WITHHELD, "?"),
+    Throttled(None),
+    Unsent(FaultKind.BUSY, "?"),
+    Doubtful(FaultKind.UNPROCESSABLE, "?"),
+]
+OURS = [
+    Misconfigured("?"),
+    Doubtful(FaultKind.MISCONFIGURED, "?"),
+    Doubtful(FaultKind.INTERNAL, "?"),
+    Unsent(FaultKind.INTERNAL, "?"),
+]
 FAULTS = [
     *(Doubtful(kind, "?") for kind in FaultKind),
     *(Unsent(kind, "?") for kind in FaultKind),
@@ -23,7 +34,7 @@ def test_every_fault_has_its_row(fault: Fault) -> None:
     assert row.may_be_applied == isinstance(fault, Doubtful)
     assert row.gives_up == (fault not in LIMITLESS)
     assert row.counts == (fault not in NOT_THE_API)
-    assert row.by_configuration == isinstance(fault, Misconfigured)
+    assert row.by_configuration == is_ours(fault) == (fault in OURS)
 
 
 def test_every_kind_is_in_the_table() -> None:

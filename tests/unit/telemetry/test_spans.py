@@ -25,8 +25,8 @@ from tests.unit.fakes import record
 from topics.record import Headers
 from worker.capillary.exchange import Exchange, Target
 from worker.capillary.observer import Endpoint, NoObserver, OpenGate
+from worker.capillary.reply import Reply
 from worker.capillary.transport import always
-from worker.capillary.verdict import Reply
 from worker.domain.answers import Issued
 from worker.telemetry import semantic
 from worker.telemetry.spans import Spans
