@@ -128,7 +128,9 @@ def _admit_activity(record: Record, activity: Activity, rules: Rules, now: datet
     happened = _happened(activity, record, now)
     names = activity.customer.names
     marks = tuple((name, name_mark(activity.identity, name, value)) for name, value, _ in names)
-    event = Admitted(origin, activity.event_name, identifier, happened, marks, others=_identifiers(activity)[1:])
+    event = Admitted(
+        origin, activity.event_name, identifier, happened, marks, others=_identifiers(activity)[1:]
+    )
     if rules.max_event_age is not None and now - happened > rules.max_event_age:
         return TooOld(event)
     return event

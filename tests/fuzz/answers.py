@@ -12,7 +12,7 @@ import httpx
 from tests.fuzz.mutations import mutated
 from tests.support.judgements import MOBILE, check_answer
 from topics.record import Headers, Position, Record
-from worker.capillary.verdict import Reply
+from worker.capillary.reply import Reply
 from worker.domain.identity import Reenrol
 from worker.domain.plan import Policy
 from worker.intake import Rules

@@ -29,6 +29,7 @@ from worker.domain.answers import (
     Issued,
     Misconfigured,
     Notice,
+    Refused,
     Throttled,
     Unsent,
 )
@@ -207,25 +208,123 @@ async def test_oauth_gives_up_after_the_second_401() -> None:
     """A 401 is repeated once with a new token; the second one is a fault of configuration."""
     server = _OAuthServer(accepting=False)
     async with _serving(server.handle) as url, _client(url, credentials=OAuth("key", "hush")) as client:
-        assert isinstance(await client.issue(MOBILE, 3, 7, "key"), Misconfigured)
+        assert isinstance(await client.lookup(MOBILE), Misconfigured)
     assert server.requests == ["t1", "t2"]
 
 
-async def test_no_token_means_nothing_sent() -> None:
-    """While the token endpoint is down an issue is unsent, not in doubt."""
+async def test_an_enrolment_is_not_repeated_for_a_token() -> None:
+    """What became of it is for its caller to read, with the new token."""
+    server = _OAuthServer(accepting=False)
+    async with _serving(server.handle) as url, _client(url, credentials=OAuth("key", "hush")) as client:
+        assert isinstance(await client.issue(MOBILE, 3, 7, "key"), Doubtful)
+        await client.lookup(MOBILE)
+    assert server.requests == ["t1", "t2", "t3"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, {}),
+        (200, {"errors": [{"code": 999, "message": "Invalid access token"}]}),
+        (200, {"errors": [{"code": 4711, "message": "sorry"}]}),
+        (200, {"message": "token expired"}),
+        (302, {}),
+    ],
+)
+async def test_a_token_that_served_and_may_have_ended_is_renewed_once(status: int, body: object) -> None:
+    """It is repeated once; the answer to a token that was just renewed is what it says."""
+    tokens: list[str | None] = []
+    good = {"t1", "t2"}
 
     async def handler(request: web.Request) -> web.Response:
-        assert request.path == "/v3/oauth/token/generate"
-        return web.Response(status=503)
+        if request.path == "/v3/oauth/token/generate":
+            number = len({*tokens}) + 1
+            return web.json_response({"data": {"accessToken": f"t{number}", "ttlSeconds": 300}})
+        token = request.headers.get("X-CAP-API-OAUTH-TOKEN")
+        tokens.append(token)
+        return web.json_response(EMPTY) if token in good else web.json_response(body, status=status)
 
     async with _serving(handler) as url, _client(url, credentials=OAuth("key", "hush")) as client:
-        answer = await client.issue(MOBILE, 3, 7, "key")
-    assert answer == Unsent(FaultKind.SERVER_ERROR, "no token: HTTP 503")
+        assert isinstance(await client.lookup(MOBILE), Found)
+        good.remove("t1")
+        assert isinstance(await client.lookup(MOBILE), Found)
+        good.remove("t2")
+        for _ in range(3):
+            assert not isinstance(await client.lookup(MOBILE), Found)
+    assert tokens == ["t1", "t1", "t2", "t2", "t3", "t3", "t3"]
+
+
+async def test_an_error_that_a_new_token_does_not_mend_asks_for_no_more_tokens() -> None:
+    """A code that no page lists, of some customers alone: one token is asked for, once."""
+    server = _OAuthServer()
+
+    async def handler(request: web.Request) -> web.Response:
+        answer = await server.handle(request)
+        server.good = f"t{server.tokens}"
+        if request.query.get("identifierValue") == "5":
+            return web.json_response({"errors": [{"code": 4711, "message": "sorry"}]})
+        return web.json_response(EMPTY) if request.path.startswith("/v2") else answer
+
+    someone = Identifier(IdentifierName.EXTERNAL_ID, "5")
+    async with _serving(handler) as url, _client(url, credentials=OAuth("key", "hush")) as client:
+        for _ in range(5):
+            assert isinstance(await client.lookup(MOBILE), Found)
+            assert await client.lookup(someone) == Refused((Notice(4711, "sorry"),))
+    assert server.tokens == 2
+
+
+@pytest.mark.parametrize(
+    "ttl", [1e300, float("inf"), float("nan"), -5, 0, "1e308", "soon", None, [], 10**400]
+)
+async def test_no_life_of_a_token_is_a_fault(ttl: object) -> None:
+    """However it is told, the token is used."""
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.path == "/v3/oauth/token/generate":
+            return web.json_response({"data": {"accessToken": "t", "ttlSeconds": ttl}})
+        return web.json_response(EMPTY)
+
+    async with _serving(handler) as url, _client(url, credentials=OAuth("key", "hush")) as client:
+        assert isinstance(await client.lookup(MOBILE), Found)
+
+
+@pytest.mark.parametrize("where", ["build", "send", "judge", "token", "pages"])
+async def test_a_fault_of_our_own_code_is_no_events(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told by its type and place; an enrolment that may have left is in doubt."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError(MOBILE.value)
+
+    async def broken_reading(_: object) -> None:
+        raise KeyError(MOBILE.value)
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.path == "/v3/oauth/token/generate":
+            return web.json_response({"data": {"accessToken": "t", "ttlSeconds": 300}})
+        return web.json_response(EMPTY)
+
+    names = {
+        "build": "worker.capillary.transport.URL",
+        "send": "worker.capillary.transport._read",
+        "judge": "worker.capillary.verdict.notices_of",
+        "token": "worker.capillary.client.judge_token",
+        "pages": "worker.capillary.client.read_all",
+    }
+    credentials = OAuth("key", "hush") if where == "token" else Basic("user", "hush")
+    async with _serving(handler) as url, _client(url, credentials=credentials) as client:
+        monkeypatch.setattr(names[where], broken_reading if where == "pages" else broken)
+        read, issued = await client.lookup(MOBILE), await client.issue(MOBILE, 3, 7, "key")
+    for answer in (read, issued) if where != "pages" else (read,):
+        assert isinstance(answer, Unsent | Doubtful)
+        assert answer.kind is FaultKind.INTERNAL
+        assert "KeyError at test_capillary_http.py" in answer.detail
+        assert MOBILE.value not in answer.detail
+    assert isinstance(issued, Unsent if where in ("build", "token") else Doubtful)
 
 
 @pytest.mark.parametrize("location", ["/elsewhere", "http://[::1", "http://other.example/x"])
 async def test_redirects_are_not_followed(location: str) -> None:
-    """Credentials go nowhere else; a redirect is a fault of configuration."""
+    """Credentials go nowhere else; a redirect is a fault of configuration, and leaves an enrolment open."""
     paths: list[str] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -234,7 +333,10 @@ async def test_redirects_are_not_followed(location: str) -> None:
 
     async with _serving(handler) as url, _client(url) as client:
         answer = await client.issue(MOBILE, 3, 7, "key")
-    assert (answer, len(paths)) == (Misconfigured("HTTP 302: redirects are not followed"), 1)
+        read = await client.lookup(MOBILE)
+    said = "HTTP 302: redirects are not followed"
+    assert (answer, len(paths)) == (Doubtful(FaultKind.MISCONFIGURED, said), 2)
+    assert read == Misconfigured(said)
 
 
 async def test_throttling() -> None:

@@ -6,8 +6,9 @@ from typing import Final
 
 from topics.outcome import ActivityReference
 from worker.capillary.catalogue_wire import ListPage
+from worker.capillary.reply import Reply
 from worker.capillary.results import result_of
-from worker.capillary.verdict import Reply, judge_issue, judge_list, judge_page, judge_presence, judge_token
+from worker.capillary.verdict import judge_issue, judge_list, judge_page, judge_presence, judge_token
 from worker.capillary.wire import Page, TokenGrant
 from worker.domain.answers import CustomerNotFound, Doubtful, Refused, Throttled
 from worker.domain.catalogue import may_be_open, may_enrol_into

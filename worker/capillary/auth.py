@@ -10,9 +10,10 @@ from enum import Enum, auto
 from typing import Protocol
 
 from worker.capillary.config import Basic
+from worker.capillary.failures import place_of
 from worker.capillary.verdict import TokenAnswer
 from worker.capillary.wire import TokenGrant
-from worker.domain.answers import Fault
+from worker.domain.answers import Doubtful, Fault, FaultKind, Unsent
 from worker.ports import Clock
 
 OAUTH_HEADER = "X-CAP-API-OAUTH-TOKEN"
@@ -32,8 +33,12 @@ class Authenticator(Protocol):
         """Return the header to send; a fault where it cannot be had (nothing was sent then). May wait."""
         ...
 
-    def rejected(self, header: Header) -> bool:
-        """Hear that the API answered 401 to this header; return whether another one may do better."""
+    def served(self, header: Header) -> None:
+        """Hear that the API served a request with this header."""
+        ...
+
+    def rejected(self, header: Header, *, certainly: bool = True) -> bool:
+        """Hear that the API refused this header, or perhaps did; return whether another one may do better."""
         ...
 
     async def aclose(self) -> None:
@@ -52,7 +57,10 @@ class BasicAuthenticator:
         """Return the header; never waits."""
         return self._header
 
-    def rejected(self, header: Header) -> bool:  # noqa: ARG002 - the protocol's
+    def served(self, header: Header) -> None:
+        """Do nothing: the header does not change."""
+
+    def rejected(self, header: Header, *, certainly: bool = True) -> bool:  # noqa: ARG002 - the protocol's
         """Return False: there is no other header."""
         return False
 
@@ -102,6 +110,7 @@ class OAuthAuthenticator:
         self._token: Token | None = None
         self._refresh: asyncio.Task[Token | Fault] | None = None
         self._not_before: datetime | None = None
+        self._has_served = False
 
     @property
     def state(self) -> TokenState:
@@ -121,10 +130,22 @@ class OAuthAuthenticator:
         renewed = await asyncio.shield(self._refreshing())
         return renewed.header if isinstance(renewed, Token) else renewed
 
-    def rejected(self, header: Header) -> bool:
-        """Drop the token unless it has been replaced meanwhile; return True: the next one may do better."""
-        if self._token and self._token.header == header:
-            self._token = None
+    def served(self, header: Header) -> None:
+        """Note that the token in use is good, or was."""
+        if self._token is not None and self._token.header == header:
+            self._has_served = True
+
+    def rejected(self, header: Header, *, certainly: bool = True) -> bool:
+        """Drop the token unless it has been replaced meanwhile; return whether the next one may do better.
+
+        What only perhaps refuses the token does so to one that has served before, and may have ended early. A
+        new one would fare no better than one that was just renewed.
+        """
+        if self._token is None or self._token.header != header:
+            return True
+        if not (certainly or self._has_served or self._clock() >= self._token.stale_at):
+            return False
+        self._token = None
         return True
 
     async def aclose(self) -> None:
@@ -145,10 +166,17 @@ class OAuthAuthenticator:
 
     async def _renew(self) -> Token | Fault:
         asked_at = self._clock()
-        answer = await self._fetch()
+        try:
+            answer = await self._fetch()
+        except Exception as error:  # noqa: BLE001 - a fault of ours is no caller's
+            answer = Unsent(FaultKind.INTERNAL, f"no token: {place_of(error)}")
         if not isinstance(answer, TokenGrant):
             self._not_before = self._clock() + _PAUSE_AFTER_FAILURE
-            return answer
+            # Whatever became of the request for a token: the one that waits for it was not sent.
+            return (
+                Unsent(answer.kind, f"no token: {answer.detail}") if isinstance(answer, Doubtful) else answer
+            )
         self._not_before = None
         self._token = Token.of(answer, asked_at)
+        self._has_served = False
         return self._token

@@ -1,10 +1,10 @@
 """The Capillary API as the use case sees it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import httpx
 from opentelemetry.trace import Tracer
@@ -13,6 +13,7 @@ from worker.capillary.auth import Authenticator, BasicAuthenticator, Header, OAu
 from worker.capillary.config import Basic, CapillaryConfig, OAuth
 from worker.capillary.endpoints import Requests, is_sendable
 from worker.capillary.exchange import Exchange, Target
+from worker.capillary.failures import place_of
 from worker.capillary.list_paging import ListReader
 from worker.capillary.observer import Endpoint, NoObserver, OpenGate, RequestObserver
 from worker.capillary.paging import read_all
@@ -31,6 +32,7 @@ from worker.capillary.verdict import (
 from worker.domain.answers import (
     CatalogueAnswer,
     Doubtful,
+    FaultKind,
     IssueAnswer,
     LookupAnswer,
     Notice,
@@ -44,6 +46,11 @@ from worker.telemetry import names
 from worker.telemetry.redaction import redactor
 from worker.telemetry.spans import Spans
 
+A = TypeVar("A")
+
+_LONGEST_ID = 20
+"""Digits; one of more is no customer's."""
+
 _UNSENDABLE = Refused(
     (Notice(422, "identifier value is blank, too long or not printable; nothing was sent"),), unsent=True
 )
@@ -51,6 +58,20 @@ _UNSENDABLE = Refused(
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def _id_of(identifier: Identifier) -> int | None:
+    """Return Capillary's own id where the customer is asked for by it."""
+    is_id = identifier.name is IdentifierName.CUSTOMER_ID and identifier.value.isdecimal()
+    return int(identifier.value[:_LONGEST_ID]) if is_id else None
+
+
+async def _guarded(asked: Coroutine[Any, Any, A]) -> A | Doubtful:
+    """Await a call; an exception that nobody expected is a fault of ours, and the request may have left."""
+    try:
+        return await asked
+    except Exception as error:  # noqa: BLE001 - see above
+        return Doubtful(FaultKind.INTERNAL, place_of(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +147,7 @@ class CapillaryClient:
         if not is_sendable(identifier):
             return _UNSENDABLE
         redact = redactor(identifier.value)
+        customer_id = _id_of(identifier)
 
         async def read(offset: int) -> PageAnswer:
             return await self._exchange.authenticated(
@@ -138,11 +160,11 @@ class CapillaryClient:
                     headers=headers,
                     all_usage=all_usage,
                 ),
-                lambda reply: judge_page(reply, self._clock(), redact),
+                lambda reply: judge_page(reply, self._clock(), redact, customer_id),
                 resend_count,
             )
 
-        return await read_all(read)
+        return await _guarded(read_all(read))
 
     async def issue(
         self,
@@ -158,7 +180,7 @@ class CapillaryClient:
         if not is_sendable(identifier):
             return _UNSENDABLE
         redact = redactor(identifier.value)
-        return await self._exchange.authenticated(
+        asked = self._exchange.authenticated(
             self._issue,
             self._auth,
             lambda headers: self._requests.issue(
@@ -175,20 +197,22 @@ class CapillaryClient:
                 names.ENROLMENT_IDEMPOTENCY_KEY: idempotency_key,
             },
         )
+        return await _guarded(asked)
 
     async def live_promotions(self) -> CatalogueAnswer:
         """Read all pages of the organisation's live promotions; see `PromotionList`."""
-        return await self._list.read_all()
+        return await _guarded(self._list.read_all())
 
     async def serves(self) -> bool:
         """Ask for one entry of the promotion list; see `PromotionsApi`."""
-        answer = await self._exchange.authenticated(
+        asked = self._exchange.authenticated(
             self._catalogue,
             self._auth,
             self._requests.presence,
             lambda reply: judge_presence(reply, self._clock()),
             resend_count=0,
         )
+        answer = await _guarded(asked)
         return not isinstance(answer, Unsent | Doubtful | Throttled)
 
     async def _read_list_page(self, page: int) -> ListAnswer:

@@ -11,15 +11,21 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
+from worker.capillary import codes
 from worker.capillary.auth import Authenticator, Header
+from worker.capillary.catalogue_wire import ListPage
+from worker.capillary.failures import broken
 from worker.capillary.observer import Endpoint, RequestObserver
 from worker.capillary.reply import Reply
 from worker.capillary.results import result_of
 from worker.capillary.transport import Transport, always
 from worker.capillary.verdict import Answer
+from worker.capillary.wire import Page
 from worker.domain.answers import (
+    CustomerNotFound,
     Doubtful,
     Fault,
+    FaultKind,
     Issued,
     Misconfigured,
     NotIssued,
@@ -33,6 +39,8 @@ from worker.telemetry.semantic import Attributes
 from worker.telemetry.spans import Spans, trace_headers
 from worker.telemetry.tracing import warning_code
 
+_SERVED = Page | ListPage | Issued | NotIssued | CustomerNotFound
+_MOST_CODES = 1000
 _FAILED = Unsent | Doubtful | Throttled | Misconfigured | Refused
 
 A = TypeVar("A", bound=Answer)
@@ -57,6 +65,8 @@ class Exchange:
         self._spans = spans
         self._gate = gate
         self._timer = timer
+        self._of_events: set[int] = set()
+        """Codes of errors that no token mends."""
 
     async def authenticated(
         self,
@@ -69,9 +79,10 @@ class Exchange:
         *,
         about: Attributes | None = None,
     ) -> A | Fault:
-        """Send with credentials. A 401 did nothing: repeat it once where the credentials can be renewed.
+        """Send with credentials. A reading that they may be refused for is repeated once with renewed ones.
 
-        `about` is what the span says of the request beyond its target.
+        A POST is never repeated here: whoever refused it may not know what became of it. Its caller reads
+        first, with a new token. `about` is what the span says of the request beyond its target.
         """
         replies: list[int] = []
 
@@ -83,12 +94,41 @@ class Exchange:
         if not isinstance(header, tuple):
             return header
         answer = await self.once(target, build, noting, resend_count, header, may_send, about=about)
-        if replies != [HTTPStatus.UNAUTHORIZED] or not auth.rejected(header):
+        status = replies[-1] if replies else None
+        if isinstance(answer, _SERVED):
+            auth.served(header)
+            return answer
+        is_refusal = status == HTTPStatus.UNAUTHORIZED
+        if not (is_refusal or self._may_be_refusal(status, answer)):
+            return answer
+        if not auth.rejected(header, certainly=is_refusal) or target.method == "POST":
             return answer
         header = await auth.header()
         if not isinstance(header, tuple):
             return header
-        return await self.once(target, build, judge, resend_count + 1, header, may_send, about=about)
+        again = await self.once(target, build, judge, resend_count + 1, header, may_send, about=about)
+        if isinstance(again, _SERVED):
+            auth.served(header)
+        elif isinstance(again, Refused) and len(self._of_events) < _MOST_CODES:
+            self._of_events.update(error.code for error in again.errors)
+        return again
+
+    def _may_be_refusal(self, status: int | None, answer: Answer) -> bool:
+        """Whether an answer may stand for an expired token: 403, a login page, an error that no page lists.
+
+        An error that comes again with a new token is the event's own.
+        """
+        match answer:
+            case Misconfigured() | Doubtful(FaultKind.MISCONFIGURED):
+                return status is not None and (
+                    status == HTTPStatus.FORBIDDEN or status < HTTPStatus.NOT_FOUND
+                )
+            case Doubtful(FaultKind.MALFORMED):
+                return status is not None and status < HTTPStatus.BAD_REQUEST
+            case Refused(errors):
+                return not any(error.code in codes.KNOWN or error.code in self._of_events for error in errors)
+            case _:
+                return False
 
     async def once(
         self,
@@ -113,8 +153,7 @@ class Exchange:
             headers = trace_headers(span)
             if credentials:
                 headers.append(credentials)
-            reply = await self._transport.send(build(headers), may_send)
-            answer = judge(reply) if isinstance(reply, Reply) else reply
+            reply, answer = await self._asked(headers, build, judge, may_send)
             fault = answer if isinstance(answer, Fault) and target.sets_pace else None
             result = result_of(answer)
             if span.is_recording():
@@ -133,6 +172,27 @@ class Exchange:
             semantic.requested(attributes, seconds, trace.set_span_in_context(span, Context()))
         self._observer.request_finished(target.endpoint, result, seconds)
         return answer
+
+    async def _asked(
+        self,
+        headers: list[Header],
+        build: Build,
+        judge: Callable[[Reply], A],
+        may_send: Callable[[], bool],
+    ) -> tuple[Reply | Unsent | Doubtful, A | Unsent | Doubtful]:
+        """Return the reply, and what it comes to; an exception of ours is a fault as others."""
+        try:
+            request = build(headers)
+        except Exception as error:  # noqa: BLE001 - see above
+            unsent = broken(error, connected=False)
+            return unsent, unsent
+        reply = await self._transport.send(request, may_send)
+        if not isinstance(reply, Reply):
+            return reply, reply
+        try:
+            return reply, judge(reply)
+        except Exception as error:  # noqa: BLE001 - see above
+            return reply, broken(error, connected=True)
 
 
 class Target:

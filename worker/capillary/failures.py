@@ -10,6 +10,8 @@ Texts of these exceptions may hold the request's URL, and with it an identifier:
 from here.
 """
 
+from pathlib import Path
+
 import aiohttp
 
 from worker.domain.answers import Doubtful, FaultKind, Unsent
@@ -31,6 +33,21 @@ def translate(error: BaseException, *, connected: bool) -> Unsent | Doubtful:
     if isinstance(error, aiohttp.ClientResponseError):
         return Doubtful(FaultKind.MALFORMED, detail)
     return Doubtful(FaultKind.DISCONNECTED, detail)
+
+
+def place_of(error: BaseException) -> str:
+    """Name an exception of ours by its type and its place in the code: its text might hold an identifier."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place else "?"
+    return f"{type(error).__name__} at {where}"
+
+
+def broken(error: BaseException, *, connected: bool) -> Unsent | Doubtful:
+    """Return what an exception means that nobody expected: a fault of ours, never the event's."""
+    detail = place_of(error)
+    return Doubtful(FaultKind.INTERNAL, detail) if connected else Unsent(FaultKind.INTERNAL, detail)
 
 
 def _name(error: BaseException) -> str:

@@ -19,7 +19,7 @@ import httpx
 from yarl import URL
 
 from worker.capillary.config import CapillaryConfig
-from worker.capillary.failures import FAILURES, translate
+from worker.capillary.failures import FAILURES, broken, translate
 from worker.capillary.reply import Reply
 from worker.domain.answers import Doubtful, FaultKind, Unsent
 
@@ -179,6 +179,8 @@ class Transport:
             if attempt.withheld:
                 return Unsent(FaultKind.WITHHELD, "not sent: no longer allowed to")
             return translate(error, connected=attempt.connected)
+        except Exception as error:  # noqa: BLE001 - a fault of ours, or of a library, is no event's
+            return broken(error, connected=attempt.connected)
         finally:
             _ATTEMPT.reset(marker)
 

@@ -195,6 +195,10 @@ class Page:
     page_size: int | None
 
 
+LONGEST_TTL_SECONDS: Final = 30 * 86400.0
+"""That a token is held for; Capillary gives none for longer."""
+
+
 class _WireToken(Wire):
     # Goes into a header as it is.
     access_token: Annotated[str, Field(min_length=1, pattern=r"^[!-~]+$")]
@@ -278,4 +282,5 @@ def read_token(body: Json) -> TokenGrant | None:
         token = _WireToken.model_validate(body.get("data"))
     except ValidationError:
         return None
-    return TokenGrant(token.access_token, token.ttl_seconds)
+    ttl = token.ttl_seconds
+    return TokenGrant(token.access_token, None if ttl is None else min(ttl, LONGEST_TTL_SECONDS))

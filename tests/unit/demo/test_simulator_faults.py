@@ -156,6 +156,7 @@ def _doorman(*, username: str = "user", client_key: str = "key") -> Doorman:
             client_key=client_key,
             client_secret="secret",  # noqa: S106 - a test's
             token_lasts=timedelta(seconds=300),
+            token_ends=timedelta(seconds=300),
         ),
     )
 

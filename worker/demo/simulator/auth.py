@@ -28,6 +28,8 @@ class Credentials:
     client_key: str
     client_secret: str
     token_lasts: timedelta
+    token_ends: timedelta
+    """When it really ends."""
 
 
 class Doorman:
@@ -65,7 +67,7 @@ class Doorman:
         self._forget_expired(now)
         self.tokens_given += 1
         token = _token_text(next(self._numbers))
-        self._tokens[token] = now + known.token_lasts
+        self._tokens[token] = now + known.token_ends
         self._oldest_first.append(token)
         seconds = int(known.token_lasts.total_seconds())
         return {"data": {"accessToken": token, "ttlSeconds": seconds}, "errors": None}

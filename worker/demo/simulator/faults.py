@@ -41,7 +41,10 @@ class Ending(Enum):
     EMPTY = "an object without warnings, errors and side effects"
     GARBAGE = "JSON that breaks off"
     API_ERROR = "an error body of the rule's code"
+    API_WARNING = "nothing but a warning of the rule's code"
     NOT_ISSUED = "8890"
+    HTML = "a proxy's HTML page with the rule's status"
+    NO_AUTHORISATION = "503 that speaks of authorisation"
     HTML_200 = "a proxy's HTML page with status 200"
     STATUS_302 = "302"
     STATUS_401 = "401"
@@ -81,6 +84,10 @@ KINDS: Final[dict[str, Kind]] = {
     "forbidden_403": Kind(Applied.NEVER, Ending.STATUS_403, "403"),
     "redirect_302": Kind(Applied.NEVER, Ending.STATUS_302, "302 to a login page"),
     "api_error": Kind(Applied.NEVER, Ending.API_ERROR, "an API error body with `code`"),
+    "api_warning": Kind(Applied.NEVER, Ending.API_WARNING, "nothing but a warning with `code`"),
+    "html": Kind(Applied.NEVER, Ending.HTML, "a proxy's HTML page with `status`, nothing applied"),
+    "html_after_apply": Kind(Applied.BEFORE, Ending.HTML, "applied, then a proxy's HTML page with `status`"),
+    "authorisation_503": Kind(Applied.NEVER, Ending.NO_AUTHORISATION, "503 that speaks of authorisation"),
     "not_issued": Kind(Applied.NEVER, Ending.NOT_ISSUED, "the warning 8890 without a reason in the world"),
     "warned": Kind(Applied.BEFORE, Ending.WARNED, "applied, answered with a warning of `code`"),
     "slow": Kind(Applied.BEFORE, Ending.ANSWER, "`seconds` more latency; another fault may follow"),
@@ -99,6 +106,15 @@ class RetryAfter(StrEnum):
     NONE = "none"
 
 
+class TokenRefusal(StrEnum):
+    """How a token that has ended is answered."""
+
+    STATUS_401 = "401"
+    STATUS_403 = "403"
+    ERROR = "error"
+    """200 with an error body."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRule:
     """When a named fault strikes. Raises ValueError for an unknown name or an impossible rate."""
@@ -115,6 +131,7 @@ class FaultRule:
     """Restricts the rule to issues of these promotions."""
     seconds: float = 1.0
     code: int = 9999
+    status: int = 403
     retry_after: RetryAfter = RetryAfter.SECONDS
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
@@ -138,7 +155,7 @@ class FaultRule:
     def parse(cls, text: str) -> FaultRule:
         """Read `NAME[@ENDPOINT][:KEY=VALUE,...]`, e.g. `reset_after_apply@issue:rate=0.05,count=3`.
 
-        The keys are this class's fields with one value: rate, count, seconds, code, retry_after.
+        The keys are this class's fields with one value: rate, count, seconds, code, status, retry_after.
         Raises ValueError.
         """
         head, _, tail = text.partition(":")

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from aiohttp import web
 
+from worker.demo.simulator.auth import TOKEN_HEADER
 from worker.demo.simulator.books import RequestRecord
 from worker.demo.simulator.faults import Applied, Ending, Endpoint
 from worker.demo.simulator.queries import customer_of
 from worker.demo.simulator.reading import Refused
-from worker.demo.simulator.responses import Answer, fault_answer, throttled, unauthorised
+from worker.demo.simulator.responses import Answer, fault_answer, throttled, token_refused, unauthorised
 from worker.demo.simulator.shapes import error_answer
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class Gate:
             return None
         simulation = self._simulation
         if not simulation.doorman.admits(request.headers, record.at):
-            return unauthorised()
+            has_token = TOKEN_HEADER in request.headers
+            return token_refused(simulation.options.token_refusal) if has_token else unauthorised()
         until = simulation.settings.throttle.refused_until(record.at)
         return None if until is None else throttled(record.at, until, simulation.settings.retry_after)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, get_type_hints
 
-from worker.demo.simulator.faults import FaultRule, RetryAfter
+from worker.demo.simulator.faults import FaultRule, RetryAfter, TokenRefusal
 from worker.demo.simulator.shapes import Naming
 from worker.demo.simulator.world import DEFAULT_ORG_ID
 
@@ -23,6 +23,10 @@ class SimulatorOptions:
     client_key: Annotated[str, "OAuth client key; empty closes that way in."] = "simulator-key"
     client_secret: Annotated[str, "OAuth client secret."] = "simulator-secret"  # noqa: S105 - guards nothing
     token_ttl_seconds: Annotated[float, "Life of an OAuth token."] = 300.0
+    token_ends_after_seconds: Annotated[float, "Real life of a token; 0 is as it is told."] = 0.0
+    token_refusal: Annotated[TokenRefusal, "Answer to an ended token: 401, 403, or 200 with an error."] = (
+        TokenRefusal.STATUS_401
+    )
     org_id: Annotated[int, "Organisation that the credentials belong to."] = DEFAULT_ORG_ID
     connected_org_ids: Annotated[tuple[int, ...], "What DATA-SCOPE-ORG may name besides it."] = ()
     customers: Annotated[int, "Synthetic customers at the start, with ids from 1."] = 1000

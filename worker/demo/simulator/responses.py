@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from aiohttp import web
 
-from worker.demo.simulator.faults import Ending, RetryAfter
-from worker.demo.simulator.shapes import Json, error_answer, not_issued_answer, warning_entry
+from worker.demo.simulator.faults import Ending, RetryAfter, TokenRefusal
+from worker.demo.simulator.shapes import Json, error_answer, lookup_answer, not_issued_answer, warning_entry
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,6 +52,18 @@ def unauthorised() -> Answer:
         body={"message": "Unauthorized"},
         headers={"WWW-Authenticate": 'Basic realm="capillary"'},
     )
+
+
+def token_refused(how: TokenRefusal) -> Answer:
+    """Answer a token that has ended."""
+    match how:
+        case TokenRefusal.STATUS_401:
+            return unauthorised()
+        case TokenRefusal.STATUS_403:
+            return replace(_html(403, "403 Forbidden"), result="unauthorised")
+        case TokenRefusal.ERROR:
+            body = error_answer(999, "Access token is invalid or expired", issue=False)
+            return replace(_answer(body), result="unauthorised")
 
 
 def throttled(now: datetime, until: datetime, style: RetryAfter) -> Answer:
@@ -107,6 +119,13 @@ def _seen(  # noqa: C901, PLR0911, PLR0912 - one flat case per ending reads best
         case Ending.API_ERROR:
             body = error_answer(rule.code, "simulated error", issue=issue)
             return _answer(body, status=error_status)
+        case Ending.API_WARNING:
+            nothing = not_issued_answer() if issue else lookup_answer(0, [], total=0, limit=0, offset=0)
+            return _answer(nothing | {"warnings": [warning_entry(rule.code, "simulated warning")]})
+        case Ending.HTML:
+            return _html(rule.status, f"{rule.status} of a proxy")
+        case Ending.NO_AUTHORISATION:
+            return _answer({"message": "authorization status is unavailable"}, status=503)
         case Ending.NOT_ISSUED:
             return _answer(not_issued_answer())
         case Ending.HTML_200:

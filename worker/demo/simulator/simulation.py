@@ -63,6 +63,7 @@ class Simulation:
                 client_key=options.client_key,
                 client_secret=options.client_secret,
                 token_lasts=timedelta(seconds=options.token_ttl_seconds),
+                token_ends=timedelta(seconds=options.token_ends_after_seconds or options.token_ttl_seconds),
             ),
         )
 
