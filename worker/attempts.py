@@ -13,7 +13,7 @@ from topics.outcome import Outcome, OutcomeName
 from worker.checkpoints import Checkpoint, Probe
 from worker.circuit import Call
 from worker.domain import ledger as states
-from worker.domain.answers import Doubtful, FaultKind, IssueAnswer
+from worker.domain.answers import Doubtful, FaultKind, IssueAnswer, LeftOpen, Throttled
 from worker.domain.evidence import Applied, Evidence, Finding, NotShown
 from worker.domain.ledger import Ask, Attempt, CoolingDown, Limit, NotAgain, OwnEnrolment, Settle, Standing
 from worker.domain.promotions import Identifier, IdentifierName
@@ -89,7 +89,7 @@ class Settling:
         """
         if (known := self._known(request)) is not None:
             return known
-        done: Outcome | PutAside | Doubtful | None = None
+        done: Outcome | PutAside | LeftOpen | None = None
         since = self._world.timer()
         doubts = Doubts(self._world.retrying)
         while True:
@@ -120,11 +120,11 @@ class Settling:
                     done = await self._ask_first(request, standing, doubts)
                 case _:
                     assert_never(advice)
-            if isinstance(done, Doubtful):
+            since = self._world.timer()
+            if isinstance(done, LeftOpen):
                 await doubts.add(done)
             elif done is not None:
                 return done
-            since = self._world.timer()
 
     def _known(self, request: Request) -> Outcome | None:
         """Return the outcome that stands; else say to which opening of the promotion all belongs now."""
@@ -167,7 +167,7 @@ class Settling:
 
     async def _ask_first(
         self, request: Request, standing: Standing, doubts: Doubts
-    ) -> Outcome | PutAside | Doubtful:
+    ) -> Outcome | PutAside | LeftOpen:
         noted = await self._noted(request, standing)
         if isinstance(noted, Unread):
             return unsettled(request, 1, noted)
@@ -176,8 +176,8 @@ class Settling:
 
     async def _ask(
         self, request: Request, standing: Standing, number: int, noted: Evidence
-    ) -> Outcome | PutAside | Doubtful:
-        """Send the request, with the attempt in the ledger before; a doubtful answer settles nothing."""
+    ) -> Outcome | PutAside | LeftOpen:
+        """Send the request, with the attempt in the ledger before; what leaves it open settles nothing."""
         world = self._world
         attempt = Attempt(self._plan.event_id, request.key, number, noted, self._opening)
         opened = states.begin(standing, attempt)
@@ -188,7 +188,7 @@ class Settling:
             self._plan.customer_id, lambda resend: self._send(request, number - 1 + resend)
         )
         world.probe(Checkpoint.ANSWERED)
-        if isinstance(answer, Doubtful):
+        if isinstance(answer, Doubtful) or (isinstance(answer, Throttled) and answer.may_be_applied):
             return answer
         alone = world.retrying.served_since(Call.ISSUE, began)
         settled = settle_issue(request.subject, request.key, answer, number + sends - 1, alone=alone)

@@ -1,7 +1,7 @@
 """What follows from answers to an enrolment that leave it open, and from what is found out of it."""
 
 from worker.circuit import Call
-from worker.domain.answers import Doubtful
+from worker.domain.answers import Doubtful, LeftOpen, Throttled
 from worker.domain.evidence import Applied, Finding, NoEvidence
 from worker.domain.faults import is_ours
 from worker.domain.ledger import Attempt
@@ -21,11 +21,12 @@ class Doubts:
         self._retrying = retrying
         self._count = 0
 
-    async def add(self, doubt: Doubtful) -> None:
+    async def add(self, doubt: LeftOpen) -> None:
         """Count an answer; waits where it may go on so for as long as it takes."""
         self._count += 1
-        self.last, self.is_over = doubt, self.tries.is_last(doubt)
-        if is_ours(doubt):
+        if isinstance(doubt, Doubtful):
+            self.last, self.is_over = doubt, self.tries.is_last(doubt)
+        if is_ours(doubt) or isinstance(doubt, Throttled):
             await self._retrying.pause(Call.ISSUE, doubt, self._count)
 
 

@@ -168,7 +168,7 @@ async def test_redirects_stay_where_they_are(wiremock: WireMock) -> None:
 
 async def test_throttling(wiremock: WireMock) -> None:
     """A 429 tells the wait in seconds or as a date, or leaves it open; a lookup's like an issue's."""
-    assert await _issue(wiremock, _throttled("4")) == Throttled(4.0)
+    assert await _issue(wiremock, _throttled("4")) == Throttled(4.0, may_be_applied=True)
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     answer = await _look_up(wiremock, _throttled(date))
     assert isinstance(answer, Throttled)

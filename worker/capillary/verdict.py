@@ -4,8 +4,7 @@ The body decides when it speaks the API's language, the status when it does not;
 before what a body says, but for "try after some time" and for what an enrolment's body says was applied.
 
 An enrolment's answer says that nothing was applied only in the API's own words: an error, or a warning and
-no side effect. 429 says so as well: Capillary counts requests in front of the application. Every other
-answer leaves open what became of the request, whatever its status says.
+no side effect. Every other answer leaves open what became of the request, whatever its status says.
 """
 
 from dataclasses import dataclass
@@ -131,7 +130,9 @@ def _open(verdict: Fault | Refused) -> Fault:
             return Doubtful(FaultKind.UNPROCESSABLE, told(errors))
         case Unsent(kind, detail) if kind is not FaultKind.BUSY:
             return Doubtful(kind, detail)
-        case Unsent() | Doubtful() | Throttled():
+        case Throttled(retry_after):
+            return Throttled(retry_after, may_be_applied=True)
+        case Unsent() | Doubtful():
             return verdict
 
 

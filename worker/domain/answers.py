@@ -57,8 +57,8 @@ class Unsent:
 class Doubtful:
     """The request was sent and its effect is unknown.
 
-    Of an enrolment that is every answer but one in the API's own words, and 429: whoever refuses a request
-    in front of the API, or behind it, need not know what became of it.
+    Of an enrolment that is every answer but one in the API's own words: whoever refuses a request in front of
+    the API, or behind it, need not know what became of it.
     """
 
     kind: FaultKind
@@ -67,12 +67,11 @@ class Doubtful:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """429: nothing was done. `retry_after` is in seconds, None where the server did not say.
-
-    Capillary counts requests by API key, before they reach the application.
-    """
+    """429. `retry_after` is in seconds, None where the server did not say."""
 
     retry_after: float | None
+    may_be_applied: bool = False
+    """The request was an enrolment: whoever counts requests need not know what became of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,8 @@ class Misconfigured:
 
 
 Fault = Unsent | Doubtful | Throttled | Misconfigured
+LeftOpen = Doubtful | Throttled
+"""What an answer to an enrolment may be that does not say what became of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def treatment(fault: Fault) -> Treatment:
     """Look a fault up in the table."""
     match fault:
         case Throttled():
-            return THROTTLED
+            return replace(THROTTLED, may_be_applied=fault.may_be_applied)
         case Misconfigured():
             return MISCONFIGURED
         case Unsent():

@@ -194,9 +194,9 @@ def test_no_answer_to_an_enrolment_that_leaves_it_open_is_taken_for_a_refusal(bo
 
 
 @pytest.mark.parametrize("body", UNREADABLE, ids=str)
-def test_throttling_comes_before_the_application(body: object) -> None:
-    """The limit is counted by API key in front of it: 429 did nothing."""
-    assert _issue(429, body) == Throttled(None)
+def test_throttling_leaves_an_enrolment_open_too(body: object) -> None:
+    """Whoever counts requests need not know what became of this one; the wait is kept as of a lookup."""
+    assert _issue(429, body) == Throttled(None, may_be_applied=True)
 
 
 @pytest.mark.parametrize("body", [HTML, "", "[]", {}, {"errors": []}, {"errors": [{"message": "no code"}]}])
