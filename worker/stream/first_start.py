@@ -1,8 +1,12 @@
-"""Where a group without committed offsets starts, decided before it has members.
+"""Where a group that has never begun starts with `latest`, decided before it has members.
 
-The setting is about activity alone. Retry topics are read from their beginning always: what lies there is the
-group's own, and a retry that waits for its time has no committed offset yet.
+A group has begun once it has committed any offset of the activity topic or its retry topics, or its ledger
+knows anything: its offsets may have expired or been reset since, and the topic may have got partitions. What
+it has no offset of it then reads from the beginning, so that no event is passed over; the ledger answers for
+those that were handled before. So it does with retry topics always: what lies there is the group's own.
 """
+
+from collections.abc import Iterable
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,28 +21,54 @@ log = structlog.get_logger(__name__)
 
 
 async def skip_what_is_there(settings: Settings, partitions: int) -> None:
-    """Commit the ends of the activity topic's partitions of which the group has no offset, if it may.
+    """Commit the ends of the activity topic's partitions, if the group has never begun.
 
-    A group with members has begun already. Raises KafkaFailed where Kafka gives no answer.
+    A group with members has. Raises KafkaFailed when Kafka gives no answer.
     """
-    topic, group = settings.activity_topic, settings.group_id
+    names, group = settings.topic_names, settings.group_id
     admin = PartitionAdmin(settings)
-    committed = await admin.committed(group, topic)
-    new = [TopicPartition(topic, number) for number in range(partitions) if number not in committed]
-    if not new or await admin.members(group):
+    committed = [await admin.committed(group, topic) for topic in (names.activity, *names.retries)]
+    if committed[0].keys() >= set(range(partitions)) or await admin.members(group):
         return
+    existing = await admin.existing([names.ledger])
+    ledger = existing[names.ledger].partitions if names.ledger in existing else 0
     consumer = AIOKafkaConsumer(group_id=group, enable_auto_commit=False, **aiokafka_options(settings))
     try:
-        with translated(topic):
+        with translated(names.activity):
             await consumer.start()
-            ends = await consumer.end_offsets(new)
-        consumer.assign(new)
-        try:
-            await consumer.commit(ends)
-        except KafkaError as error:
-            # Another replica was quicker, and has members by now.
-            log.info("the group has begun already", error=type(error).__name__)
+        if any(committed) or await _ends(consumer, names.ledger, range(ledger)):
+            log.warning(
+                "ENROLMENT_AUTO_OFFSET_RESET=latest is for a group that has never begun: partitions without "
+                "an offset are read from their beginning",
+                topic=names.activity,
+                group=group,
+                partitions=sorted(set(range(partitions)) - committed[0].keys()),
+            )
             return
+        await _skip(consumer, names.activity, partitions)
     finally:
         await consumer.stop()
+
+
+async def _skip(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> None:
+    ends = await _ends(consumer, topic, range(partitions), least=0)
+    consumer.assign(list(ends))
+    try:
+        await consumer.commit(ends)
+    except KafkaError as error:
+        # Another replica was quicker, and has members by now.
+        log.info("the group has begun already", error=type(error).__name__)
+        return
     log.warning("starting at the end of the topic: earlier events are skipped", topic=topic)
+
+
+async def _ends(
+    consumer: AIOKafkaConsumer, topic: str, partitions: Iterable[int], least: int = 1
+) -> dict[TopicPartition, int]:
+    """Return the ends of those partitions that have ever had so many records."""
+    at = [TopicPartition(topic, number) for number in partitions]
+    if not at:
+        return {}
+    with translated(topic):
+        ends = await consumer.end_offsets(at)
+    return {each: end for each, end in ends.items() if end >= least}
