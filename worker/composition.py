@@ -44,6 +44,7 @@ from worker.stream.http_port import HttpPort, Probes
 from worker.stream.ledger import FaustLedger, ledger_table
 from worker.stream.letter_proof import LetterProof
 from worker.stream.local_copy import copy_folder
+from worker.stream.log_watch import LogWatch
 from worker.stream.partition_watch import PartitionWatch
 from worker.stream.placement import lane_of_key
 from worker.stream.process import Background, Closing, new_event_loop, serve
@@ -84,6 +85,8 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
     retention = timedelta(days=settings.ledger_retention_days)
     folder = copy_folder(settings.state_dir, settings.group_id, retention, utc_now())
     app = build_app(settings, prepared.partitions, folder)
+    metrics.reads(app.sources)
+    app.positions.expired = metrics.expired
     api = _reach(settings, metrics, app)
     ledger = _ledger(app, settings, prepared.partitions, follower)
     world = World(
@@ -155,6 +158,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
         *([Background(catalogue.keep)] if catalogue else []),
         Watchdog(watch, taken),
         Lookout(app),
+        LogWatch(app.positions, lambda: is_ready(app)),
         PartitionWatch(app.guard, lambda: partition_count(app, settings.activity_topic)),
         *follower,
         *replaying.services(app),
@@ -209,6 +213,8 @@ def exposition(
     metrics.api_waiting.set(gate.waiting)
     metrics.in_flight.set(app.lanes.in_flight)
     metrics.ledger_entries.set(ledger.entries())
+    # Not what was left behind by partitions that another replica has now.
+    metrics.lag.clear()
     for (topic, partition), lag in lags(app).items():
         metrics.lag.labels(topic, str(partition)).set(lag)
     return metrics.exposition(accept)

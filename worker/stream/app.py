@@ -22,6 +22,7 @@ from worker.stream.holds import Holds
 from worker.stream.lanes import Bounds, Lanes, Partition
 from worker.stream.ledger import LedgerTable
 from worker.stream.ledger_fence import LedgerFence
+from worker.stream.log_watch import Positions
 from worker.stream.membership import Lease, Membership
 from worker.stream.partition_watch import PartitionGuard
 from worker.stream.placement import choose_partition
@@ -58,6 +59,7 @@ class WorkerApp(faust.App):
     trail: Trail
     holds: Holds
     rewinds: Rewinds
+    positions: Positions
     guard: PartitionGuard
     drain_seconds: float
     aiokafka_options: dict[str, Any]
@@ -95,7 +97,6 @@ def build_app(settings: Settings, partitions: int, folder: Path) -> WorkerApp:
     The ledger's local copy lies in the folder, which exists.
     """
     consumer.install()
-    raw_batches.install([settings.activity_topic, *settings.topic_names.retries])
     valid_seconds = settings.kafka_session_timeout_seconds - settings.api_timeout_seconds
     app = WorkerApp(
         settings.group_id,
@@ -105,8 +106,8 @@ def build_app(settings: Settings, partitions: int, folder: Path) -> WorkerApp:
         store=f"{settings.ledger_store}://",
         Table=LedgerTable,
         TableManager=RebuildingTables,
-        # `latest` is seen to before the group has members, see `first_start`.
-        consumer_auto_offset_reset="earliest",
+        # Where a group begins and what a lost offset means is ours to say, see `first_start`, `log_watch`.
+        consumer_auto_offset_reset="none",
         broker_session_timeout=settings.kafka_session_timeout_seconds,
         broker_heartbeat_interval=min(3.0, valid_seconds / 3, settings.kafka_session_timeout_seconds / 4),
         broker_request_timeout=max(90.0, settings.kafka_session_timeout_seconds + 10),
@@ -140,6 +141,8 @@ def build_app(settings: Settings, partitions: int, folder: Path) -> WorkerApp:
     app.trail = Trail(app.sources)
     app.holds = Holds()
     app.rewinds = _rewinds(app)
+    app.positions = Positions(app)
+    raw_batches.install([names.activity, *names.retries], app.positions.read_epoch)
     app.aiokafka_options = aiokafka_options(settings)
     app.membership = Membership(valid_seconds)
     app.fence = LedgerFence(app.membership)

@@ -8,16 +8,19 @@ overridden here; the version is pinned, and tests/integration/test_stream.py fai
 import asyncio
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CommitFailedError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from worker.stream.log_access import LogAccess
 from worker.stream.membership import now
 from worker.stream.producer import Producer
 
@@ -66,12 +69,20 @@ class Consumer(driver.Consumer):
 
         Faust's own way to pause a partition drops what a fetch in hand still has of it.
         """
-        held = self.app.holds.held
-        free = {tp for tp in active_partitions or () if not held((tp.topic, tp.partition))}
+        held, may_read = self.app.holds.held, self.app.positions.may_read
+        partitions = {tp: (tp.topic, tp.partition) for tp in active_partitions or ()}
+        free = {tp for tp, at in partitions.items() if may_read(at) and not held(at)}
         if not free:
             await asyncio.sleep(_HELD_POLL_SECONDS)
             return {}
-        fetched = await super()._getmany(free, timeout)
+        try:
+            fetched = await super()._getmany(free, timeout)
+        except OffsetOutOfRangeError as error:
+            await self.app.positions.out_of_range(error.args[0])
+            return {}
+        except NoOffsetForPartitionError:
+            # Of the ledger: Faust seeks in it in a moment.
+            return {}
         for tp, records in fetched.items():
             for record in records:
                 self.app.trail.fetched((tp.topic, tp.partition), record.offset)
@@ -85,6 +96,8 @@ class Consumer(driver.Consumer):
         wanted = None if topics is None else set(topics)
         for partition in self.app.lanes.watermarks:
             tp = TP(*partition)
+            if not self.app.positions.may_commit(partition):
+                continue
             if wanted is None or tp in wanted or tp.topic in wanted:
                 yield tp
 
@@ -97,17 +110,29 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Take an assignment up, unless it shows that the ledger is cut off from its keys."""
+        # Faust may have sought once more since the drain, in the partitions that it had.
+        self.app.positions.forget()
         self.app.guard.assigned(assigned, self.topic_partitions)
         if not self.app.guard.refused:
             await super().on_partitions_assigned(assigned, generation_id)
 
+    async def perform_seek(self) -> None:
+        """Begin where the group left off, as far as the logs still bear that out."""
+        for tp, offset in (await self.app.positions.place(self.assignment())).items():
+            self.note_committed(tp, offset)
+
+    def note_committed(self, tp: TP, offset: int | None) -> None:
+        """Note what the group has committed; Faust commits only what lies behind it."""
+        self._committed_offset[tp] = offset or None
+
+    @property
+    def thread(self) -> "ConsumerThread":
+        """The thread that aiokafka's consumer runs in."""
+        return self._thread
+
     def owns(self, tp: TP) -> bool:
         """Whether the partition is assigned to us; Faust's `assignment` makes a new set for each question."""
         return self._thread.owns(tp)
-
-    def committed(self, tp: TP) -> int:
-        """Return the committed offset, 0 where the group has none yet."""
-        return self._committed_offset.get(tp) or 0
 
     async def wait_empty(self) -> None:
         """Drain within the time allowed, commit what finished, forget the rest.
@@ -130,6 +155,7 @@ class Consumer(driver.Consumer):
                 abandoned=abandoned,
                 committed={f"{topic}-{n}": at for (topic, n), at in self.app.lanes.watermarks.items()},
             )
+        self.app.positions.forget()
         self.app.trail.forget()
         self.app.holds.forget()
         self.app.rewinds.forget()
@@ -161,16 +187,22 @@ class Consumer(driver.Consumer):
         return self._thread.position_of(tp)
 
     def lag(self, tp: TP) -> int:
-        """Return how many records are not committed, as far as offsets tell; 0 with nothing left to do."""
-        kept = max(self.committed(tp), self.app.lanes.watermarks.get((tp.topic, tp.partition), 0))
-        if not kept:
-            kept = self._thread.position_of(tp) or 0
-        if not self.unread(tp) and not self.app.lanes.on_hand:
+        """Return how many records are not done, as far as offsets tell; also those of open transactions."""
+        at = (tp.topic, tp.partition)
+        extent, began = self.app.positions.extents.get(at), self.app.positions.began(at)
+        if extent is None or began is None:
             return 0
-        return max(0, (self.highwater(tp) or 0) - kept)
+        end = max(extent.end, self._thread.highwater_of(tp) or 0)
+        if at in self.app.lanes.held_back or self.app.rewinds.is_behind(at):
+            done = self.app.lanes.watermarks.get(at, began)
+        else:
+            # With nothing on hand; markers of transactions that were passed over count for done.
+            position = self._thread.position_of(tp)
+            done = began if position is None else position
+        return max(0, end - max(done, extent.start))
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):
+class ConsumerThread(LogAccess):
     """The thread of aiokafka's consumer; tells the membership of each answer of the group's coordinator."""
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
@@ -181,27 +213,26 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - 1,500 in Faust, and no setting
         return consumer
 
-    def position_of(self, tp: TP) -> int | None:
-        """Return the offset that is fetched next, None while it is not known."""
-        state = self._state(tp)
-        return cast("int", state.position) if state is not None and state.has_valid_position else None
-
-    def end_of(self, tp: TP) -> int:
-        """Return up to where the partition can be read: to where the oldest open transaction begins."""
-        state = self._state(tp)
-        return 0 if state is None else state.lso or state.highwater or 0
-
-    def owns(self, tp: TP) -> bool:
-        """Whether the partition is assigned."""
-        return self._state(tp) is not None
-
-    def _state(self, tp: TP) -> Any:  # noqa: ANN401 - aiokafka ships no types
-        subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001 - `position` waits
-        assignment = None if subscription is None else subscription.assignment
-        at = TopicPartition(tp.topic, tp.partition)
-        if assignment is None or at not in assignment.tps:
-            return None
-        return assignment.state_value(at)
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit as Faust does, and say beside each offset in which log it was taken."""
+        consumer, mark = self._ensure_consumer(), cast("Consumer", self.consumer).app.positions.mark
+        ours = {
+            TopicPartition(*tp): OffsetAndMetadata(offset, str(mark((tp.topic, tp.partition))))
+            for tp, offset in offsets.items()
+            if self.owns(tp)
+        }
+        try:
+            await consumer.commit(ours)
+        except CommitFailedError as error:
+            if "already rebalanced" in str(error):
+                return False
+            await self.crash(error)
+            return False
+        except Exception as error:
+            log.exception("the commit failed")
+            await self.crash(error)
+            return False
+        return True
 
     async def on_start(self) -> None:
         """Start the consumer and listen in on its heartbeats and joins."""

@@ -59,18 +59,25 @@ class PartitionGuard:
         ours, ledger = numbers[self._names.activity], numbers[self._names.ledger]
         if any(number >= self._partitions for number in ours):
             self._refuse(f"has a partition {max(ours)} now")
+        elif self._keeps_ledger and ledger and not ours and not count(self._names.activity):
+            self._give_up(
+                f"topic {self._names.activity} is gone: create it, then start the workers; they read it "
+                "from its beginning"
+            )
         elif self._keeps_ledger and ours != ledger:
             self._refuse("is assigned apart from the ledger now")
 
     def _refuse(self, seen: str) -> None:
-        if self._refused:
-            return
-        self._refused = True
-        line = (
+        self._give_up(
             f"topic {self._names.activity} {seen}, and had {self._partitions} partitions when this worker "
             "started: stop all workers and run `enrolment-worker ledger move`, see 'More partitions' in the "
             "manual"
         )
+
+    def _give_up(self, line: str) -> None:
+        if self._refused:
+            return
+        self._refused = True
         log.critical(line)
         self._end()
 

@@ -10,7 +10,8 @@ All other batches go aiokafka's own way. Its two classes are replaced for the wh
 
 import re
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import structlog
@@ -27,7 +28,7 @@ from topics.record import UNREADABLE, Headers, UnreadableOffsets, octets_of
 
 _Records: Final[Any] = fetcher.PartitionRecords
 _Batch: Final[Any] = default_records._DefaultRecordBatchPy  # noqa: SLF001 - the one that is written in Python
-_LENGTH_AT, _LENGTH_BYTES, _MAGIC_AT = 8, 4, 16
+_LENGTH_AT, _LENGTH_BYTES, _EPOCH_AT, _MAGIC_AT, _LAST_DELTA_AT = 8, 4, 12, 16, 23
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _MAGIC: Final = 2
 """Message format since Kafka 0.11; earlier ones have no headers, and Kafka 4 has none of them left."""
@@ -38,16 +39,20 @@ MOST_OCTETS: Final = 16 * 1024 * 1024
 log = structlog.get_logger(__name__)
 
 
-def install(topics: Collection[str] = ()) -> None:
+def install(
+    topics: Collection[str] = (), read_epoch: Callable[[str, int, int], object] = lambda *_: None
+) -> None:
     """Read like this from now on, in the whole process.
 
     What cannot be read at all is handed out as a record for these topics only: elsewhere, in a ledger,
-    it is no record, and reading goes on to raise.
+    it is no record, and reading goes on to raise. `read_epoch` hears the topic, the
+    partition and the leader's epoch of each batch that is read of them, also of those without records.
     """
     handed_out = frozenset(topics)
 
     class PartitionRecords(_PartitionRecords):
         hand_out = handed_out
+        note = staticmethod(read_epoch)
 
     fetcher.MemoryRecords = _RememberingRecords
     fetcher.PartitionRecords = PartitionRecords
@@ -93,12 +98,28 @@ class _RememberingRecords(MemoryRecords):  # type: ignore[misc]  # of a class th
         super().__init__(fetched)
         self._fetched = fetched
         self._at, self._end = 0, 0
+        self.heard: Callable[[int], object] = lambda _: None
 
     def next_batch(self) -> Any:  # noqa: ANN401 - see above
-        self._at = self._end
-        (length,) = struct.unpack_from(">i", self._fetched, self._at + _LENGTH_AT)
-        self._end += _LENGTH_AT + _LENGTH_BYTES + length
+        self._at, self._end = self._end, self._end_of(self._end)
+        if self._fetched[self._at + _MAGIC_AT] == _MAGIC:
+            self.heard(struct.unpack_from(">i", self._fetched, self._at + _EPOCH_AT)[0])
         return super().next_batch()
+
+    def next_offset(self) -> int:
+        """Return the offset after the last complete batch that was not given yet, 0 when there is none."""
+        at, last, size = self._end, None, len(self._fetched)
+        while at + _LENGTH_AT + _LENGTH_BYTES <= size and self._end_of(at) <= size:
+            at, last = self._end_of(at), at
+        if last is None or self._fetched[last + _MAGIC_AT] != _MAGIC:
+            return 0
+        (first,) = struct.unpack_from(">q", self._fetched, last)
+        (delta,) = struct.unpack_from(">i", self._fetched, last + _LAST_DELTA_AT)
+        return int(first + delta + 1)
+
+    def _end_of(self, at: int) -> int:
+        (length,) = struct.unpack_from(">i", self._fetched, at + _LENGTH_AT)
+        return int(at + _LENGTH_AT + _LENGTH_BYTES + length)
 
     @property
     def last_batch(self) -> bytes:
@@ -110,7 +131,19 @@ class _PartitionRecords(_Records):  # type: ignore[misc]  # of Any
     """A fetch's records, read again and by hand from where aiokafka gives up."""
 
     hand_out: frozenset[str] = frozenset()
+    note: Callable[[str, int, int], object] = staticmethod(lambda *_: None)
     next_fetch_offset: int
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401 - aiokafka's own
+        super().__init__(*arguments, **more)
+        if self._tp.topic in self.hand_out:
+            # Not a method of ours: what was fetched would keep itself alive.
+            self._records.heard = partial(self.note, self._tp.topic, self._tp.partition)
+
+    @property
+    def end(self) -> int:
+        """The offset up to where they reach, with those that were not given yet."""
+        return max(self.next_fetch_offset, int(self._records.next_offset()))
 
     def _unpack_records(self) -> Iterator[Any]:
         """Yield them up to some size: a megabyte that was fetched may unpack to gigabytes.

@@ -90,6 +90,14 @@ async def find_window(settings: Settings, replay: Replay) -> Window:
             )
         before = await admin.committed(group, names.activity)
         at = [TopicPartition(names.activity, n) for n in range(existing[names.activity].partitions)]
+        with translated(names.activity):
+            log_ends = await consumer.end_offsets(at)
+        # One beyond the end belongs to a log that there is no more: nobody may be sent back there.
+        before = {
+            tp.partition: before[tp.partition]
+            for tp in at
+            if before.get(tp.partition, -1) in range(log_ends[tp] + 1)
+        }
         starts, ends = [await _offsets(consumer, at, time) for time in (replay.since, replay.until)]
         window = Window(names.activity, starts, ends, before)
         unhandled = sum(max(0, starts[n] - offset) for n, offset in before.items() if n in starts)

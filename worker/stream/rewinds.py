@@ -73,6 +73,11 @@ class Rewinds:
                 del self._missed[partition]
                 await self._find(partition)
 
+    def is_behind(self, partition: Partition) -> bool:
+        """Whether records that were fetched were not taken yet."""
+        fetched, taken = self._trail.last(partition), self._taken(partition)
+        return fetched is not None and (taken is None or taken < fetched)
+
     def forget(self) -> None:
         """Begin anew, with the next assignment."""
         self._targets.clear()

@@ -66,12 +66,7 @@ def _unread(app: WorkerApp) -> bool:
     consumer = cast("Consumer", app.consumer)
     partitions = {tp: (tp.topic, tp.partition) for tp in _ours(app)}
     return any(
-        consumer.unread(tp) or _is_on_its_way(app, partition)
+        consumer.unread(tp) or app.rewinds.is_behind(partition)
         for tp, partition in partitions.items()
         if not app.holds.held(partition)
     )
-
-
-def _is_on_its_way(app: WorkerApp, partition: Partition) -> bool:
-    fetched, taken = app.trail.last(partition), app.lanes.delivered(partition)
-    return fetched is not None and (taken is None or taken < fetched)

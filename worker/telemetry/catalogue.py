@@ -85,7 +85,18 @@ API_PACE: Final = Metric(
 API_WAITING: Final = Metric(
     "enrolment_api_requests_waiting", "gauge", "Requests that wait for pace or concurrency."
 )
-LAG: Final = Metric("enrolment_consumer_lag", "gauge", "Records not yet committed.", ("topic", "partition"))
+LAG: Final = Metric(
+    "enrolment_consumer_lag",
+    "gauge",
+    "Records that are not done yet, also those of open transactions.",
+    ("topic", "partition"),
+)
+RECORDS_EXPIRED: Final = Metric(
+    "enrolment_records_expired_total",
+    "counter",
+    "Records deleted before they were read, by offsets: an upper bound.",
+    ("topic",),
+)
 RETRIES: Final = Metric(
     "enrolment_retries_total",
     "counter",
@@ -107,6 +118,7 @@ METRICS: Final = (
     API_PACE,
     API_WAITING,
     LAG,
+    RECORDS_EXPIRED,
     RETRIES,
     DEAD_LETTERS,
     LEDGER_ENTRIES,

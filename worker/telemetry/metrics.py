@@ -1,7 +1,7 @@
 """The tracker that counts and logs what the use case reports, and /metrics."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Final
 
@@ -69,6 +69,7 @@ class Metrics:
         self.api_pace = catalogue.API_PACE.gauge(registry)
         self.api_waiting = catalogue.API_WAITING.gauge(registry)
         self.lag = catalogue.LAG.gauge(registry)
+        self._expired = catalogue.RECORDS_EXPIRED.counter(registry)
         self._retries = catalogue.RETRIES.counter(registry)
         self._dead_letters = catalogue.DEAD_LETTERS.counter(registry)
         self.ledger_entries = catalogue.LEDGER_ENTRIES.gauge(registry)
@@ -84,6 +85,15 @@ class Metrics:
             self._is_first_keyless = False
             log.warning("a record has no key: its order holds within one partition only", topic=topic)
         self.activity(OTHER_EVENT, "keyless")
+
+    def reads(self, topics: Iterable[str]) -> None:
+        """Let the series of these topics begin at nothing."""
+        for topic in topics:
+            self._expired.labels(topic)
+
+    def expired(self, topic: str, records: int) -> None:
+        """Count records that were deleted before they were read."""
+        self._expired.labels(topic).inc(records)
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """Return the metrics and their media type: OpenMetrics, with exemplars, for those who accept it."""

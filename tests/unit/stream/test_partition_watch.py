@@ -57,6 +57,16 @@ def test_assignments(assigned: set[TP], *, refused: bool) -> None:
     assert watched.refused == refused
 
 
+def test_a_topic_that_is_gone_is_named_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is no matter of partition counts: moving the ledger would not help."""
+    watched = guard([])
+    watched.assigned(tps(NAMES.ledger, 0, 1), lambda _: None)
+    assert watched.refused
+    said = capsys.readouterr().out
+    assert "topic activity is gone: create it, then" in said
+    assert "ledger move" not in said
+
+
 def test_an_assignment_is_also_judged_by_the_count() -> None:
     """Metadata may have changed with the rebalance, whatever of it came to this member."""
     watched = guard([])

@@ -177,3 +177,37 @@ def test_a_wrong_checksum_raises() -> None:
 def test_what_aiokafka_can_write_is_left_to_it(headers: Headers, plain: bool) -> None:  # noqa: FBT001 - a table
     """Only names that are not UTF-8 need another way."""
     assert raw_batches.is_plain(headers) is plain
+
+
+def test_epochs_are_told_as_batches_are_read_and_what_waits_is_known() -> None:
+    """The epoch of a batch that was not reached yet is not told; other topics' are nobody's."""
+    told: list[tuple[str, int, int]] = []
+    before = fetcher.PartitionRecords
+    raw_batches.install(["activity"], lambda *it: told.append(it))
+    try:
+        fetched = b"".join(
+            _led(batch_of([PLAIN, PLAIN], base_offset=offset), epoch) for offset, epoch in ((4, 3), (6, 5))
+        )
+        for topic in ("activity", "another"):
+            records = fetcher.PartitionRecords(
+                TopicPartition(topic, 3),
+                fetcher.MemoryRecords(fetched + fetched[:40]),
+                None,
+                4,
+                None,
+                None,
+                check_crcs=True,
+                isolation_level=0,
+            )
+            assert records.end == 8
+            assert next(records).offset == 4
+            assert (told, records.end) == ([("activity", 3, 3)], 8)
+        list(records)
+    finally:
+        fetcher.PartitionRecords = before
+    assert records.end == 8
+
+
+def _led(batch: bytes, epoch: int) -> bytes:
+    """Return the batch as a leader of that epoch wrote it."""
+    return batch[:12] + epoch.to_bytes(4, "big") + batch[16:]

@@ -1,0 +1,283 @@
+"""What the leaders of partitions tell of their logs: beginning, end, epochs, and the id of the topic.
+
+aiokafka asks for the first two only, and for one answer to all questions: a single partition without a leader
+keeps it from answering for any. Of the other two it knows nothing.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
+from aiokafka.protocol.types import (
+    AbstractType,
+    Array,
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Int64,
+    Schema,
+    String,
+    TaggedFields,
+)
+
+from worker.stream.positions import Extent
+
+_SECONDS: Final = 5.0
+_UNCOMMITTED: Final = 0
+_CONSUMER: Final = -1
+"""In place of a replica's number."""
+
+
+async def ask(
+    consumer: AIOKafkaConsumer, epochs: Mapping[TopicPartition, int | None]
+) -> dict[TopicPartition, Extent]:
+    """Return what is known of these partitions; those whose leader gives no answer are left out.
+
+    With the highest epoch that was read of a partition it is known up to where its log still is the same.
+    """
+    client = consumer._client  # noqa: SLF001 - aiokafka offers no way to send these
+    by_leader: dict[int, list[TopicPartition]] = defaultdict(list)
+    for at in epochs:
+        leader = client.cluster.leader_for_partition(at)
+        if leader is None or leader < 0:
+            client.add_topic(at.topic)
+            client.force_metadata_update()
+        else:
+            by_leader[leader].append(at)
+    ids, *answers = await asyncio.gather(
+        _topic_ids(client, {at.topic for at in epochs}),
+        *(_of_leader(client, leader, at, epochs) for leader, at in by_leader.items()),
+    )
+    return {
+        at: Extent(start, max(start, end), ids.get(at.topic), parted_at)
+        for answer in answers
+        for at, (start, end, parted_at) in answer.items()
+    }
+
+
+async def _of_leader(
+    client: Any,  # noqa: ANN401 - aiokafka ships no types
+    leader: int,
+    partitions: list[TopicPartition],
+    epochs: Mapping[TopicPartition, int | None],
+) -> dict[TopicPartition, tuple[int, int, int | None]]:
+    known = {at: epoch for at in partitions if (epoch := epochs[at]) is not None}
+    starts, ends, parted = await asyncio.gather(
+        _offsets(client, leader, partitions, OffsetResetStrategy.EARLIEST),
+        _offsets(client, leader, partitions, OffsetResetStrategy.LATEST),
+        _epoch_ends(client, leader, known),
+    )
+    return {at: (starts[at], ends[at], parted.get(at)) for at in partitions if at in starts and at in ends}
+
+
+async def _offsets(
+    client: Any,  # noqa: ANN401 - as above
+    leader: int,
+    partitions: Iterable[TopicPartition],
+    which: int,
+) -> dict[TopicPartition, int]:
+    topics: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for at in partitions:
+        topics[at.topic].append((at.partition, which))
+    answer = await _send(client, leader, OffsetRequest(_CONSUMER, _UNCOMMITTED, list(topics.items())))
+    return {
+        TopicPartition(topic, number): offset
+        for topic, told in (answer.topics if answer else ())
+        for number, code, _, offset in told
+        if code == 0 and offset >= 0
+    }
+
+
+async def _epoch_ends(
+    client: Any,  # noqa: ANN401 - as above
+    leader: int,
+    epochs: Mapping[TopicPartition, int],
+) -> dict[TopicPartition, int]:
+    """Return where each of the epochs ended, which is where the log parts from one that went on in it."""
+    if not epochs:
+        return {}
+    topics: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
+    for at, epoch in epochs.items():
+        topics[at.topic].append((at.partition, _NO_EPOCH, epoch))
+    answer = await _send(client, leader, _EpochEnds(list(topics.items())))
+    return {
+        TopicPartition(topic, number): offset
+        for topic, told in (answer.topics if answer else ())
+        for code, number, _, offset in told
+        if code == 0 and offset >= 0
+    }
+
+
+async def _topic_ids(client: Any, topics: Iterable[str]) -> dict[str, str]:  # noqa: ANN401 - as above
+    node = client.get_random_node()
+    answer = None if node is None else await _send(client, node, _Topics(sorted(topics)))
+    return {
+        name: topic_id
+        for code, name, topic_id, *_ in (answer.topics if answer else ())
+        if code == 0 and topic_id
+    }
+
+
+async def _send(client: Any, node: int, request: Any) -> Any:  # noqa: ANN401 - as above
+    """Return the answer, None when there is none in time or the broker does not know the question."""
+    try:
+        async with asyncio.timeout(_SECONDS):
+            return await client.send(node, request)
+    except (KafkaError, TimeoutError, OSError, NotImplementedError):
+        return None
+
+
+_NO_EPOCH: Final = -1
+
+
+class _EpochEndsResponse(Response):  # type: ignore[misc]  # aiokafka ships no types
+    API_KEY = 23
+    API_VERSION = 3
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "topics",
+            Array(
+                ("topic", String("utf-8")),
+                (
+                    "partitions",
+                    Array(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader_epoch", Int32),
+                        ("end_offset", Int64),
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+class _EpochEndsRequest(RequestStruct):  # type: ignore[misc]  # aiokafka ships no types
+    API_KEY = 23
+    API_VERSION = 3
+    RESPONSE_TYPE = _EpochEndsResponse
+    SCHEMA = Schema(
+        ("replica_id", Int32),
+        (
+            "topics",
+            Array(
+                ("topic", String("utf-8")),
+                (
+                    "partitions",
+                    Array(("partition", Int32), ("current_leader_epoch", Int32), ("leader_epoch", Int32)),
+                ),
+            ),
+        ),
+    )
+
+
+class _EpochEnds(Request[_EpochEndsRequest]):  # type: ignore[misc]  # aiokafka ships no types
+    """OffsetForLeaderEpoch, which the consumers of other clients ask after a change of leaders (KIP-320)."""
+
+    API_KEY = 23
+
+    def __init__(self, topics: list[tuple[str, list[tuple[int, int, int]]]]) -> None:
+        self._topics = topics
+
+    def build(self, request_struct_class: type[_EpochEndsRequest]) -> _EpochEndsRequest:
+        return request_struct_class(_CONSUMER, self._topics)
+
+
+class _Id(AbstractType[str]):  # type: ignore[misc]  # aiokafka ships no types
+    """A UUID; the one of zeros stands for none."""
+
+    _BYTES: ClassVar[int] = 16
+
+    @classmethod
+    def encode(cls, value: str) -> bytes:
+        return bytes.fromhex(value) if value else bytes(cls._BYTES)
+
+    @classmethod
+    def decode(cls, data: Any) -> str:  # noqa: ANN401 - a buffer
+        read = data.read(cls._BYTES)
+        return read.hex() if any(read) else ""
+
+
+class _TopicsResponse(Response):  # type: ignore[misc]  # aiokafka ships no types
+    API_KEY = 3
+    API_VERSION = 10
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "brokers",
+            CompactArray(
+                ("node_id", Int32),
+                ("host", CompactString("utf-8")),
+                ("port", Int32),
+                ("rack", CompactString("utf-8")),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("cluster_id", CompactString("utf-8")),
+        ("controller_id", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("error_code", Int16),
+                ("name", CompactString("utf-8")),
+                ("topic_id", _Id),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", CompactArray(Int32)),
+                        ("isr", CompactArray(Int32)),
+                        ("offline_replicas", CompactArray(Int32)),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("authorized_operations", Int32),
+        ("tags", TaggedFields),
+    )
+
+
+class _TopicsRequest(RequestStruct):  # type: ignore[misc]  # aiokafka ships no types
+    API_KEY = 3
+    API_VERSION = 10
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _TopicsResponse
+    SCHEMA = Schema(
+        (
+            "topics",
+            CompactArray(("topic_id", _Id), ("name", CompactString("utf-8")), ("tags", TaggedFields)),
+        ),
+        ("allow_auto_topic_creation", Boolean),
+        ("include_cluster_authorized_operations", Boolean),
+        ("include_topic_authorized_operations", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class _Topics(Request[_TopicsRequest]):  # type: ignore[misc]  # aiokafka ships no types
+    """Metadata in the version that first tells the ids of topics; creates none."""
+
+    API_KEY = 3
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+
+    def build(self, request_struct_class: type[_TopicsRequest]) -> _TopicsRequest:
+        creates = tells_rights = False
+        names: list[tuple[str, str, dict[int, bytes]]] = [("", name, {}) for name in self._names]
+        return request_struct_class(names, creates, tells_rights, tells_rights, {})
