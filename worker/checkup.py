@@ -40,6 +40,7 @@ async def examine(environ: Mapping[str, str]) -> AsyncIterator[Finding]:
                 yield finding
         return
     yield ok("settings", "read")
+    yield judge_organisation(settings.org_id)
     needs = Needs(
         settings.topic_names,
         settings.ledger_retention_days,
@@ -71,6 +72,17 @@ async def _examine_api(settings: Settings) -> AsyncIterator[Finding]:
     yield judge_answer(sounding)
     if sounding.date is not None:
         yield judge_clock(sounding)
+
+
+def judge_organisation(org_id: int | None) -> Finding:
+    """Judge whether it is said whose the credentials are."""
+    if org_id is not None:
+        return ok("organisation", f"{org_id}")
+    return warning(
+        "organisation",
+        "ENROLMENT_ORG_ID is not set: the first event that names one decides which events are ours",
+        "set it to the organisation that the credentials belong to",
+    )
 
 
 def judge_answer(sounding: Sounding) -> Finding:

@@ -20,7 +20,7 @@ from worker.enrolment import Enrolments
 from worker.gate import ApiGate
 from worker.inactive import RestingInactive
 from worker.intake import lane_of
-from worker.known_ledger import KnownLedger
+from worker.known_ledger import Knowledge, KnownLedger
 from worker.no_ledger import NoLedger
 from worker.parts import (
     api_gate,
@@ -239,8 +239,13 @@ def _ledger(
     app: WorkerApp, settings: Settings, partitions: int, follower: list[LedgerFollower]
 ) -> FaustLedger | NoLedger:
     if settings.dry_run:
-        return KnownLedger(follower[0].read, follower[0].entries) if follower else NoLedger()
-    return FaustLedger(ledger_table(app, partitions), app.fence)
+        return KnownLedger(_followed(follower[0])) if follower else NoLedger()
+    connected = settings.api_version == "v2.1"
+    return FaustLedger(ledger_table(app, partitions), app.fence, connected=connected)
+
+
+def _followed(follower: LedgerFollower) -> Knowledge:
+    return Knowledge(follower.read, follower.organisation, follower.organisations, follower.entries)
 
 
 def _catalogue(settings: Settings, client: CapillaryClient, metrics: Metrics) -> Catalogue | None:

@@ -41,7 +41,8 @@ from worker.domain.settlement import (
 )
 from worker.domain.times import is_within
 from worker.identities import Identities, LaneOf
-from worker.intake import Admitted, PassOver, PutAway, Rules, TooOld, admit
+from worker.intake import Admission, Admitted, PassOver, PutAway, Rules, TooOld, admit
+from worker.organisation import Organisation
 from worker.outcomes import Origin, tell, tell_dead_letter
 from worker.planning import plan_event
 from worker.plans import EventPlan, Foregone, Request
@@ -94,6 +95,9 @@ class Enrolments:
             sleep=world.sleep,
             dry_run=rules.dry_run,
         )
+        self._organisation = Organisation(
+            rules.policy.org_id, world.ledger, world.sleep, keeps=not rules.dry_run
+        )
         self._customers: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def handle(self, record: Record, lease: Lease) -> None:
@@ -113,7 +117,7 @@ class Enrolments:
             await self._put_away(Arrival(arrival.record), fault, lease)
             return
         try:
-            admission = admit(arrival.record, self._rules, self._world.clock())
+            admission = await self._admit(arrival.record, lease)
             origin = admission.origin
             match admission:
                 case PassOver():
@@ -141,6 +145,13 @@ class Enrolments:
         if is_true is None:
             is_true = self._identities.began(arrival.original)
         return arrival.true if is_true else arrival.false
+
+    async def _admit(self, record: Record, lease: Lease) -> Admission:
+        """Decide what the record is good for; what it teaches of its organisation is kept first."""
+        admission = admit(record, self._rules, self._world.clock(), self._organisation.known())
+        if not isinstance(admission, PassOver):
+            await self._organisation.keep(record.position.partition, admission.origin.org_id, lease)
+        return admission
 
     async def _enrol(
         self, arrival: Arrival, event: Admitted, known: EventPlan | None, lease: Lease, *, is_old: bool

@@ -18,7 +18,7 @@ from worker.domain.plan import Objection, objection
 from worker.domain.promotions import CustomerPromotions, Identifier, IdentifierName, Promotion
 from worker.domain.settlement import Subject
 from worker.intake import Admitted, Rules
-from worker.known_ledger import KnownLedger
+from worker.known_ledger import Knowledge, KnownLedger
 from worker.outcomes import Origin
 from worker.planning import plan_event
 from worker.plans import Foregone
@@ -62,30 +62,46 @@ class Explained:
     """What the organisation's own list says of it, None where it is not on it, or could not be read."""
 
 
-def organisations(standings: Mapping[bytes, bytes]) -> frozenset[int]:
-    """Return which organisations ledger entries belong to."""
-    keys = map(ledger_format.read_standing_key, standings)
+def organisations(entries: Mapping[bytes, bytes]) -> frozenset[int]:
+    """Return which organisations standings were written under."""
+    keys = map(ledger_format.read_standing_key, entries)
     return frozenset(key.org_id for key in keys if key is not None)
+
+
+def learnt(entries: Mapping[bytes, bytes]) -> frozenset[int]:
+    """Return which organisations the worker learnt from events: one, unless its partitions disagree.
+
+    Raises ValueError where an entry cannot be read.
+    """
+    return frozenset(
+        ledger_format.read_organisation(value)
+        for key, value in entries.items()
+        if ledger_format.is_organisation_key(key)
+    )
+
+
+def ledger_of(entries: Mapping[bytes, bytes], *, connected: bool = False) -> KnownLedger:
+    """Return the ledger that these entries are; `connected`: each promotion tells its own (v2.1)."""
+    written_under = frozenset[int]() if connected else organisations(entries)
+    return KnownLedger(Knowledge(entries.get, organisations=lambda: written_under))
 
 
 def explain(
     available: CustomerPromotions,
     everything: CustomerPromotions,
-    standings: Mapping[bytes, bytes],
+    ledger: KnownLedger,
     rules: Rules,
-    event_org: int | None,
+    learnt_org: int | None,
     now: datetime,
     *,
     listed: Sequence[ListedPromotion] = (),
 ) -> tuple[Explained, ...]:
     """Explain each promotion of two readings, those that are open to the customer first.
 
-    `standings` are ledger entries by their key, `event_org` the organisation that events name. Raises
-    ValueError where an entry cannot be read.
+    `learnt_org` is the organisation that events name. Raises ValueError where an entry cannot be read.
     """
-    ledger = KnownLedger(standings.get)
     customer = Identifier(IdentifierName.CUSTOMER_ID, str(available.customer_id))
-    event = Admitted(Origin(_EVENT, org_id=event_org), "-", customer, happened=now)
+    event = Admitted(Origin(_EVENT, org_id=learnt_org), "-", customer, happened=now)
     dry = replace(rules, dry_run=True)
     on_list = {each.promotion_id: each for each in listed}
     steps = plan_event(event, available, ledger, dry, now, read_at=now).steps
@@ -99,11 +115,11 @@ def explain(
     ]
 
     def explained(promotion: Promotion, *, is_available: bool) -> Explained:
-        org_id = organisation(promotion.org_id, rules.policy.org_id, event_org)
+        org_id = organisation(promotion.org_id, rules.policy.org_id, learnt_org)
         standing = ledger.standing(available.customer_id, Subject.of(promotion, org_id))
         outcome = told.get((promotion.program_id, promotion.promotion_id))
         why_not = objection(promotion, rules.policy, now)
-        known_org = promotion.org_id or rules.policy.org_id or event_org
+        known_org = promotion.org_id or rules.policy.org_id or learnt_org
         hangs_on_event = known_org is None or rules.policy.reenrol is Reenrol.EVERY_EVENT
         return Explained(
             promotion,

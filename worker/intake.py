@@ -92,30 +92,38 @@ class Admitted:
 Admission = PassOver | PutAway | TooOld | Admitted
 
 
-def admit(record: Record, rules: Rules, now: datetime) -> Admission:
-    """Decide what a record of the activity topic is good for. Any bytes lead to an answer."""
+def admit(record: Record, rules: Rules, now: datetime, learnt_org: int | None = None) -> Admission:
+    """Decide what a record of the activity topic is good for. Any bytes lead to an answer.
+
+    `learnt_org` is the organisation that earlier events named, where the settings name none.
+    """
     match read_activity(record):
         case Tombstone():
             return PassOver(Origin.of_record(record), "", "tombstone")
         case Malformed(message):
             return PutAway(Origin.of_record(record), DeadLetterReason.MALFORMED_EVENT, message)
         case Activity() as activity:
-            return _admit_activity(record, activity, rules, now)
+            return _admit_activity(record, activity, rules, now, learnt_org)
 
 
-def _admit_activity(record: Record, activity: Activity, rules: Rules, now: datetime) -> Admission:
+def _admit_activity(
+    record: Record, activity: Activity, rules: Rules, now: datetime, learnt_org: int | None
+) -> Admission:
     identifier = strongest_identifier(activity)
     origin = _with_customer(Origin.of_activity(record, activity), identifier, rules.pii_key)
     # What names neither an event nor a customer is no event to pass over.
     is_event = activity.event_name != UNNAMED or identifier is not None
     if is_event and EVERY_EVENT not in rules.triggers and activity.event_name not in rules.triggers:
         return PassOver(origin, activity.event_name, "passed_over")
-    ours = rules.policy.org_id
+    configured = rules.policy.org_id
+    ours = learnt_org if configured is None else configured
     if ours is not None and activity.org_id not in (None, ours):
         return PutAway(
             origin,
             DeadLetterReason.OTHER_ORGANISATION,
-            "orgId: not the organisation that ENROLMENT_ORG_ID names",
+            "orgId: not the organisation that earlier events named; ENROLMENT_ORG_ID says which one is ours"
+            if configured is None
+            else "orgId: not the organisation that ENROLMENT_ORG_ID names",
         )
     if ours is not None:
         origin = replace(origin, org_id=ours)

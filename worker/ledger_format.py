@@ -12,14 +12,23 @@ replicas run already or which was gone back from, unknown fields are passed over
 
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from typing import Any, Generic, TypeVar, assert_never
+from typing import Any, Final, Generic, TypeVar, assert_never
 
 from pydantic import TypeAdapter
 
 from topics.outcome import Outcome
 from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
-from worker.plans import EventPlan, Lane, LedgerEntry, PlanEntry, Result, ResultEntry, StandingEntry
+from worker.plans import (
+    EventPlan,
+    Lane,
+    LedgerEntry,
+    OrganisationEntry,
+    PlanEntry,
+    Result,
+    ResultEntry,
+    StandingEntry,
+)
 
 T = TypeVar("T")
 
@@ -45,6 +54,24 @@ def result_key(event_id: str, subject: Subject) -> bytes:
 def standing_key(customer_id: int, subject: Subject) -> bytes:
     """Return the key of what is known of a customer in a promotion."""
     return f"standing/{subject.org_id}/{customer_id}/{subject.program_id}/{subject.promotion_id}".encode()
+
+
+_ORGANISATION: Final = b"organisation/"
+
+
+def organisation_key(partition: int) -> bytes:
+    """Return the key of the organisation that a partition has learnt; a store may hold many partitions."""
+    return _ORGANISATION + b"%d" % partition
+
+
+def is_organisation_key(key: bytes) -> bool:
+    """Tell whether an entry is the organisation that a partition has learnt."""
+    return key.startswith(_ORGANISATION)
+
+
+@dataclass(frozen=True, slots=True)
+class _Learnt:
+    org_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +106,9 @@ def write(entry: LedgerEntry, lane: Lane | None) -> tuple[bytes, bytes]:
         case StandingEntry(customer_id, subject, standing):
             key = standing_key(customer_id, subject)
             body = _adapter(Standing).dump_json(standing, exclude_defaults=True)
+        case OrganisationEntry(partition, org_id):
+            # It belongs to the whole partition, and to no customer's lane.
+            key, body, lane = organisation_key(partition), b'{"org_id":%d}' % org_id, None
         case _:
             assert_never(entry)
     if lane is None:
@@ -101,6 +131,11 @@ def read_result(value: bytes) -> Result:
 def read_standing(value: bytes) -> Standing:
     """Read a standing back."""
     return _read(value, Standing).entry
+
+
+def read_organisation(value: bytes) -> int:
+    """Read a learnt organisation back."""
+    return _read(value, _Learnt).entry.org_id
 
 
 def read_lane(value: bytes) -> Lane | None:

@@ -20,6 +20,14 @@ class NoLedger:
         """Know nothing of the customer."""
         return UNKNOWN
 
+    def organisation(self) -> int | None:
+        """Have learnt none."""
+        return None
+
+    def organisations(self) -> frozenset[int]:
+        """Know of none."""
+        return frozenset()
+
     def entries(self) -> int:
         """Hold none."""
         return 0

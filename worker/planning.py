@@ -17,6 +17,12 @@ from worker.plans import EventPlan, Foregone, Planned, Request
 from worker.ports import Ledger
 
 
+def _key_in_use(step: Enrol, standing: Standing) -> str:
+    """Return the request's key, or its twin in use, if another organisation was taken for ours."""
+    used = (standing.attempt, standing.enrolment)
+    return next((each.key for each in used if each is not None and each.key in step.twins), step.key)
+
+
 def plan_event(
     event: Admitted,
     customer: CustomerPromotions,
@@ -54,10 +60,11 @@ def plan_event(
             return Foregone(tell(origin, known, now))
         if not isinstance(step, Enrol):
             return Foregone(tell(origin, settle_unasked(step), now))
+        key = _key_in_use(step, standing)
         advice = advise(
             standing,
             event_id=event_id,
-            key=step.key,
+            key=key,
             after=after,
             reenrol=rules.policy.reenrol,
             cool_down=rules.limit_cool_down,
@@ -67,18 +74,19 @@ def plan_event(
             case NotAgain() | CoolingDown():
                 return Foregone(tell(origin, settle_by_ledger(advice, subject), now))
             case Ask() | Settle() | OwnEnrolment() if rules.dry_run:
-                return Foregone(tell(origin, WouldEnrol(subject, step.key), now))
+                return Foregone(tell(origin, WouldEnrol(subject, key), now))
             case Ask() | Settle() | OwnEnrolment():
-                return Request(subject, step.key, evidence_of(step.promotion), after)
+                return Request(subject, key, evidence_of(step.promotion), after)
         assert_never(advice)
 
     steps = plan(
         customer,
         rules.policy,
         event_id=event_id,
-        event_org=origin.org_id,
+        learnt_org=origin.org_id,
         now=now,
         settled_limits=settled_limits,
+        other_orgs=ledger.organisations(),
     )
     return EventPlan(
         origin,

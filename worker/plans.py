@@ -123,4 +123,12 @@ class StandingEntry:
     standing: Standing
 
 
-LedgerEntry = PlanEntry | ResultEntry | StandingEntry
+@dataclass(frozen=True, slots=True)
+class OrganisationEntry:
+    """The organisation that was learnt from an event; one entry in each partition of the ledger."""
+
+    partition: int
+    org_id: int
+
+
+LedgerEntry = PlanEntry | ResultEntry | StandingEntry | OrganisationEntry

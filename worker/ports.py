@@ -99,7 +99,15 @@ class Ledger(Protocol):
         ...
 
     def standing(self, customer_id: int, subject: Subject) -> Standing:
-        """Return what is known of the customer in the promotion."""
+        """Return what is known of the customer in the promotion, whatever organisation it lies under."""
+        ...
+
+    def organisation(self) -> int | None:
+        """Return the organisation that was learnt from events, None as long as none has named one."""
+        ...
+
+    def organisations(self) -> frozenset[int]:
+        """Return the organisations that standings were written under: keys of any of them may be in use."""
         ...
 
     async def write(self, *entries: LedgerEntry) -> None:

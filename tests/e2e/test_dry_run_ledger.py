@@ -17,7 +17,7 @@ from worker.demo.simulator import Customer, Promotion, RunningSimulator
 from worker.domain.ledger import Enrolment, Standing
 from worker.domain.settlement import Subject
 from worker.ledger_format import write
-from worker.plans import StandingEntry
+from worker.plans import OrganisationEntry, StandingEntry
 
 _ORG = 100
 
@@ -65,6 +65,14 @@ def test_it_knows_what_production_knows(lab: Lab, world_api: RunningSimulator, s
         assert feed.send(None, key).position.offset == written.position.offset + 1, "somebody else wrote"
         wait_until(lambda: outcome(meanwhile) == "WOULD_ENROL", "the entry is taken away", evidence=dry.tail)
         assert "issue" not in desk.requests(meanwhile) + desk.requests(before)
+        key, value = write(OrganisationEntry(0, _ORG), None)
+        feed.send(value, key)
+
+        def is_foreign() -> bool:
+            value = event(unique("event"), {"customerId": 1}, orgId=_ORG + 1)
+            return desk.tell(value).only.value.get("reason") == "other_organisation"
+
+        wait_until(is_foreign, "the organisation is followed", evidence=dry.tail)
     feed.close()
     lab.loop.run(delete_topics(lab.bootstrap_servers, [ledger]))
 

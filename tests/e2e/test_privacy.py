@@ -129,7 +129,7 @@ def _useless() -> list[Message]:
         event(unique("event"), {"mobile": "919770077001" * 60}),
         event(unique("event"), {"email": "marked77\u0000@pii.example"}),
         event(unique("event"), {"mobile": "919770077999"}),
-        event(unique("event"), marked, orgId=7),
+        event(unique("event"), marked, orgId=100),
         event(unique("event"), marked, name="somethingElse"),
         event(unique("event"), marked, occurred="marked77"),
     ]

@@ -64,6 +64,7 @@ def environ(secured_kafka: SecuredKafka, api: str) -> Iterator[dict[str, str]]:
         "ENROLMENT_KAFKA_SASL_USERNAME": secured_kafka.user,
         "ENROLMENT_KAFKA_SASL_PASSWORD": secured_kafka.password,
         "ENROLMENT_API_BASE_URL": api,
+        "ENROLMENT_ORG_ID": "100",
         **{f"ENROLMENT_{name}": value for name, value in CREDENTIALS.items()},
     }
     topics = TopicNames(f"{stem}-activity", f"{stem}-outcomes", stem)
@@ -75,7 +76,7 @@ def test_all_is_well(environ: dict[str, str]) -> None:
     """With everything in place each line must be ok, the exit status 0, and nothing left behind."""
     result, findings = check(environ)
     assert not_ok(findings) == {}
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.stdout
     assert {"settings", "Kafka login", "API", "clock", "tracing", "rights of a producer"} <= findings.keys()
     plain = CliRunner().invoke(program, ["check"], env=environ)
     assert plain.exit_code == 0
@@ -118,7 +119,7 @@ def test_nothing_is_written(environ: dict[str, str]) -> None:
     """Trying must leave no topic, no record and no group behind."""
     fresh = environ | {"ENROLMENT_OUTCOME_TOPIC": unique("never-made"), "ENROLMENT_GROUP_ID": unique("never")}
     result, findings = check(fresh)
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.stdout
     outcomes = fresh["ENROLMENT_OUTCOME_TOPIC"]
     assert findings[f"topic {outcomes}"]["level"] == "warning"
     assert findings[f"creating {outcomes}"]["level"] == "ok"

@@ -18,8 +18,8 @@ from worker.commands.main import program
 from worker.demo.broker import Broker
 from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
-from worker.ledger_format import write
-from worker.plans import StandingEntry
+from worker.ledger_format import is_organisation_key, organisation_key, read_organisation, write
+from worker.plans import OrganisationEntry, StandingEntry
 from worker.settings import Settings, load_settings
 from worker.stream.admin import KafkaFailed
 from worker.stream.partition_admin import PartitionAdmin
@@ -66,6 +66,27 @@ class Place:
                 await producer.flush()
 
         self.loop.run(steps())
+
+    def write_organisation(self, partition: int, org_id: int) -> None:
+        """Write what a partition has learnt."""
+
+        async def steps() -> None:
+            async with AIOKafkaProducer(bootstrap_servers=self.servers) as producer:
+                key, value = write(OrganisationEntry(partition, org_id), None)
+                await producer.send_and_wait(self.names.ledger, value, key, partition=partition)
+
+        self.loop.run(steps())
+
+    def organisations(self, partitions: int) -> dict[int, int]:
+        """Return what each partition has learnt; an entry elsewhere than in its own partition fails."""
+        reader = TopicReader(self.loop, self.servers, self.names.ledger, partitions)
+        found = {}
+        for record in reader.read():
+            if record.key is not None and is_organisation_key(record.key):
+                assert record.key == organisation_key(record.position.partition)
+                found[record.position.partition] = read_organisation(record.value or b"")
+        reader.close()
+        return found
 
     def grow(self, partitions: int, *topics: str) -> None:
         """Give topics so many partitions, the activity topic where none is named."""
@@ -150,6 +171,21 @@ def test_entries_follow_their_keys(place: Place) -> None:
     place.grow(12)
     assert place.move().exit_code == 0
     assert place.missing(12) == []
+
+
+def test_every_partition_gets_to_know_the_organisation(place: Place) -> None:
+    """Old ones and new ones; the one that was learnt first, where they disagree, and none is overwritten."""
+    for partition, org in ((2, 1800), (1, 1801)):
+        place.write_organisation(partition, org)
+    place.grow(6)
+    assert place.move("--dry-run").exit_code == 0
+    assert place.organisations(4) == {1: 1801, 2: 1800}
+    for _ in range(2):
+        moved = place.move()
+        assert moved.exit_code == 0, moved.output
+    assert "different organisations (1800, 1801); set ENROLMENT_ORG_ID" in moved.stderr
+    assert place.organisations(6) == {0: 1800, 1: 1801, 2: 1800, 3: 1800, 4: 1800, 5: 1800}
+    assert "without a key: 1," in moved.stdout
 
 
 def test_an_interrupted_move_is_gone_on_with(place: Place) -> None:

@@ -11,9 +11,10 @@ from topics.dead_letter import Failure
 from topics.names import TopicNames
 from topics.outcome import Outcome
 from topics.record import Headers, Position, Record
+from worker import ledger_format
 from worker.circuit import Circuits, OutagePolicy
 from worker.domain.answers import Fault, Found, IssueAnswer, LookupAnswer, Refused
-from worker.domain.ledger import UNKNOWN, Standing
+from worker.domain.ledger import Standing
 from worker.domain.promotions import (
     ENROL_AND_ISSUE,
     CustomerPromotions,
@@ -23,9 +24,18 @@ from worker.domain.promotions import (
     TimelineEntry,
 )
 from worker.domain.settlement import Subject
-from worker.plans import EventPlan, LedgerEntry, PlanEntry, Result, ResultEntry, StandingEntry
+from worker.plans import (
+    EventPlan,
+    LedgerEntry,
+    OrganisationEntry,
+    PlanEntry,
+    Result,
+    ResultEntry,
+    StandingEntry,
+)
 from worker.ports import Tracker
 from worker.retrying import Retrying, RetryPolicy
+from worker.standings import entries_of, standing_of
 
 T = TypeVar("T")
 
@@ -259,7 +269,9 @@ class FakeLedger:
     def __init__(self) -> None:
         self.plans: dict[str, EventPlan] = {}
         self.results: dict[tuple[str, Subject], Result] = {}
-        self.standings: dict[tuple[int, Subject], Standing] = {}
+        self.standings: dict[bytes, bytes] = {}
+        self.learnt: dict[int, int] = {}
+        """What was written of the organisation, by partition."""
 
     def plan_of(self, event_id: str) -> EventPlan | None:
         """Return the plan that was written."""
@@ -267,11 +279,23 @@ class FakeLedger:
 
     def result_of(self, event_id: str, subject: Subject) -> Result | None:
         """Return the result that was written."""
-        return self.results.get((event_id, subject))
+        which = (event_id, subject.program_id, subject.promotion_id)
+        return next(
+            (o for (e, s), o in self.results.items() if (e, s.program_id, s.promotion_id) == which), None
+        )
 
     def standing(self, customer_id: int, subject: Subject) -> Standing:
         """Return the standing that was written last."""
-        return self.standings.get((customer_id, subject), UNKNOWN)
+        return standing_of(self.standings.get, self.organisations(), customer_id, subject)
+
+    def organisation(self) -> int | None:
+        """Return the organisation that was written."""
+        return next(iter(self.learnt.values()), None)
+
+    def organisations(self) -> frozenset[int]:
+        """Return the organisations of the standings."""
+        whose = map(ledger_format.read_standing_key, self.standings)
+        return frozenset(key.org_id for key in whose if key is not None)
 
     def entries(self) -> int:
         """Return how many there are."""
@@ -286,7 +310,11 @@ class FakeLedger:
                 case ResultEntry():
                     self.results[entry.event_id, entry.subject] = entry.result
                 case StandingEntry():
-                    self.standings[entry.customer_id, entry.subject] = entry.standing
+                    for each in entries_of(self.standings.get, self.organisations(), entry):
+                        key, value = ledger_format.write(each, None)
+                        self.standings[key] = value
+                case OrganisationEntry():
+                    self.learnt[entry.partition] = entry.org_id
 
 
 class FakeLease:

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.fakes import NOW
 from worker.capillary.client import Sounding
 from worker.capillary.verdict import PageAnswer
-from worker.checkup import judge_answer, judge_clock
+from worker.checkup import judge_answer, judge_clock, judge_organisation
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,
@@ -54,3 +54,10 @@ def test_clock(seconds: int, level: str) -> None:
 def test_an_unreadable_date(date: str) -> None:
     """A Date header that is none must cost a warning."""
     assert judge_clock(Sounding(Throttled(None), NOW, date)).level == "warning"
+
+
+def test_an_organisation_that_is_not_named() -> None:
+    """The worker runs, and learns it from events: one line says what the setting is for."""
+    assert judge_organisation(1800).level == "ok"
+    finding = judge_organisation(None)
+    assert (finding.level, "ENROLMENT_ORG_ID" in finding.text) == ("warning", True)

@@ -15,6 +15,7 @@ from worker.checkpoints import Checkpoint
 from worker.domain.answers import Doubtful, FaultKind, Notice, NotIssued
 from worker.domain.identity import Reenrol
 from worker.intake import Rules
+from worker.plans import StandingEntry
 
 LOST = Doubtful(FaultKind.TIMEOUT, "slow")
 LIMIT = NotIssued((Notice(8890, "not issued"),))
@@ -68,9 +69,8 @@ async def test_a_time_that_is_missing_or_ahead_of_our_clock_costs_one_wait(ahead
     standing = shop.ledger.standing(CUSTOMER, shop.subject)
     assert standing.enrolment is not None
     at = NOW + timedelta(seconds=ahead) if ahead else None
-    shop.ledger.standings[CUSTOMER, shop.subject] = replace(
-        standing, enrolment=replace(standing.enrolment, settled_at=at)
-    )
+    changed = replace(standing, enrolment=replace(standing.enrolment, settled_at=at))
+    await shop.ledger.write(StandingEntry(CUSTOMER, shop.subject, changed))
     shop.wait(600)
     before = shop.sleep.elapsed()
     assert await shop.handle("evt-2") == ["ENROLLED"]

@@ -18,9 +18,9 @@ from worker.domain.limits import LimitReason
 from worker.domain.plan import Objection, Policy
 from worker.domain.promotions import CustomerPromotions, Promotion, Restriction, TimelineEntry
 from worker.domain.settlement import Subject
-from worker.explanation import Explained, explain, organisations
+from worker.explanation import Explained, explain, learnt, ledger_of, organisations
 from worker.intake import Rules
-from worker.plans import StandingEntry
+from worker.plans import OrganisationEntry, StandingEntry
 
 ORG = 1800
 KEY = idempotency_key(org_id=ORG, customer_id=CUSTOMER, program_id=PROGRAM, promotion_id=57099, event_id="-")
@@ -41,7 +41,9 @@ def explained(
     """Explain two readings of our customer."""
     everything = CustomerPromotions(CUSTOMER, (*available, *hidden))
     rules = Rules(policy or Policy())
-    return explain(CustomerPromotions(CUSTOMER, available), everything, ledger or {}, rules, ORG, NOW)
+    return explain(
+        CustomerPromotions(CUSTOMER, available), everything, ledger_of(ledger or {}), rules, ORG, NOW
+    )
 
 
 def test_what_would_be_enrolled() -> None:
@@ -60,7 +62,7 @@ def test_a_key_that_hangs_on_the_event_is_not_made_up() -> None:
 def test_a_key_without_an_organisation_is_not_made_up() -> None:
     """Where neither settings nor ledger nor promotion name the organisation, the event does."""
     everything = CustomerPromotions(CUSTOMER, (promotion(1), promotion(2, org_id=ORG)))
-    told = explain(everything, everything, {}, Rules(), None, NOW)
+    told = explain(everything, everything, ledger_of({}), Rules(), None, NOW)
     assert [(one.outcome, one.key is None) for one in told] == [("WOULD_ENROL", True), ("WOULD_ENROL", False)]
 
 
@@ -163,6 +165,25 @@ def test_organisations_of_a_ledger() -> None:
         b"standing/x/1/1/1": b"",
     }
     assert organisations(entries) == {ORG}
+    assert learnt(entries) == frozenset()
+    taught = dict([ledger_format.write(OrganisationEntry(3, ORG), None)])
+    assert learnt(entries | taught) == {ORG}
+    assert organisations(taught) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("learnt_org", "connected", "outcome"),
+    [(7, False, "ALREADY_ENROLLED"), (None, False, "ALREADY_ENROLLED"), (7, True, "WOULD_ENROL")],
+)
+def test_a_standing_counts_under_whatever_organisation_it_was_written(
+    learnt_org: int | None, *, connected: bool, outcome: str
+) -> None:
+    """As the worker counts it; but with connected organisations another one's promotion is another."""
+    one = promotion()
+    ledger = ledger_of(entry(one, Standing(Enrolment(KEY, "evt", 1, 9))), connected=connected)
+    reading = CustomerPromotions(CUSTOMER, (one,))
+    (told,) = explain(reading, reading, ledger, Rules(), learnt_org, NOW)
+    assert told.outcome == outcome
 
 
 def test_what_the_organisations_list_says_of_rewards_is_told() -> None:
@@ -179,7 +200,7 @@ def test_what_the_organisations_list_says_of_rewards_is_told() -> None:
         expiries=(Expiry("X", "CUSTOM", 5),),
     )
     both = CustomerPromotions(CUSTOMER, (promotion(), promotion(7)))
-    one, other = explain(both, both, {}, Rules(), ORG, NOW, listed=[facts])
+    one, other = explain(both, both, ledger_of({}), Rules(), ORG, NOW, listed=[facts])
 
     assert dict(lines(one))["rewards"] == "capped; X: CUSTOM, 5 days"
     assert "rewards" not in dict(lines(other))

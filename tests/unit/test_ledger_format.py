@@ -25,6 +25,7 @@ from worker.plans import (
     Foregone,
     Lane,
     LedgerEntry,
+    OrganisationEntry,
     PlanEntry,
     Request,
     Result,
@@ -119,6 +120,16 @@ WRITTEN: list[tuple[LedgerEntry, bytes, bytes]] = [
 ]
 
 
+def test_a_learnt_organisation_is_its_partitions_and_no_lanes() -> None:
+    """It must be found whatever key the event had that taught it, and be told from all other entries."""
+    key, value = write(OrganisationEntry(3, 1800), LANE)
+    assert (key, value) == (b"organisation/3", b'{"entry":{"org_id":1800}}')
+    assert (ledger_format.read_organisation(value), read_lane(value)) == (1800, None)
+    others = [written[1] for written in WRITTEN]
+    assert [ledger_format.is_organisation_key(each) for each in (key, *others)] == [True] + 4 * [False]
+    assert ledger_format.read_organisation(b'{"entry":{"org_id":1800,"later":1},"later":2}') == 1800
+
+
 @pytest.mark.parametrize(("entry", "key", "body"), WRITTEN)
 def test_the_format_is_what_it_was(entry: LedgerEntry, key: bytes, body: bytes) -> None:
     """Ledgers that exist must go on being read: a change here needs readers of both."""
@@ -156,7 +167,7 @@ def _with_more(part: Any) -> Any:  # noqa: ANN401 - what JSON holds
 @pytest.mark.parametrize("value", [b"", b"{}", b"null", b'{"settled_limits":0}', b'{"lane":[1],"entry":{}}'])
 def test_what_was_not_written_is_refused(value: bytes) -> None:
     """A value without its envelope must not pass for an entry that knows nothing."""
-    for read in (read_plan, read_result, read_standing, read_lane):
+    for read in (read_plan, read_result, read_standing, read_lane, ledger_format.read_organisation):
         with pytest.raises(ValueError, match="validation error"):
             read(value)
 

@@ -11,6 +11,7 @@ from worker.domain.answers import CustomerNotFound, Doubtful, FaultKind, IssueAn
 from worker.domain.evidence import Evidence
 from worker.domain.ledger import Attempt, Standing
 from worker.domain.promotions import Identifier, IdentifierName
+from worker.plans import StandingEntry
 
 LOST = Doubtful(FaultKind.TIMEOUT, "slow")
 REFUSED = Refused((Notice(8874, "promotion id passed is invalid"),))
@@ -138,7 +139,7 @@ async def test_what_an_earlier_release_reopened_is_looked_into(who: str, was_app
     await _rejected(shop)
     key = shop.ledger.plans["evt-1"].steps[0].key  # type: ignore[union-attr]  # it is a request
     standing = Standing(attempt=Attempt("evt-1", key, 1, Evidence((), None)))
-    shop.ledger.standings[CUSTOMER, shop.subject] = standing
+    await shop.ledger.write(StandingEntry(CUSTOMER, shop.subject, standing))
     if was_applied:
         await shop.api.issue(Identifier(IdentifierName.CUSTOMER_ID, str(CUSTOMER)), 1, 1, key)
     shop.told.clear()
@@ -157,7 +158,7 @@ async def test_a_rejection_whose_standing_was_not_written_is_believed() -> None:
     """The process died between the two entries: the attempt has its own result, and nobody need be asked."""
     shop = Shop()
     shop.api.script.append((False, REFUSED))
-    await shop.handle(entries_left=3)
+    await shop.handle(entries_left=4)
     standing = shop.ledger.standing(CUSTOMER, shop.subject)
     assert standing.attempt is not None
     lookups = shop.api.lookups

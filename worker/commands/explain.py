@@ -119,18 +119,20 @@ def command(
 
 
 async def _explain(settings: Settings, question: _Question) -> _Explanation:
+    from worker.capillary.config import ApiVersion  # noqa: PLC0415 - see above
     from worker.domain.answers import CatalogueRead  # noqa: PLC0415 - see above
-    from worker.explanation import explain, organisations  # noqa: PLC0415 - see above
+    from worker.domain.identity import UNNAMED_ORG  # noqa: PLC0415 - see above
+    from worker.explanation import explain, learnt, ledger_of, organisations  # noqa: PLC0415 - see above
     from worker.parts import capillary_client, rules  # noqa: PLC0415 - see above
     from worker.stream.placement import Partitioner  # noqa: PLC0415 - see above
-    from worker.stream.standings import standings_of  # noqa: PLC0415 - see above
+    from worker.stream.standings import entries_of_customer  # noqa: PLC0415 - see above
 
     async with capillary_client(settings) as client:
         available = await _read(client, question.identifier, available_to_enrol=True)
         everything = await _read(client, question.identifier, available_to_enrol=False)
         catalogue = await client.live_promotions()
     group = settings.dry_run_ledger_group or settings.group_id
-    standings = await standings_of(
+    entries = await entries_of_customer(
         settings,
         group,
         available.customer_id,
@@ -138,16 +140,19 @@ async def _explain(settings: Settings, question: _Question) -> _Explanation:
         key=None if question.key is None else question.key.encode(),
         partitioner=Partitioner(question.partitioner),
     )
-    known = organisations(standings or {})
-    org_id = settings.org_id or question.org_id or (min(known) if len(known) == 1 else None)
-    if org_id is None and known:
-        several = ", ".join(map(str, sorted(known)))
-        raise Failure(f"the ledger knows this customer in organisations {several}: say which with --org-id")
+    connected = ApiVersion(settings.api_version) is ApiVersion.V2_1
     try:
+        known = learnt(entries or {})
+        if not known and not connected:
+            known = organisations(entries or {}) - {UNNAMED_ORG}
+        org_id = settings.org_id or question.org_id or (min(known) if len(known) == 1 else None)
+        if org_id is None and known:
+            several = ", ".join(map(str, sorted(known)))
+            raise Failure(f"the ledger knows of organisations {several}: say which with --org-id")
         promotions = explain(
             available,
             everything,
-            standings or {},
+            ledger_of(entries or {}, connected=connected),
             rules(settings),
             org_id,
             datetime.now(UTC),
@@ -156,7 +161,7 @@ async def _explain(settings: Settings, question: _Question) -> _Explanation:
         )
     except ValueError:
         raise Failure(f"the ledger of group {group} has an entry that this release cannot read") from None
-    ledger = f"no ledger of group {group} yet" if standings is None else f"ledger of group {group}"
+    ledger = f"no ledger of group {group} yet" if entries is None else f"ledger of group {group}"
     return _Explanation(available.customer_id, org_id, ledger, promotions)
 
 

@@ -13,6 +13,8 @@ from uuid import NAMESPACE_DNS, uuid5
 from worker.domain.promotions import Identifier
 
 NAMESPACE: Final = uuid5(NAMESPACE_DNS, "enrolment-worker")
+UNNAMED_ORG: Final = 0
+"""Organisation of enrolments as long as nothing has named one."""
 
 
 class Reenrol(StrEnum):
@@ -73,6 +75,6 @@ def name_mark(identity: str, name: str, value: str) -> str:
     return hashlib.blake2b(f"{identity}/{name}/{plain}".encode(), digest_size=8).hexdigest()
 
 
-def organisation(promotion_org: int | None, configured_org: int | None, event_org: int | None) -> int:
-    """Return an enrolment's organisation: the promotion's, else the configured, else the event's, else 0."""
-    return next((org for org in (promotion_org, configured_org, event_org) if org is not None), 0)
+def organisation(promotion_org: int | None, configured_org: int | None, learnt_org: int | None) -> int:
+    """Return an enrolment's organisation: the promotion's, else the configured, else the learnt, else 0."""
+    return next((org for org in (promotion_org, configured_org, learnt_org) if org is not None), UNNAMED_ORG)

@@ -1,11 +1,12 @@
 """Which promotions an event leads to an enrolment into, and why the others not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 
-from worker.domain.identity import Reenrol, idempotency_key, organisation
+from worker.domain.identity import UNNAMED_ORG, Reenrol, idempotency_key, organisation
 from worker.domain.limits import LimitReason, exhausted_limit
 from worker.domain.promotions import (
     ENROL_AND_ISSUE,
@@ -60,6 +61,8 @@ class Enrol:
     promotion: Promotion
     org_id: int
     key: str
+    twins: tuple[str, ...] = ()
+    """The key under the other organisations that were taken for ours, where one may be in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +100,20 @@ def plan(
     policy: Policy,
     *,
     event_id: str,
-    event_org: int | None,
+    learnt_org: int | None,
     now: datetime,
     settled_limits: Callable[[Promotion, int], int] = lambda _promotion, _org_id: 0,
+    other_orgs: Collection[int] = (),
 ) -> tuple[Step, ...]:
     """Return a step for each promotion that is ours to act on, in the lookup's order.
 
-    `settled_limits` tells how many 8890s the customer has behind them in a promotion of an organisation.
+    `settled_limits` tells how many 8890s the customer has behind them in a promotion of an organisation,
+    `other_orgs` under which organisations enrolments may have been asked for before one was learnt.
     """
 
-    def key(promotion: Promotion, org_id: int) -> str:
-        return idempotency_key(
-            org_id=org_id,
+    def enrol(promotion: Promotion, org_id: int) -> Enrol:
+        derived = partial(
+            idempotency_key,
             customer_id=customer.customer_id,
             program_id=promotion.program_id,
             promotion_id=promotion.promotion_id,
@@ -117,9 +122,13 @@ def plan(
             timeline_entries=len(promotion.timeline or ()),
             settled_limits=settled_limits(promotion, org_id),
         )
+        # With every-event a key is its event's, whose plan holds it.
+        others = () if policy.reenrol is Reenrol.EVERY_EVENT else {UNNAMED_ORG, *other_orgs} - {org_id}
+        twins = tuple(derived(org_id=each) for each in sorted(others))
+        return Enrol(promotion, org_id, derived(org_id=org_id), twins)
 
     return tuple(
-        _step(promotion, policy, organisation(promotion.org_id, policy.org_id, event_org), key, now)
+        _step(promotion, policy, organisation(promotion.org_id, policy.org_id, learnt_org), enrol, now)
         for promotion in customer.promotions
         if objection(promotion, policy, now) is None
     )
@@ -138,7 +147,7 @@ def objection(promotion: Promotion, policy: Policy, now: datetime) -> Objection 
 
 
 def _step(
-    promotion: Promotion, policy: Policy, org_id: int, key: Callable[[Promotion, int], str], now: datetime
+    promotion: Promotion, policy: Policy, org_id: int, enrol: Callable[[Promotion, int], Enrol], now: datetime
 ) -> Step:
     if promotion.org_id is not None and policy.org_id is not None and promotion.org_id != policy.org_id:
         return Foreign(promotion, org_id)
@@ -148,7 +157,7 @@ def _step(
     reason, restriction = exhausted_limit(promotion)
     if restriction is not None:
         return UsedUp(promotion, org_id, reason, restriction)
-    return Enrol(promotion, org_id, key(promotion, org_id))
+    return enrol(promotion, org_id)
 
 
 def _standing_enrolment(promotion: Promotion, reenrol: Reenrol, now: datetime) -> TimelineEntry | None:

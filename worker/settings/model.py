@@ -104,7 +104,9 @@ class EnrolmentSettings(_Group):
 
     title: ClassVar[str] = "Enrolment"
     org_id: kinds.OrganisationId = Field(
-        None, description="organisation of the credentials; events of another one are dead letters"
+        None,
+        description="organisation of the credentials, else the first that an event names; "
+        "events of another one are dead letters",
     )
     trigger_events: kinds.Events = Field(
         ("transactionAdded", "customerAdded"), description="events that lead to a lookup, * for all"

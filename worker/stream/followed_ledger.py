@@ -20,6 +20,7 @@ from mode import Service
 
 from topics.names import TopicNames
 from worker import ledger_format
+from worker.domain.identity import UNNAMED_ORG
 from worker.settings import Settings
 from worker.stream.admin import KafkaFailed, TopicAdmin
 from worker.stream.security import aiokafka_options
@@ -57,6 +58,7 @@ class LedgerFollower(Service):
         self._options = aiokafka_options(settings)
         in_memory = settings.ledger_store == "memory"
         self._folder = None if in_memory else settings.state_dir / f"{settings.group_id}-follows-{group_id}"
+        self._connected = settings.api_version == "v2.1"
         self._copy: _Copy | None = None
         super().__init__(**kwargs)
 
@@ -102,27 +104,53 @@ class LedgerFollower(Service):
 
     def read(self, key: bytes) -> bytes | None:
         """Return an entry of the partition whose event is being handled, None where there is none."""
-        event = current_event()
-        if event is None or self._copy is None:
-            raise RuntimeError("the followed ledger is read outside of a delivery")
-        return self._copy.get(event.message.partition, key)
+        return None if self._copy is None else self._copy.get(_partition(), key)
+
+    def organisation(self) -> int | None:
+        """Return the organisation that the group has learnt; see FaustLedger."""
+        if self._copy is None:
+            return None
+        here, learnt = _partition(), self._copy.learnt
+        if learnt:
+            return learnt.get(here, next(iter(learnt.values())))
+        named = self.organisations() - {UNNAMED_ORG}
+        return next(iter(named)) if len(named) == 1 else None
+
+    def organisations(self) -> frozenset[int]:
+        """Return the organisations that the partition's standings were written under."""
+        if self._copy is None or self._connected:
+            return frozenset()
+        return frozenset(self._copy.organisations.get(_partition(), ()))
 
     def entries(self) -> int:
         """Return how many entries there are."""
         return 0 if self._copy is None else self._copy.entries
 
 
+def _partition() -> int:
+    event = current_event()
+    if event is None:
+        raise RuntimeError("the followed ledger is read outside of a delivery")
+    return event.message.partition
+
+
 class _Copy:
-    """Standings by partition and key."""
+    """Standings by partition and key; and by partition what is known of organisations."""
 
     def __init__(self, store: MutableMapping[bytes, bytes]) -> None:
         self._store = store
         self.entries = 0
+        self.learnt: dict[int, int] = {}
+        self.organisations: dict[int, set[int]] = {}
 
     def keep(self, partition: int, key: bytes, value: bytes | None) -> None:
         """Take an entry over; a null value takes it away."""
-        if ledger_format.read_standing_key(key) is None:
+        if ledger_format.is_organisation_key(key) and value is not None:
+            self.learnt[partition] = ledger_format.read_organisation(value)
+        whose = ledger_format.read_standing_key(key)
+        if whose is None:
             return
+        self.organisations.setdefault(partition, set()).add(whose.org_id)
         place = b"%d/%b" % (partition, key)
         is_known = self._store.get(place) is not None
         if value is not None:

@@ -17,13 +17,16 @@ from faust.types.tuples import RecordMetadata
 from rocksdict import WriteBatch
 
 from worker import ledger_format
-from worker.domain.ledger import UNKNOWN, Standing
+from worker.domain.identity import UNNAMED_ORG
+from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
-from worker.plans import EventPlan, Lane, LedgerEntry, Result
+from worker.plans import EventPlan, Lane, LedgerEntry, Result, StandingEntry
 from worker.ports import PublishFailed
+from worker.standings import entries_of, standing_of
 from worker.stream.consumer import Consumer
 from worker.stream.ledger_fence import LedgerFence
 from worker.stream.placement import lane_of_key
+from worker.stream.standing_orgs import StandingOrganisations
 
 NAME: Final = "ledger"
 LARGEST_ENTRY_BYTES: Final = 1_000_000
@@ -120,12 +123,14 @@ class FaustLedger:
     Works in the context of a delivery only: the partition is that of Faust's current event.
     """
 
-    def __init__(self, table: LedgerTable, fence: LedgerFence) -> None:
+    def __init__(self, table: LedgerTable, fence: LedgerFence, *, connected: bool = False) -> None:
+        """Take it, with `connected`, that each promotion tells its own organisation (v2.1)."""
         self._table = table
         self._fence = fence
         self._topic = table.changelog_topic.get_topic_name()
         self._lanes: WeakKeyDictionary[EventT[Any], Lane | None] = WeakKeyDictionary()
         """Of the deliveries in work: a key may have a megabyte, and an event many entries."""
+        self._organisations = None if connected else StandingOrganisations(table)
 
     def plan_of(self, event_id: str) -> EventPlan | None:
         """Return the event's plan, None where it never got to its first request."""
@@ -139,8 +144,27 @@ class FaustLedger:
 
     def standing(self, customer_id: int, subject: Subject) -> Standing:
         """Return what is known of the customer in the promotion."""
-        value = self._read(ledger_format.standing_key(customer_id, subject))
-        return UNKNOWN if value is None else ledger_format.read_standing(value)
+        return standing_of(self._read, self.organisations(), customer_id, subject)
+
+    def organisation(self) -> int | None:
+        """Return the organisation that was learnt in this partition, else in another one of ours.
+
+        A ledger of an earlier release has learnt none: there its standings tell, where all of them agree.
+        """
+        here, count = _delivery().message.partition, self._table.partitions or 0
+        for partition in (here, *range(count)):
+            value = self._read_at(partition, ledger_format.organisation_key(partition))
+            if value is not None:
+                return ledger_format.read_organisation(value)
+        named = self.organisations() - {UNNAMED_ORG}
+        return next(iter(named)) if len(named) == 1 else None
+
+    def organisations(self) -> frozenset[int]:
+        """Return the organisations that the partition's standings were written under."""
+        if self._organisations is None:
+            return frozenset()
+        message = _delivery().message
+        return self._organisations.of(message.partition, message.generation_id)
 
     async def write(self, *entries: LedgerEntry) -> None:
         """Write the entries, in this order; returns once Kafka has acknowledged them and the store has them.
@@ -148,20 +172,29 @@ class FaustLedger:
         Raises PublishFailed where one of both refuses one, LedgerEntryTooLarge before it would have to. What
         was not sent when the caller is cancelled is as if the process had died there.
         """
-        event = current_event()
-        if event is None:
-            raise RuntimeError("a ledger entry is written outside of a delivery")
-        lane = self._lane_of(event)
-        written = [ledger_format.write(entry, lane) for entry in entries]
+        event = _delivery()
+        lane, partition = self._lane_of(event), event.message.partition
+        written = [
+            ledger_format.write(each, lane) for entry in entries for each in self._in_place(entry, partition)
+        ]
         if any(len(value) > LARGEST_ENTRY_BYTES for _, value in written):
             raise LedgerEntryTooLarge
         try:
-            kept = [await self._send(event.message.partition, key, value) for key, value in written]
+            kept = [await self._send(partition, key, value) for key, value in written]
         except KafkaError as error:
             raise PublishFailed(f"ledger: {type(error).__name__}") from error
         # Futures of our own: a cancelled handler does not cancel records that are on their way with others.
         for each in kept:
             await each
+
+    def _in_place(self, entry: LedgerEntry, partition: int) -> tuple[LedgerEntry, ...]:
+        """Return the entry, with what empties those whose place it takes."""
+        if not isinstance(entry, StandingEntry):
+            return (entry,)
+        every = entries_of(self._read, self.organisations(), entry)
+        if self._organisations is not None:
+            self._organisations.written(partition, entry.subject.org_id)
+        return every
 
     def entries(self) -> int:
         """Return about how many entries this process holds; does not count them one by one."""
@@ -196,3 +229,18 @@ class FaustLedger:
             # Faust's own way there raises for each key that is absent, and remembers each that is not.
             return cast("bytes | None", store._db_for_partition(event.message.partition).get(key))  # noqa: SLF001 - what its _get does
         return cast("bytes | None", store.get(key))
+
+    def _read_at(self, partition: int, key: bytes) -> bytes | None:
+        """Read of a partition that may not be ours, then None."""
+        store = self._table.data
+        if isinstance(store, RocksDBStore):
+            database = store._dbs.get(partition)  # noqa: SLF001 - one that is not open must not be opened
+            return None if database is None else cast("bytes | None", database.get(key))
+        return cast("bytes | None", store.get(key))
+
+
+def _delivery() -> EventT[Any]:
+    event = current_event()
+    if event is None:
+        raise RuntimeError("the ledger is used outside of a delivery")
+    return event

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from topics.names import TopicSpec
-from worker.ledger_format import read_lane
+from worker.ledger_format import is_organisation_key, read_lane
 from worker.plans import Lane
 from worker.settings import KafkaSettings
 from worker.stream.admin import ExistingTopic, KafkaFailed
-from worker.stream.changelog import Changelog, Copier, opened
+from worker.stream.changelog import Changelog, Copier, Entry, opened
+from worker.stream.organisation_move import spread
 from worker.stream.partition_admin import PartitionAdmin
 from worker.stream.placement import Partitioner, partition_of
 
@@ -64,6 +65,8 @@ class Survey:
     """How many records of the changelog lie where this partitioner puts them."""
     copies: set[int] = field(default_factory=set)
     """Hashes of (partition, key, value) of what an interrupted move has copied."""
+    learnt: dict[int, Entry] = field(default_factory=dict)
+    """The organisation that each partition has learnt."""
 
     def objection(self, change: Change) -> str | None:
         """Return why the change cannot be right: copies by the wrong rule would cut the ledger off.
@@ -102,6 +105,8 @@ async def survey(changelog: Changelog, ends: Mapping[int, int], change: Change, 
     for partition, end in ends.items():
         copies: dict[int, int] = {}
         async for record in changelog.records(partition, end, f"looking at partition {partition}", say):
+            if is_organisation_key(record.key):
+                seen.learnt[partition] = record
             lane = lane_in(record.value) if record.value is not None else None
             if lane is None:
                 continue
@@ -137,7 +142,8 @@ async def copy(
             async for record in changelog.records(partition, end, f"reading partition {partition}", say)
         }
         async for record in changelog.records(partition, end, f"copying from partition {partition}", say):
-            if record.value is None or latest.get(hash(record.key)) != record.offset:
+            is_latest = latest.get(hash(record.key)) == record.offset
+            if record.value is None or not is_latest or is_organisation_key(record.key):
                 continue
             lane = lane_in(record.value)
             if lane is None:
@@ -153,6 +159,7 @@ async def copy(
                 if copier is not None:
                     await copier.copy(record, target)
     if copier is not None:
+        await spread(seen.learnt, change.after, copier, say)
         await copier.acknowledged()
     return moved
 
@@ -186,7 +193,8 @@ async def move_ledger(
         async with changelog.copier(change.after) as copier:
             moved = await copy(changelog, ends, change, seen, copier, say)
     await admin.raise_partitions(_fewer(names.retries, existing, change.after), change.after)
-    await admin.delete(names.move_mark)
+    if names.move_mark in existing or change.before != change.after:
+        await admin.delete(names.move_mark)
     return moved
 
 

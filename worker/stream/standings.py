@@ -1,4 +1,4 @@
-"""A customer's entries of a ledger, read from its changelog: no group is joined, nothing committed."""
+"""What a ledger knows of a customer, read from its changelog: no group is joined, nothing committed."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from worker.stream.changelog import opened
 from worker.stream.placement import Partitioner, lane_of_key, partition_of
 
 
-async def standings_of(
+async def entries_of_customer(
     settings: KafkaSettings,
     group_id: str,
     customer_id: int,
@@ -18,7 +18,7 @@ async def standings_of(
     key: bytes | None = None,
     partitioner: Partitioner = Partitioner.MURMUR2,
 ) -> dict[bytes, bytes] | None:
-    """Return the standings of a customer by their key, None where the group has no ledger.
+    """Return a customer's standings, and the organisations learnt, by key; None where there is no ledger.
 
     Reads one partition where the key of the customer's records is given, else all of them, which takes as
     long as reading the changelog takes; of entries on several partitions the last written counts. Raises
@@ -41,7 +41,8 @@ async def standings_of(
             reading = f"reading partition {partition} of {topic}"
             async for record in changelog.records(partition, end, reading, say):
                 whose = ledger_format.read_standing_key(record.key)
-                if whose is None or whose.customer_id != customer_id:
+                ours = whose is not None and whose.customer_id == customer_id
+                if not ours and not ledger_format.is_organisation_key(record.key):
                     continue
                 before = latest.get(record.key)
                 # Within a partition the order is certain, however wrong the clock that stamped an entry.

@@ -25,7 +25,7 @@ def planned(*promotions: Promotion, policy: Policy | None = None) -> tuple[Step,
         CustomerPromotions(CUSTOMER, promotions),
         policy or Policy(),
         event_id="evt-1",
-        event_org=1800,
+        learnt_org=1800,
         now=NOW,
     )
 
