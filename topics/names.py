@@ -9,6 +9,8 @@ LARGEST_ACTIVITY_BYTES: Final = 1_048_588
 """Kafka's default of `max.message.bytes`, which an activity topic of our making has."""
 ERROR_HEADERS_BYTES: Final = 64 * 1024
 """Room of retry and dead-letter topics for our headers, beyond the activity topic's largest record."""
+LARGEST_RECORD: Final = "max.message.bytes"
+"""The topic setting that bounds a record."""
 _DAY_MS: Final = 86_400_000
 
 
@@ -40,6 +42,11 @@ class TopicNames:
     def dead_letters(self) -> str:
         """Where records go that nothing can be done with."""
         return f"{self.activity}-dlt"
+
+    @property
+    def asides(self) -> tuple[str, ...]:
+        """Where records are moved with their key, value and headers."""
+        return (*self.retries, self.dead_letters)
 
     @property
     def ledger(self) -> str:

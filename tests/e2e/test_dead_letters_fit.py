@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.brokers import create_topic
 from tests.support.batches import raw_batch, raw_record
 from tests.support.events import event
 from tests.support.feeds import DeadLetter
@@ -15,7 +16,7 @@ from tests.support.waiting import wait_until
 from tests.support.worker_process import WorkerProcess
 from topics.dead_letter import DeadLetterReason, Failure, dead_letter_headers
 from topics.record import Headers, Position
-from worker.demo.simulator import Promotion, World
+from worker.demo.simulator import Endpoint, FaultRule, Promotion, World
 
 pytestmark = pytest.mark.timeout(110)
 
@@ -204,3 +205,28 @@ def _damaged(stage: Stage) -> list[_Record]:
 
 def _as_batch(record: _Record) -> bytes:
     return raw_batch(raw_record(0, *record), 1, timestamp=round(datetime.now(UTC).timestamp() * 1000))
+
+
+@pytest.mark.parametrize("is_made", [False, True])
+def test_a_large_event_keeps_its_value_on_its_way(lab: Lab, is_made: bool) -> None:  # noqa: FBT001 - a case
+    """Topics that the worker makes have the activity topic's room; of those that are there it tells."""
+    world = World.with_customers(1, Promotion(promotion_id=1))
+    fault = FaultRule(name="error_500", endpoint=Endpoint.LOOKUP)
+    large = {"max.message.bytes": "4000000"}
+    with lab.simulator(world) as simulator, lab.stage(simulator.api_url, config=large) as stage:
+        if is_made:
+            lab.loop.run(create_topic(lab.bootstrap_servers, stage.names.retries[0], 1, {}))
+        lab.loop.call(lambda: simulator.faults.replace(fault))
+        once = {"RETRY_MAX_ATTEMPTS": "1", "OUTAGE_THRESHOLD": "100", "RETRY_DELAYS_SECONDS": "1,1,1"}
+        worker = stage.worker(**once, **CREDENTIALS)
+        sent = stage.feed.send(event("large", {"customerId": 1}, note="x" * 2_000_000), b"1")
+        stage.wait_for_outcomes(["large"])
+        lab.loop.call(simulator.faults.replace)
+        if is_made:
+            (letter,) = stage.dead_letters.of(sent)
+            assert (letter.record.value, letter.error["reason"]) == (sent.value, "retries_exhausted")
+            assert "set max.message.bytes" in worker.tail()
+        else:
+            outcomes = stage.outcomes
+            wait_until(lambda: "ENROLLED" in {one.name for one in outcomes.read()}, "it is enrolled")
+            assert {each.record.value for each in stage.retries[0].read()} == {sent.value}

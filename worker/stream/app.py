@@ -18,6 +18,7 @@ from worker.settings import Settings
 from worker.stream import consumer, raw_batches
 from worker.stream.buffer import Buffer
 from worker.stream.consumer import Consumer
+from worker.stream.fitting import LARGEST_REQUEST_BYTES
 from worker.stream.holds import Holds
 from worker.stream.lanes import Bounds, Lanes, Partition
 from worker.stream.ledger import LedgerTable
@@ -26,7 +27,6 @@ from worker.stream.log_watch import Positions
 from worker.stream.membership import Lease, Membership
 from worker.stream.partition_watch import PartitionGuard
 from worker.stream.placement import choose_partition
-from worker.stream.publisher import LARGEST_REQUEST_BYTES
 from worker.stream.rebuild import RebuildingTables
 from worker.stream.rewinds import Rewinds
 from worker.stream.security import aiokafka_options, faust_credentials

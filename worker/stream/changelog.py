@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from worker.settings import KafkaSettings
 from worker.stream.admin import KafkaFailed
-from worker.stream.publisher import LARGEST_REQUEST_BYTES
+from worker.stream.fitting import LARGEST_REQUEST_BYTES
 from worker.stream.security import aiokafka_options
 
 _BATCH: Final = 10_000

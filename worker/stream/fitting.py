@@ -8,6 +8,8 @@ from topics.dead_letter import HEADERS_OMITTED, KEY_OMITTED, VALUE_OMITTED, Fail
 from topics.record import Headers, Record
 from worker.stream.raw_batches import name_in_bytes
 
+LARGEST_REQUEST_BYTES: Final = 64 * 1024 * 1024
+"""The producer's own limit, beyond what topics allow as a rule; no record of ours is larger."""
 _BATCH_BYTES: Final = 61 + 40
 """Header of a batch, and a record's own fields at their longest (message format 2)."""
 _FIELD_BYTES: Final = 10

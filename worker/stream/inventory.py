@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
-from topics.names import TopicSpec, catalogue
+from topics.names import (
+    ERROR_HEADERS_BYTES,
+    LARGEST_ACTIVITY_BYTES,
+    LARGEST_RECORD,
+    TopicNames,
+    TopicSpec,
+    catalogue,
+)
 from worker.settings import KafkaSettings
 from worker.stream.admin import ExistingTopic
 
@@ -59,11 +66,7 @@ async def inspect(settings: KafkaSettings, admin: TopicAdmin) -> tuple[TopicRepo
     retention = timedelta(days=settings.ledger_retention_days)
     specs = catalogue(names, settings.topic_partitions, settings.topic_replication_factor, retention)
     existing = await admin.existing([spec.name for spec in specs])
-    followers = {*names.retries, names.ledger}
-    return tuple(
-        TopicReport(_fitted(spec, existing, names.activity, followers), existing.get(spec.name))
-        for spec in specs
-    )
+    return tuple(TopicReport(_fitted(spec, existing, names), existing.get(spec.name)) for spec in specs)
 
 
 async def create_missing(
@@ -76,9 +79,26 @@ async def create_missing(
     return reports, {name: refusal for name, refusal in answers.items() if refusal is not None}
 
 
-def _fitted(
-    spec: TopicSpec, existing: Mapping[str, ExistingTopic], activity: str, followers: set[str]
-) -> TopicSpec:
-    """Return the topic with the partitions that it must have: a follower the activity topic's, else any."""
-    governing = existing.get(activity if spec.name in followers else spec.name)
-    return spec if governing is None else replace(spec, partitions=governing.partitions)
+def _fitted(spec: TopicSpec, existing: Mapping[str, ExistingTopic], names: TopicNames) -> TopicSpec:
+    """Return the topic as it must be beside those that exist.
+
+    Retry topics and the ledger have the activity topic's partitions; retry and dead-letter topics have room
+    for its largest record.
+    """
+    activity = existing.get(names.activity)
+    governing = activity if spec.name in {*names.retries, names.ledger} else existing.get(spec.name)
+    if governing is not None:
+        spec = replace(spec, partitions=governing.partitions)
+    if spec.name in names.asides and activity is not None:
+        default = int(spec.config[LARGEST_RECORD])
+        needed = max(default, room_needed(activity) or default)
+        spec = replace(spec, config=spec.config | {LARGEST_RECORD: str(needed)})
+    return spec
+
+
+def room_needed(activity: ExistingTopic | None) -> int | None:
+    """Return what retry and dead-letter topics must take, None if the activity topic may not be looked at."""
+    if activity is not None and activity.config is None:
+        return None
+    config = {} if activity is None else activity.config or {}
+    return int(config.get(LARGEST_RECORD, LARGEST_ACTIVITY_BYTES)) + ERROR_HEADERS_BYTES

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -19,9 +19,6 @@ from worker.stream.fitting import TRACE_BYTES, batch_bytes, fitted
 from worker.stream.raw_batches import is_plain, send_raw
 from worker.telemetry.spans import Spans
 from worker.telemetry.tracing import sending
-
-LARGEST_REQUEST_BYTES: Final = 64 * 1024 * 1024
-"""The producer's own limit, out of the way: what is too large is for the topic's settings to say."""
 
 log = structlog.get_logger(__name__)
 

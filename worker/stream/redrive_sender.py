@@ -12,8 +12,8 @@ from topics.record import Record
 from worker.redrive import Letter, redriven_headers
 from worker.settings import KafkaSettings
 from worker.stream.admin import KafkaFailed
+from worker.stream.fitting import LARGEST_REQUEST_BYTES
 from worker.stream.log_reader import translated
-from worker.stream.publisher import LARGEST_REQUEST_BYTES
 from worker.stream.raw_batches import is_plain, send_raw
 from worker.stream.security import aiokafka_options
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from topics.names import LARGEST_ACTIVITY_BYTES, TopicNames
+from topics.names import LARGEST_ACTIVITY_BYTES, LARGEST_RECORD, TopicNames
 from worker.settings import Settings
-from worker.stream.admin import KafkaFailed, TopicAdmin
-from worker.stream.inventory import create_missing
+from worker.stream.admin import ExistingTopic, KafkaFailed, TopicAdmin
+from worker.stream.fitting import LARGEST_REQUEST_BYTES
+from worker.stream.inventory import create_missing, room_needed
 
 log = structlog.get_logger(__name__)
 
@@ -49,13 +50,26 @@ async def prepare_topics(settings: Settings) -> Prepared:
     created = [report.spec.name for report in reports if report.found is None]
     if created:
         log.info("topics created", topics=created)
-    aside = [*names.retries, names.dead_letters]
-    kept = await admin.existing(aside)
-    configs = {name: (kept[name].config if name in kept else None) or {} for name in aside}
-    largest = {
-        name: int(config.get("max.message.bytes", LARGEST_ACTIVITY_BYTES)) for name, config in configs.items()
-    }
+    largest = _room(names, await admin.existing([names.activity, *names.asides]))
     return Prepared(partitions, largest)
+
+
+def _room(names: TopicNames, existing: Mapping[str, ExistingTopic]) -> dict[str, int]:
+    """Return how many bytes a record may have on each topic that records are moved to; tell if too few."""
+    needed = room_needed(existing.get(names.activity))
+    largest: dict[str, int] = {}
+    for name in names.asides:
+        config = existing[name].config if name in existing else None
+        largest[name] = int((config or {}).get(LARGEST_RECORD, LARGEST_ACTIVITY_BYTES))
+        if config is not None and needed is not None and largest[name] < needed:
+            log.warning(
+                "a topic has no room for the activity topic's largest record with our headers: such an event "
+                "loses its value here; set max.message.bytes on it",
+                topic=name,
+                max_message_bytes=largest[name],
+                needed=needed,
+            )
+    return {name: min(room, LARGEST_REQUEST_BYTES) for name, room in largest.items()}
 
 
 def cut_off(names: TopicNames, partitions: Mapping[str, int]) -> str | None:

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from topics.names import ERROR_HEADERS_BYTES, LARGEST_ACTIVITY_BYTES, TopicNames
+from topics.names import LARGEST_ACTIVITY_BYTES, TopicNames
 from worker.findings import Finding, Level, ok
 from worker.stream.admin import ExistingTopic
+from worker.stream.inventory import room_needed
 from worker.stream.ledger import LARGEST_ENTRY_BYTES
 from worker.stream.startup import cut_off
 
@@ -136,10 +137,8 @@ def _keeps(topic: ExistingTopic, least_ms: int, level: Level, harm: str) -> Iter
 
 
 def _room(topic: ExistingTopic, activity: ExistingTopic | None) -> Iterator[_Flaw]:
-    if activity is not None and activity.config is None:
-        return
-    least = (LARGEST_ACTIVITY_BYTES if activity is None else _largest(activity)) + ERROR_HEADERS_BYTES
-    if _largest(topic) < least:
+    least = room_needed(activity)
+    if least is not None and _largest(topic) < least:
         yield _Flaw(
             Level.FAULT,
             "the activity topic's largest record and our headers do not fit",

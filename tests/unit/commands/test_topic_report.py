@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Iterable
 
+import pytest
+
 from topics.names import TopicSpec
 from worker.commands.topic_report import as_object, lines
 from worker.settings import KafkaSettings, load_settings
@@ -78,3 +80,17 @@ def test_differences_are_shown() -> None:
     assert as_object(reports["enrolment-outcomes"])["differences"] == [
         {"setting": "retention.ms", "found": "1", "wanted": "2592000000"}
     ]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "room"), [("4000000", "4065536"), ("100000", "1114124"), (None, "1114124")]
+)
+def test_where_records_are_moved_to_has_room_for_the_activity_topics_largest(
+    allowed: str | None, room: str
+) -> None:
+    """With our headers; never less than beside an activity topic of our own making."""
+    config = None if allowed is None else {"max.message.bytes": allowed}
+    cluster = Cluster({"customer-activity": ExistingTopic(3, 1, config)})
+    asyncio.run(create_missing(SETTINGS, cluster))
+    asides = {spec.config["max.message.bytes"] for spec in cluster.created if "customer-" in spec.name}
+    assert asides == {room}
