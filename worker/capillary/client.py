@@ -43,8 +43,9 @@ from worker.domain.answers import (
 from worker.domain.promotions import Identifier, IdentifierName
 from worker.ports import Clock, Gate
 from worker.telemetry import names
-from worker.telemetry.redaction import redactor
+from worker.telemetry.redaction import Redact, redactor
 from worker.telemetry.spans import Spans
+from worker.telemetry.tracing import record_in_work
 
 A = TypeVar("A")
 
@@ -146,7 +147,7 @@ class CapillaryClient:
         """
         if not is_sendable(identifier):
             return _UNSENDABLE
-        redact = redactor(identifier.value)
+        redact = _redactor(identifier)
         customer_id = _id_of(identifier)
 
         async def read(offset: int) -> PageAnswer:
@@ -179,7 +180,7 @@ class CapillaryClient:
         """Enrol the customer, once; see `PromotionsApi`."""
         if not is_sendable(identifier):
             return _UNSENDABLE
-        redact = redactor(identifier.value)
+        redact = _redactor(identifier)
         asked = self._exchange.authenticated(
             self._issue,
             self._auth,
@@ -231,7 +232,7 @@ class CapillaryClient:
 
         def judge(reply: Reply) -> PageAnswer:
             heard.append((self._clock(), reply.headers.get("date")))
-            return judge_page(reply, self._clock(), redactor(nobody.value))
+            return judge_page(reply, self._clock(), _redactor(nobody))
 
         answer = await self._exchange.authenticated(
             self._lookup,
@@ -256,3 +257,9 @@ class CapillaryClient:
             )
 
         return OAuthAuthenticator(fetch, self._clock)
+
+
+def _redactor(identifier: Identifier) -> Redact:
+    """Mask what was asked for, and whatever else the event in work calls its customer."""
+    asked = () if identifier.name is IdentifierName.CUSTOMER_ID else (identifier.value,)
+    return redactor(*asked, record=record_in_work())
