@@ -34,11 +34,12 @@ class HttpAnswer:
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return the whole environment of a process with these settings.
 
-    Names are without `ENROLMENT_`; those that begin with `OTEL_` or `SSL_` are not ours and stay as they are.
+    Names are without `ENROLMENT_`; those that begin with `OTEL_`, `SSL_` or `PYTHON` are not ours and stay as
+    they are.
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     ours = {
-        name if name.startswith(("OTEL_", "SSL_")) else f"ENROLMENT_{name}": value
+        name if name.startswith(("OTEL_", "SSL_", "PYTHON")) else f"ENROLMENT_{name}": value
         for name, value in settings.items()
     }
     return kept | {"PYTHONPATH": str(_ROOT)} | ours

@@ -9,6 +9,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from worker.commands.failure import Failure
+from worker.telemetry.injected import take_back
 
 _COMMANDS: Final = {
     "run": "Run the worker.",
@@ -85,3 +86,4 @@ def program() -> None:
 
     Settings come from the environment; `enrolment-worker run --help` lists them all.
     """  # noqa: D301 - \b is click's mark for lines that are not to be wrapped
+    take_back()

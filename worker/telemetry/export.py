@@ -62,13 +62,7 @@ def start_export(version: str, environ: Mapping[str, str] = os.environ) -> Expor
     resource = _resource(version)
     closers: list[Callable[[], object]] = []
     if spans is not None:
-        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - costs nothing where it is off
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - see above
-
-        tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
-        tracers.add_span_processor(BatchSpanProcessor(spans()))
-        trace.set_tracer_provider(tracers)
-        closers.append(tracers.shutdown)
+        closers.append(_start_spans(spans, resource))
     if readings is not None:
         from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - see above
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415 - see above
@@ -80,6 +74,23 @@ def start_export(version: str, environ: Mapping[str, str] = os.environ) -> Expor
         semantic.switch_on(meters)
         closers.append(meters.shutdown)
     return Export(tuple(closers))
+
+
+def _start_spans(exporter: Callable[[], Any], resource: "Resource") -> Callable[[], object]:
+    """Set up how spans are sent; return what ends it.
+
+    Auto-instrumentation has set it up before us, once for the process: ours go the same way then.
+    """
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - costs nothing where it is off
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - see above
+
+    injected = trace.get_tracer_provider()
+    if isinstance(injected, TracerProvider):
+        return injected.force_flush
+    tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
+    tracers.add_span_processor(BatchSpanProcessor(exporter()))
+    trace.set_tracer_provider(tracers)
+    return tracers.shutdown
 
 
 def _exporter(signal: Signal, environ: Mapping[str, str]) -> Callable[[], Any] | None:
