@@ -20,7 +20,7 @@ from opentelemetry.trace import StatusCode
 
 from worker.capillary.client import CapillaryClient
 from worker.capillary.config import Basic, CapillaryConfig, OAuth
-from worker.capillary.transport import BODY_LIMIT
+from worker.capillary.connections import BODY_LIMIT
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,

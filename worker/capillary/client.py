@@ -1,5 +1,7 @@
 """The Capillary API as the use case sees it."""
 
+import random
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +13,7 @@ from opentelemetry.trace import Tracer
 
 from worker.capillary.auth import Authenticator, BasicAuthenticator, Header, OAuthAuthenticator
 from worker.capillary.config import Basic, CapillaryConfig, OAuth
+from worker.capillary.connections import always
 from worker.capillary.endpoints import Requests, is_sendable
 from worker.capillary.exchange import Exchange, Target
 from worker.capillary.failures import place_of
@@ -18,7 +21,7 @@ from worker.capillary.list_paging import ListReader
 from worker.capillary.observer import Endpoint, NoObserver, OpenGate, RequestObserver
 from worker.capillary.paging import read_all
 from worker.capillary.reply import Reply
-from worker.capillary.transport import Transport, always
+from worker.capillary.transport import Transport
 from worker.capillary.verdict import (
     ListAnswer,
     PageAnswer,
@@ -99,9 +102,12 @@ class CapillaryClient:
         observer: RequestObserver | None = None,
         tracer: Tracer | None = None,
         gate: Gate | None = None,
+        timer: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
+        """`timer` counts seconds and only grows; by it and `jitter` connections age."""
         self._clock = clock
-        self._transport = Transport(config)
+        self._transport = Transport(config, timer, jitter)
         self._exchange = Exchange(
             self._transport,
             observer or NoObserver(),

@@ -14,11 +14,12 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from worker.capillary import codes
 from worker.capillary.auth import Authenticator, Header
 from worker.capillary.catalogue_wire import ListPage
+from worker.capillary.connections import always
 from worker.capillary.failures import broken
 from worker.capillary.observer import Endpoint, RequestObserver
 from worker.capillary.reply import Reply
 from worker.capillary.results import result_of
-from worker.capillary.transport import Transport, always
+from worker.capillary.transport import Transport
 from worker.capillary.verdict import Answer
 from worker.capillary.wire import Page
 from worker.domain.answers import (

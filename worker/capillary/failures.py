@@ -20,6 +20,10 @@ FAILURES = (aiohttp.ClientError, OSError)
 """Everything that network and server can make an exchange raise."""
 
 
+class Unbounded(aiohttp.ClientPayloadError):
+    """An answer sent more than an answer may, before its body or around it."""
+
+
 def translate(error: BaseException, *, connected: bool) -> Unsent | Doubtful:
     """Return what the failure means; `connected` says whether the request ever had a connection.
 
@@ -30,7 +34,7 @@ def translate(error: BaseException, *, connected: bool) -> Unsent | Doubtful:
         return Unsent(FaultKind.NOT_CONNECTED, detail)
     if isinstance(error, TimeoutError):
         return Doubtful(FaultKind.TIMEOUT, detail)
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, aiohttp.ClientResponseError | Unbounded):
         return Doubtful(FaultKind.MALFORMED, detail)
     return Doubtful(FaultKind.DISCONNECTED, detail)
 

@@ -9,93 +9,28 @@ and httpx-aiohttp parses each URL and each header several times.
 """
 
 import asyncio
-import ssl
+import random
+import time
+import zlib
 from collections.abc import AsyncIterator, Callable
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 import aiohttp
 import httpx
 from yarl import URL
 
 from worker.capillary.config import CapillaryConfig
+from worker.capillary.connections import ATTEMPT, BODY_LIMIT, Attempt, always, session
+from worker.capillary.decompression import Inflation, encodings_of, is_readable
 from worker.capillary.failures import FAILURES, broken, translate
 from worker.capillary.reply import Reply
 from worker.domain.answers import Doubtful, FaultKind, Unsent
-
-if TYPE_CHECKING:
-    from aiohttp.abc import AbstractStreamWriter
-    from aiohttp.client import ClientTimeout
-    from aiohttp.client_reqrep import ClientRequest
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
-
-BODY_LIMIT = 8 * 1024 * 1024
-"""Bytes of an answer after decompression; 100 promotions of a real page are below 1 MiB."""
 
 TARGET: Final = "target"
 """httpx's extension that holds what stands in the request line: path and query, as they go out."""
 
 _CHUNK: Final = 16 * 1024
-"""Bytes that are decompressed at once, to a thousand times as many, before `BODY_LIMIT` is looked at."""
-
-_CONNECT_SECONDS = 5.0
-
-
-def always() -> bool:
-    """Let a request go."""
-    return True
-
-
-class _Attempt:
-    """Whether one request got its connection, and who has the last word on sending it."""
-
-    __slots__ = ("connected", "may_send", "withheld")
-
-    def __init__(self, may_send: Callable[[], bool]) -> None:
-        self.connected = False
-        self.may_send = may_send
-        self.withheld = False
-
-
-_ATTEMPT: ContextVar[_Attempt] = ContextVar("_ATTEMPT")
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Tells the attempt when it has its connection, pooled or new: from then on bytes may have left."""
-
-    async def connect(
-        self,
-        req: "ClientRequest",
-        traces: "list[Trace]",
-        timeout: "ClientTimeout",  # noqa: ASYNC109 - aiohttp's name
-    ) -> "Connection":
-        connection = await super().connect(req, traces, timeout)
-        _ATTEMPT.get().connected = True
-        return connection
-
-
-class _Request(aiohttp.ClientRequest):
-    """Asks whether it may go right before it does: its head waits for the body, and both leave at once.
-
-    aiohttp writes in a task of its own, a turn of the loop after `connect`. A process that is frozen in
-    between must find out when it wakes up.
-    """
-
-    async def write_bytes(
-        self,
-        writer: "AbstractStreamWriter",
-        conn: "Connection",
-        content_length: int | None = None,
-    ) -> None:
-        attempt = _ATTEMPT.get()
-        if attempt.may_send():
-            await super().write_bytes(writer, conn, content_length)
-            return
-        attempt.withheld = True
-        if conn.protocol is not None:
-            conn.protocol.set_exception(aiohttp.ClientConnectionError())
-        conn.close()
+"""Bytes that are read at once before `BODY_LIMIT` is looked at."""
 
 
 class _Body(httpx.AsyncByteStream):
@@ -118,9 +53,13 @@ class _Carrier(httpx.AsyncBaseTransport):
     Goes by the extension `target`; a request's `url` names the endpoint only, and nobody.
     """
 
-    def __init__(self, config: CapillaryConfig) -> None:
+    def __init__(
+        self, config: CapillaryConfig, timer: Callable[[], float], jitter: Callable[[], float]
+    ) -> None:
         """Read the certificates to trust; raises ValueError where they cannot be read."""
         self._config = config
+        self._timer = timer
+        self._jitter = jitter
         try:
             self._verify = httpx.create_ssl_context()
         except OSError as error:
@@ -133,7 +72,7 @@ class _Carrier(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it; returns once the answer's head is there."""
         if self._session is None:
-            self._session = _session(self._config, self._verify)
+            self._session = session(self._config, self._verify, self._timer, self._jitter)
         target: bytes = request.extensions[TARGET]
         answer = await self._session.request(
             request.method,
@@ -155,8 +94,14 @@ class _Carrier(httpx.AsyncBaseTransport):
 class Transport:
     """Sends requests; close it with `aclose`. Bound to the event loop of its first request."""
 
-    def __init__(self, config: CapillaryConfig) -> None:
-        self._transport = _Carrier(config)
+    def __init__(
+        self,
+        config: CapillaryConfig,
+        timer: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`timer` counts seconds and only grows; by it connections age."""
+        self._transport = _Carrier(config, timer, jitter)
         self._seconds = config.timeout_seconds
 
     async def send(
@@ -166,8 +111,8 @@ class Transport:
 
         `may_send` is asked of a request with a body, right before it leaves; on False nothing is sent.
         """
-        attempt = _Attempt(may_send)
-        marker = _ATTEMPT.set(attempt)
+        attempt = Attempt(may_send)
+        marker = ATTEMPT.set(attempt)
         try:
             async with asyncio.timeout(self._seconds):
                 response = await self._transport.handle_async_request(request)
@@ -178,11 +123,15 @@ class Transport:
         except FAILURES as error:
             if attempt.withheld:
                 return Unsent(FaultKind.WITHHELD, "not sent: no longer allowed to")
+            if attempt.is_stale:
+                return Unsent(
+                    FaultKind.NOT_CONNECTED, "not sent: an answer that nobody asked for came before"
+                )
             return translate(error, connected=attempt.connected)
         except Exception as error:  # noqa: BLE001 - a fault of ours, or of a library, is no event's
             return broken(error, connected=attempt.connected)
         finally:
-            _ATTEMPT.reset(marker)
+            ATTEMPT.reset(marker)
 
     async def aclose(self) -> None:
         """Close all connections, also those in use."""
@@ -190,40 +139,20 @@ class Transport:
 
 
 async def _read(response: httpx.Response) -> Reply:
-    chunks: list[bytes] = []
-    size = 0
-    flaw = None
-    # httpx's own reading costs more and brings decompression only.
-    encoded = "content-encoding" in response.headers
-    body = response.aiter_bytes() if encoded else cast("httpx.AsyncByteStream", response.stream)
+    """Read the body, decompressed, within `BODY_LIMIT`; httpx's own decompression has no bound."""
+    encodings = encodings_of(response.headers.get("content-encoding", ""))
+    inflation = Inflation() if encodings else None
+    body, flaw = bytearray(), None
+    if not is_readable(encodings):
+        return Reply(response.status_code, response.headers, b"", "an encoding that was not asked for")
     try:
-        async for chunk in body:
-            size += len(chunk)
-            if size > BODY_LIMIT:
+        async for chunk in cast("httpx.AsyncByteStream", response.stream):
+            body += inflation.feed(chunk, BODY_LIMIT + 1 - len(body)) if inflation else chunk
+            if len(body) > BODY_LIMIT:
                 flaw = f"more than {BODY_LIMIT} bytes"
                 break
-            chunks.append(chunk)
-    except httpx.DecodingError:
+    except zlib.error:
         flaw = "damaged compression"
-    return Reply(response.status_code, response.headers, b"" if flaw else b"".join(chunks), flaw)
-
-
-def _session(config: CapillaryConfig, verify: ssl.SSLContext) -> aiohttp.ClientSession:
-    seconds = config.timeout_seconds
-    session = aiohttp.ClientSession(
-        connector=_Connector(
-            limit=config.max_connections,
-            keepalive_timeout=config.keepalive_seconds,
-            ssl=verify,
-        ),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        request_class=_Request,
-        auto_decompress=False,
-        # All within the time-out of the whole request; `connect` counts the wait for a connection as well.
-        timeout=aiohttp.ClientTimeout(
-            connect=seconds, sock_connect=min(_CONNECT_SECONDS, seconds), sock_read=seconds
-        ),
-    )
-    # It would send a lookup whose connection breaks once more, outside of every count and budget.
-    session._retry_connection = False  # noqa: SLF001 - aiohttp's own test client sets it so
-    return session
+    if inflation and not flaw and not inflation.is_complete:
+        flaw = "damaged compression"
+    return Reply(response.status_code, response.headers, b"" if flaw else bytes(body), flaw)

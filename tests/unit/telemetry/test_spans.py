@@ -23,10 +23,10 @@ from opentelemetry.sdk.trace.sampling import (
 
 from tests.unit.fakes import record
 from topics.record import Headers
+from worker.capillary.connections import always
 from worker.capillary.exchange import Exchange, Target
 from worker.capillary.observer import Endpoint, NoObserver, OpenGate
 from worker.capillary.reply import Reply
-from worker.capillary.transport import always
 from worker.domain.answers import Issued
 from worker.telemetry import semantic
 from worker.telemetry.spans import Spans
