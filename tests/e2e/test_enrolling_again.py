@@ -68,6 +68,40 @@ def test_every_event_enrols(lab: Lab, world_api: RunningSimulator) -> None:
         assert _keys(desk, customer) == [_key(customer, promotion, name) for name in names]
 
 
+def test_every_event_counts_its_own_enrolment_alone(lab: Lab, world_api: RunningSimulator) -> None:
+    """One that shows late is not the next event's; one id of two sources, or of two keys, is two events."""
+    with _desk(lab, world_api, REENROL="every-event", RECONCILE_SETTLE_SECONDS="2") as desk:
+        customer, other = desk.customer(), desk.customer()
+        for each in (customer, other):
+            desk.promotion(each)
+        desk.fault("answer_then_apply_late", customer, endpoint=Endpoint.ISSUE, count=1, seconds=1)
+        assert _tell(desk, customer).only.name == "ENROLLED"
+        desk.fault("reset_before", customer, endpoint=Endpoint.ISSUE, count=1)
+        assert _tell(desk, customer).only.name == "ENROLLED"
+        who = b'{"eventName": "transactionAdded", "customer": {"customerId": %d}}'
+        ids = {"ce_specversion": "1.0", "ce_type": "transactionAdded", "ce_id": unique("event")}
+        told = [
+            desk.tell(
+                who % each.customer_id,
+                key=key,
+                headers=tuple(
+                    (name, value.encode()) for name, value in (ids | {"ce_source": source}).items()
+                ),
+            ).only
+            for each, key, source in [
+                (customer, b"key", "/till"),
+                (customer, b"key", "/web"),
+                (other, b"another", "/till"),
+            ]
+        ]
+        assert [(one.name, one.event_id) for one in told] == [("ENROLLED", ids["ce_id"])] * 3
+        assert len({one.value["outcomeId"] for one in told}) == 3
+        applied = lab.loop.call(lambda: [one.customer_id for one in desk.simulator.world.applied])
+        assert [applied.count(each.customer_id) for each in (customer, other)] == [4, 1]
+        labels = {"event_name": "transactionAdded", "result": "identity_reused"}
+        assert desk.worker.metric("enrolment_activity_total", **labels) == 1
+
+
 @pytest.mark.parametrize("store", ["rocksdb", "memory"])
 def test_the_ledger_outlives_its_machine(
     lab: Lab, world_api: RunningSimulator, tmp_path: Path, store: str

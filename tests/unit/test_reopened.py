@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.fakes import CUSTOMER, event, record
-from tests.unit.honest_api import Shop, redriven
+from tests.unit.honest_api import SETTLE, Shop, redriven
 from worker.checkpoints import Checkpoint
 from worker.domain.answers import CustomerNotFound, Doubtful, FaultKind, IssueAnswer, Notice, Refused, Unsent
 from worker.domain.evidence import Evidence
@@ -165,3 +167,45 @@ async def test_a_rejection_whose_standing_was_not_written_is_believed() -> None:
     assert await shop.handle("evt-2") == ["ENROLLED"]
     assert shop.api.lookups == lookups + 1
     assert standing == replace(standing, enrolment=None)
+
+
+_SCRIPTS = st.lists(
+    st.tuples(st.booleans(), st.just(LOST)) | st.just((False, REFUSED)) | st.just((True, None)), max_size=6
+)
+_LIVES = st.lists(
+    st.tuples(
+        st.sampled_from(["evt-1", "evt-2"]),
+        st.booleans(),
+        st.none() | st.sampled_from(Checkpoint) | st.integers(0, 5),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@pytest.mark.asyncio
+@settings(deadline=None)
+@given(_SCRIPTS, _LIVES, st.booleans(), st.sampled_from([0.0, SETTLE]))
+async def test_whatever_is_reopened_is_applied_at_most_once(
+    script: list[tuple[bool, IssueAnswer | None]],
+    lives: list[tuple[str, bool, Checkpoint | int | None]],
+    with_timeline: bool,  # noqa: FBT001 - a parameter
+    shows_after: float,
+) -> None:
+    """Refused, lost and applied in any row, with and without an operator, by processes that die."""
+    shop = Shop(with_timeline=with_timeline, shows_after=shows_after)
+    shop.api.script.extend(script)
+    for event_id, reopens, dies in lives:
+        await shop.handle(
+            event_id,
+            reopens=reopens,
+            die_at=dies if isinstance(dies, Checkpoint) else None,
+            entries_left=dies if isinstance(dies, int) else None,
+        )
+    shop.api.script.clear()
+    shop.told.clear()
+    for event_id in ("evt-1", "evt-2"):
+        await shop.handle(event_id, reopens=True)
+    assert len(shop.api.applied) == 1
+    last = {one.activity.event_id: one.outcome.value for one in shop.told}
+    assert sorted(last.values()) == ["ALREADY_ENROLLED", "ENROLLED"]
