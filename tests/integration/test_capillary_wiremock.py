@@ -28,6 +28,7 @@ from worker.domain.answers import (
     Found,
     IssueAnswer,
     Issued,
+    LookupAnswer,
     Misconfigured,
     NotIssued,
     Throttled,
@@ -38,6 +39,8 @@ from worker.domain.promotions import Identifier, IdentifierName
 pytestmark = pytest.mark.asyncio
 
 SAMPLES = Path(__file__).parents[1] / "fixtures" / "capillary"
+NO_ERROR = "HTTP 404 without an error of the API"
+REFUSED = "HTTP 401: the credentials are refused"
 MOBILE = Identifier(IdentifierName.MOBILE, "919812345678", "INSTORE")
 
 
@@ -114,17 +117,19 @@ async def test_a_dribbling_answer_is_in_doubt(wiremock: WireMock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"),
+    ("status", "issued", "read"),
     [
-        (502, Doubtful(FaultKind.SERVER_ERROR, "HTTP 502")),
-        (200, Doubtful(FaultKind.MALFORMED, "HTTP 200, no usable body")),
-        (404, Misconfigured("HTTP 404 without an error of the API")),
+        (502, *[Doubtful(FaultKind.SERVER_ERROR, "HTTP 502")] * 2),
+        (200, *[Doubtful(FaultKind.MALFORMED, "HTTP 200, no usable body")] * 2),
+        (404, Doubtful(FaultKind.MISCONFIGURED, NO_ERROR), Misconfigured(NO_ERROR)),
     ],
 )
-async def test_answers_of_proxies(wiremock: WireMock, status: int, expected: IssueAnswer) -> None:
-    """HTML under 200 or 502 leaves the effect open, under 404 it is a fault of configuration."""
-    assert await _issue(wiremock, html_answer(status)) == expected
-    assert await _look_up(wiremock, html_answer(status)) == expected
+async def test_answers_of_proxies(
+    wiremock: WireMock, status: int, issued: IssueAnswer, read: LookupAnswer
+) -> None:
+    """HTML leaves an enrolment open under any status; under 404 it is a fault of configuration, too."""
+    assert await _issue(wiremock, html_answer(status)) == issued
+    assert await _look_up(wiremock, html_answer(status)) == read
 
 
 @pytest.mark.parametrize(
@@ -159,10 +164,10 @@ async def test_a_storm_of_500s(wiremock: WireMock) -> None:
 
 
 async def test_redirects_stay_where_they_are(wiremock: WireMock) -> None:
-    """A redirect is answered as a fault of configuration; its target sees nothing of us."""
+    """A redirect is a fault of configuration and leaves an enrolment open; its target sees nothing of us."""
     await wiremock.answers({"urlPath": "/elsewhere"}, {"status": 200})
     answer = await _issue(wiremock, {"status": 302, "headers": {"Location": f"{wiremock.url}/elsewhere"}})
-    assert answer == Misconfigured("HTTP 302: redirects are not followed")
+    assert answer == Doubtful(FaultKind.MISCONFIGURED, "HTTP 302: redirects are not followed")
     assert await wiremock.received({"urlPath": "/elsewhere"}) == []
 
 
@@ -178,7 +183,7 @@ async def test_throttling(wiremock: WireMock) -> None:
 
 async def test_wrong_credentials(wiremock: WireMock) -> None:
     """A 401 on a fixed password is a fault of configuration at once: nothing could be renewed."""
-    assert await _issue(wiremock, html_answer(401)) == Misconfigured("HTTP 401: the credentials are refused")
+    assert await _issue(wiremock, html_answer(401)) == Doubtful(FaultKind.MISCONFIGURED, REFUSED)
     assert isinstance(await _look_up(wiremock, json_answer({}, 403)), Misconfigured)
 
 
@@ -200,11 +205,13 @@ async def test_no_token_for_now(wiremock: WireMock) -> None:
 
 
 async def test_an_expired_token_is_renewed_once(wiremock: WireMock) -> None:
-    """Behind a 401 the issue is repeated with a new token and the same key."""
+    """Behind a 401 the issue is left open, for a reading, and the next request has a new token."""
     await wiremock.answers_in_turn("tokens", TOKEN, [_token("old"), _token("new")])
     await wiremock.answers(_with_token("old"), {"status": 401})
     await wiremock.answers(_with_token("new"), _sample("issue_issued"))
     async with _oauth_client(wiremock.url) as client:
+        refused = await client.issue(MOBILE, 469, 57099, "a-key")
+        assert refused == Doubtful(FaultKind.MISCONFIGURED, REFUSED)
         assert await client.issue(MOBILE, 469, 57099, "a-key") == Issued(3, ())
     requests = await wiremock.received(ISSUE)
     assert {request["headers"]["idempotency-key"] for request in requests} == {'"a-key"'}
@@ -212,13 +219,13 @@ async def test_an_expired_token_is_renewed_once(wiremock: WireMock) -> None:
 
 
 async def test_a_second_401_is_a_fault_of_configuration(wiremock: WireMock) -> None:
-    """A new token that is refused as well is not renewed again."""
+    """A lookup whose new token is refused as well is not repeated again."""
     await wiremock.answers_in_turn("tokens", TOKEN, [_token("old"), _token("new")])
-    await wiremock.answers(ISSUE, {"status": 401})
+    await wiremock.answers(LOOKUP, {"status": 401})
     async with _oauth_client(wiremock.url) as client:
-        answer = await client.issue(MOBILE, 469, 57099, "a-key")
-    assert answer == Misconfigured("HTTP 401: the credentials are refused")
-    assert (len(await wiremock.received(ISSUE)), len(await wiremock.received(TOKEN))) == (2, 2)
+        answer = await client.lookup(MOBILE)
+    assert answer == Misconfigured(REFUSED)
+    assert (len(await wiremock.received(LOOKUP)), len(await wiremock.received(TOKEN))) == (2, 2)
 
 
 def _throttled(retry_after: str) -> dict[str, object]:
