@@ -6,37 +6,23 @@ have stray blanks in key names, numbers for text and missing parts: what is need
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from pydantic_core import from_json
 
+from topics.customer_names import LONGEST, CustomerNames, customer_names
+from topics.fields import Fields, first_id
 from topics.record import LATEST_MS, Record
 from topics.times import read_time
 
 UNNAMED: Final = ""
 """Event name of an event that names none; only the trigger `*` acts on it."""
 
-_DECIMAL = re.compile(r"[0-9]{1,19}")
 _ORG_PREFIX = re.compile(r"(\d+)_(.+)", re.DOTALL)
-_LARGEST = 2**63
-"""Ids beyond are no ids; numbers of thousands of digits would not even print."""
-LONGEST: Final = 512
-"""Characters of an id, a name or an identifier; outcomes and request lines must stay bounded."""
 LARGEST_VALUE_BYTES: Final = 4 * 1024 * 1024
 """Of a value that is parsed at all; parsed, it may take thirty times that."""
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerNames:
-    """Every name that the event gives its customer: (identifier name, value, source) in order of strength.
-
-    Names are customerId, externalId, mobile, email; the source is upper-cased, None where none is named.
-    """
-
-    names: tuple[tuple[str, str, str | None], ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +60,7 @@ def read_activity(record: Record) -> Activity | Tombstone | Malformed:
     body = _json_object(record.value)
     if isinstance(body, Malformed):
         return body
-    activity = _read(record, _Fields(body))
+    activity = _read(record, Fields(body))
     for name, text in (("eventId", activity.event_id), ("eventName", activity.event_name)):
         if len(text) > LONGEST:
             return Malformed(f"{name}: longer than {LONGEST} characters")
@@ -95,9 +81,9 @@ def _json_object(value: bytes) -> dict[str, object] | Malformed:
     return body if isinstance(body, dict) else Malformed("value: not a JSON object")
 
 
-def _read(record: Record, event: "_Fields") -> Activity:
+def _read(record: Record, event: Fields) -> Activity:
     if event.text("specversion") is not None:
-        data = event.obj("data") or _Fields({})
+        data = event.obj("data") or Fields({})
         ids = _of_source(event.text("source"), event.text("id"))
         return _cloud_event(record, data, ids, event.text("type"), event.get("time"))
     if record.header("ce_specversion") is not None:
@@ -107,7 +93,7 @@ def _read(record: Record, event: "_Fields") -> Activity:
 
 
 def _cloud_event(
-    record: Record, data: "_Fields", ids: tuple[str, str] | None, ce_type: str | None, ce_time: object
+    record: Record, data: Fields, ids: tuple[str, str] | None, ce_type: str | None, ce_time: object
 ) -> Activity:
     inner = _notification(record, data)
     name = (ce_type or "").rpartition(".")[2].strip()
@@ -132,15 +118,15 @@ def _of_source(source: str | None, ce_id: str | None) -> tuple[str, str] | None:
     return event_id, f"{stem}#{event_id}" if stem else event_id
 
 
-def _notification(record: Record, event: "_Fields") -> Activity:
+def _notification(record: Record, event: Fields) -> Activity:
     """Read the flat, the enveloped and the plain form, and the bare `data` of the former two."""
     inner = event.obj("attributes") or event
     data = inner.obj("data") or inner
     name = inner.text("eventName") or event.text("eventName") or event.text("eventType") or UNNAMED
     prefixed = _ORG_PREFIX.fullmatch(name)
-    org = _first_id(inner.get("orgId"), event.get("orgId"), data.get("orgId"))
+    org = first_id(inner.get("orgId"), event.get("orgId"), data.get("orgId"))
     if prefixed is not None:
-        name, org = prefixed[2], org or _first_id(prefixed[1])
+        name, org = prefixed[2], org or first_id(prefixed[1])
     own = event.text("eventId") or inner.text("eventId")
     event_id, identity = (own, own) if own else ids_outside_value(record)
     at = (inner.get("occurredAt"), event.get("occurredAt"), inner.get("createdAt"), event.get("timeStamp"))
@@ -149,71 +135,15 @@ def _notification(record: Record, event: "_Fields") -> Activity:
         event_name=name,
         org_id=org,
         occurred_at=next((time for time in map(_time, at) if time is not None), None),
-        customer=_customer(data),
+        customer=customer_names((data, inner, *event.each("data"), event)),
         identity=identity,
     )
-
-
-def _customer(data: "_Fields") -> CustomerNames:
-    """Collect the names out of `customerIdentifiers` (notifications) or `customer` (plain form)."""
-    sources: list[tuple[str | None, _Fields]]
-    whole = data.obj("customerIdentifiers")
-    if whole is not None:
-        sources = [(name.upper(), names) for name, names in whole.objects()]
-    else:
-        whole = data.obj("customer") or _Fields({})
-        sources = [((whole.text("source") or "").upper() or None, whole)]
-    customer_id = _first_id(whole.get("customerId"))
-    found: list[tuple[str, str, str | None]] = []
-    if customer_id is not None:
-        found.append(("customerId", str(customer_id), sources[0][0] if sources else None))
-    for name in ("externalId", "mobile", "email"):
-        for source, names in sources:
-            value = names.text(name)
-            if value is not None and len(value) <= LONGEST:
-                found.append((name, value, source))
-    return CustomerNames(tuple(found))
 
 
 def ids_outside_value(record: Record) -> tuple[str, str]:
     """Return id and identity of a record whose value names none: by CloudEvents, else where it lies."""
     at = str(record.position)
     return _of_source(record.header("ce_source"), record.header("ce_id")) or (at, at)
-
-
-class _Fields:
-    """A JSON object whose keys may carry stray blanks."""
-
-    def __init__(self, body: Mapping[str, object]) -> None:
-        self._body = {key.strip(): value for key, value in body.items()}
-
-    def get(self, name: str) -> object:
-        return self._body.get(name)
-
-    def text(self, name: str) -> str | None:
-        """Text, or a whole number as text; None where absent, blank or of another type."""
-        value = self._body.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST:
-            return str(value)
-        return (value.strip() or None) if isinstance(value, str) else None
-
-    def obj(self, name: str) -> "_Fields | None":
-        value = self._body.get(name)
-        return _Fields(value) if isinstance(value, dict) else None
-
-    def objects(self) -> list[tuple[str, "_Fields"]]:
-        return [(key, _Fields(value)) for key, value in self._body.items() if isinstance(value, dict)]
-
-
-def _first_id(*values: object) -> int | None:
-    """Return the first positive whole number, given as a number or as decimal text of a sane length."""
-    for value in values:
-        if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
-            # Of blanks, int() knows fewer than strip().
-            value = int(value.strip())  # noqa: PLW2901 - the same value, as the number that it is
-        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _LARGEST:
-            return value
-    return None
 
 
 def _time(value: object) -> datetime | None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from topics.activity import LONGEST
+from topics.customer_names import LONGEST
 
 
 class _Shape(BaseModel):
@@ -34,10 +34,30 @@ class Customer(Identifiers):
     )
 
 
+class AccountIdentifier(_Shape):
+    """One name of a customer in an account."""
+
+    identifier_type: str = Field(description="mobile, email or externalId; others are not read")
+    identifier_value: str | int = Field(description="a name of at most 512 characters")
+
+
+class Account(_Shape):
+    """An account of a source that may have several."""
+
+    account_id: str | int | None = Field(None, description="goes along to the API with the source")
+    identifiers: list[AccountIdentifier]
+
+
+class Accounts(_Shape):
+    """The names of a source that may have several accounts, such as `wechat`."""
+
+    accounts: list[Account]
+
+
 class CustomerIdentifiers(_Shape):
     """The customer of a notification: the id, and an object for each source, such as `instore`."""
 
-    __pydantic_extra__: dict[str, Identifiers] = Field(init=False)
+    __pydantic_extra__: dict[str, Accounts | Identifiers] = Field(init=False)
     customer_id: int | None = Field(None, gt=0)
 
 

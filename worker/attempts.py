@@ -60,7 +60,7 @@ class Settling:
     Abandoned where the partition is no longer ours, PublishFailed where Kafka did not acknowledge.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an event is settled with
         self,
         world: World,
         rules: Rules,
@@ -70,8 +70,12 @@ class Settling:
         reopens: bool,
         lease: Lease,
         tell_outcome: Tell,
+        account: str | None = None,
     ) -> None:
-        """Go on from the plan; `reopens` what was rejected, as a redrive does."""
+        """Go on from the plan; `reopens` what was rejected, as a redrive does.
+
+        `account` is that of the plan's source, by the event: it may name a person, so no plan keeps it.
+        """
         self._world = world
         self._rules = rules
         self._plan = plan
@@ -80,7 +84,8 @@ class Settling:
         self._opening = 0
         self._lease = lease
         self._tell_outcome = tell_outcome
-        self._customer = Identifier(IdentifierName.CUSTOMER_ID, str(plan.customer_id), plan.source)
+        who = str(plan.customer_id)
+        self._customer = Identifier(IdentifierName.CUSTOMER_ID, who, plan.source, account)
 
     async def settle(self, request: Request) -> Outcome | PutAside:
         """Return the outcome, in the ledger and not yet told, or why the request cannot be settled now.

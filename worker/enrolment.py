@@ -169,7 +169,7 @@ class Enrolments:
         """Go on from the event's plan where there is one, else make one out of a lookup."""
         if known is not None:
             async with self._customer(known.customer_id):
-                await self._carry_out(arrival, known, lease, is_written=True)
+                await self._carry_out(arrival, event, known, lease, is_written=True)
             return
         if self._ruled_out(self._world.clock()):
             await self._settle(event.origin, NothingAvailable(PassedOver.CATALOGUE), lease)
@@ -246,9 +246,11 @@ class Enrolments:
                     customer, read_at = answer.customer, again_at
             now = self._world.clock()
             plan = plan_event(event, customer, self._world.ledger, self._rules, now, read_at=read_at)
-            await self._carry_out(arrival, plan, lease, is_written=False)
+            await self._carry_out(arrival, event, plan, lease, is_written=False)
 
-    async def _carry_out(self, arrival: Arrival, plan: EventPlan, lease: Lease, *, is_written: bool) -> None:
+    async def _carry_out(
+        self, arrival: Arrival, event: Admitted, plan: EventPlan, lease: Lease, *, is_written: bool
+    ) -> None:
         """Settle one promotion after another, in the lookup's order; tell each as soon as it is settled."""
 
         async def tell_for(origin: Origin, outcome: Outcome) -> None:
@@ -262,6 +264,7 @@ class Enrolments:
             reopens=arrival.redriven is not None or self._rules.retry_rejected,
             lease=lease,
             tell_outcome=tell_for,
+            account=event.identifier.account if event.identifier.source == plan.source else None,
         )
         if not plan.steps:
             await self._settle(plan.origin, NothingAvailable(), lease)

@@ -135,7 +135,7 @@ def _admit_activity(
         )
     happened = _happened(activity, record, now)
     names = activity.customer.names
-    marks = tuple((name, name_mark(activity.identity, name, value)) for name, value, _ in names)
+    marks = tuple((name, name_mark(activity.identity, name, value)) for name, value, *_ in names)
     event = Admitted(
         origin, activity.event_name, identifier, happened, marks, others=_identifiers(activity)[1:]
     )
@@ -169,7 +169,10 @@ def strongest_identifier(activity: Activity) -> Identifier | None:
 
 
 def _identifiers(activity: Activity) -> tuple[Identifier, ...]:
-    return tuple(Identifier(_NAMES[name], value, source) for name, value, source in activity.customer.names)
+    return tuple(
+        Identifier(_NAMES[each.kind], each.value, each.source, each.account)
+        for each in activity.customer.names
+    )
 
 
 def lane_of(record: Record) -> bytes:

@@ -5,7 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, assert_never
 
-from topics.activity import LONGEST, UNNAMED, Activity, ids_outside_value
+from topics.activity import UNNAMED, Activity, ids_outside_value
+from topics.customer_names import LONGEST
 from topics.outcome import SEVERITY, ActivityReference, CodeAndMessage, Outcome, OutcomeName, RestrictionUsed
 from topics.record import Record
 from worker.domain.answers import Notice

@@ -84,7 +84,7 @@ def read_letter(record: Record, group: str, activity_topic: str, batch_bytes: in
 
 
 def _customer_id(event: Activity) -> int | None:
-    return next((int(value) for name, value, _ in event.customer.names if name == "customerId"), None)
+    return next((int(value) for name, value, *_ in event.customer.names if name == "customerId"), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ def checked_activity(source: Record) -> Reading:
             assert len(reading.event_name) <= 512
             assert reading.org_id is None or 0 < reading.org_id < 2**63
             assert reading.occurred_at is None or reading.occurred_at.tzinfo is UTC
-            assert all(0 < len(value) <= 512 for _, value, _ in reading.customer.names)
+            assert all(0 < len(value) <= 512 for _, value, *_ in reading.customer.names)
         case Malformed(message):
             assert message.isascii()
             assert len(message) < 100

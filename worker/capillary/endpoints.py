@@ -93,7 +93,7 @@ class Requests:
         have changed since it was planned.
         """
         name = identifier.name if self._is_v2 else _V2_1_NAMES.get(identifier.name, identifier.name)
-        query = _customer(name, identifier, self._source(identifier, self._lookup_sources))
+        query = self._customer(name, identifier, self._lookup_sources)
         query += self._available if available_to_enrol else self._all
         if all_usage and self._is_v2:
             query += "&fetchAllUsage=true"
@@ -108,7 +108,7 @@ class Requests:
         headers: list[Header],
     ) -> httpx.Request:
         """Enrol the customer; the key is sent as an RFC 8941 string."""
-        query = _customer(identifier.name, identifier, self._source(identifier, ISSUE_SOURCES))
+        query = self._customer(identifier.name, identifier, ISSUE_SOURCES)
         key = idempotency_key.replace("\\", "\\\\").replace('"', '\\"')
         return self._issue.request(
             query,
@@ -132,16 +132,18 @@ class Requests:
         body = {"key": credentials.client_key, "secret": credentials.client_secret}
         return self._token.request("", headers, json.dumps(body).encode())
 
-    def _source(self, identifier: Identifier, allowed: frozenset[str]) -> str:
-        return identifier.source if identifier.source in allowed else self._config.default_source
+    def _customer(self, name: str, identifier: Identifier, allowed: frozenset[str]) -> str:
+        """Name the customer; the account goes along with the source that it is of, and with no other."""
+        is_allowed = identifier.source in allowed
+        source = identifier.source if is_allowed else self._config.default_source
+        query = f"identifierName={name}&identifierValue={quote_plus(identifier.value)}&source={source}"
+        if is_allowed and identifier.account is not None and identifier.account.isprintable():
+            query += f"&accountId={quote_plus(identifier.account)}"
+        return query
 
 
 def _encoded(headers: list[Header]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
-
-
-def _customer(name: str, identifier: Identifier, source: str) -> str:
-    return f"identifierName={name}&identifierValue={quote_plus(identifier.value)}&source={source}"
 
 
 def _filters(config: CapillaryConfig) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from topics.customer_names import normal
 from worker.commands.configured import refused, settings_or_exit
 from worker.commands.failure import Failure
 from worker.domain.promotions import CustomerPromotions, Identifier, IdentifierName
@@ -37,7 +38,7 @@ class _Named(click.ParamType):
             self.fail("give mobile=, email=, externalId= or customerId= and the value", param, ctx)
         if known is IdentifierName.CUSTOMER_ID and not text.strip().isdecimal():
             self.fail("a customerId is a number", param, ctx)
-        return Identifier(known, text.strip())
+        return Identifier(known, normal(known.value, text) or text.strip())
 
 
 @dataclass(frozen=True, slots=True)

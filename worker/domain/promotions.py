@@ -26,6 +26,8 @@ class Identifier:
     value: str = field(repr=False)
     source: str | None = None
     """Upper-cased name of the source that the identifier came from, e.g. INSTORE; None where unknown."""
+    account: str | None = field(default=None, repr=False)
+    """Account of that source, None where it has only one."""
 
 
 @dataclass(frozen=True, slots=True)

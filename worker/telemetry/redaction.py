@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from topics.activity import LONGEST, Activity, read_activity
+from topics.activity import Activity, read_activity
+from topics.customer_names import LONGEST
 from topics.record import Record
 from worker.telemetry.identifiers import finder
 
@@ -76,8 +77,8 @@ def _personal(record: Record | None, *, also_key: bool = False) -> frozenset[str
         return frozenset()
     reading = read_activity(record)
     names = reading.customer.names if isinstance(reading, Activity) else ()
-    found = {name[1].strip() for name in names}
+    found = {name.value for name in names} | {name.account for name in names if name.account is not None}
     # A longer key is no identifier, only slow to look for.
     if also_key and record.key is not None and len(record.key) <= LONGEST:
         found.add(record.key.decode(errors="replace").strip())
-    return frozenset(found) - {name[1] for name in names if name[0] == "customerId"} - {""}
+    return frozenset(found) - {name.value for name in names if name.kind == "customerId"} - {""}

@@ -184,3 +184,23 @@ def test_sources(source: str | None, version: ApiVersion, at_lookup: str, at_iss
 def test_values_that_can_be_sent(value: str, sendable: bool) -> None:  # noqa: FBT001 - a table
     """Poison in an event's identifier never becomes a request."""
     assert is_sendable(Identifier(IdentifierName.EXTERNAL_ID, value)) is sendable
+
+
+@pytest.mark.parametrize(
+    ("source", "account", "sent"),
+    [
+        ("LINE", "L 1&x=2", "L 1&x=2"),
+        ("LINE", None, None),
+        ("TILL", "L", None),
+        (None, "L", None),
+        ("LINE", "L\x00", None),
+    ],
+)
+def test_an_account_goes_along_with_its_own_source_alone(
+    source: str | None, account: str | None, sent: str | None
+) -> None:
+    """To the lookup and to the issue; where another source stands in, the account would be wrong."""
+    made = _requests(ApiVersion.V2)
+    who = Identifier(IdentifierName.MOBILE, "1", source, account)
+    for request in (_lookup(made, who), made.issue(who, 1, 2, "k", [])):
+        assert _sent(request).params.get("accountId") == sent

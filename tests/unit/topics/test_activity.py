@@ -193,7 +193,7 @@ def test_every_shape_gives_the_same_kind_of_event(
         activity.event_name,
         activity.org_id,
         activity.occurred_at,
-        activity.customer.names,
+        tuple(name[:3] for name in activity.customer.names),
     ) == expected
 
 
@@ -229,7 +229,8 @@ def test_stray_blanks_around_key_names_change_nothing(shape: dict[str, object]) 
         ({"eventName": "  ", "orgId": True}, UNNAMED, None),
         ({"eventName": "x", "orgId": 2**63}, "x", None),
         ({"eventName": "x", "orgId": 2**63 - 1}, "x", 2**63 - 1),
-        ({"eventName": "x", "orgId": 1800.0}, "x", None),
+        ({"eventName": "x", "orgId": 1800.0}, "x", 1800),
+        ({"eventName": "x", "orgId": 1800.5}, "x", None),
     ],
 )
 def test_names_may_be_prefixed_by_the_organisation(
@@ -349,8 +350,9 @@ def test_names_are_read_tolerantly_and_strongest_first(
     customer: dict[str, object], names: list[tuple[str, str, str | None]]
 ) -> None:
     """Numbers serve as text, what is no usable name is passed over, and the order is the contract's."""
-    assert list(read(event(customer=customer)).customer.names[: max(len(names), 2)])[: len(names)] == names
-    assert bool(read(event(customer=customer)).customer.names) == bool(names)
+    found = [name[:3] for name in read(event(customer=customer)).customer.names]
+    assert found[: len(names)] == names
+    assert bool(found) == bool(names)
 
 
 def test_each_source_object_lends_its_name() -> None:
@@ -360,9 +362,9 @@ def test_each_source_object_lends_its_name() -> None:
     names = read({"data": {"customerIdentifiers": identifiers}}).customer.names
 
     assert names == (
-        ("externalId", "5", "ECOMMERCE"),
-        ("email", "e@x", "INSTORE"),
-        ("email", "f@x", "ECOMMERCE"),
+        ("externalId", "5", "ECOMMERCE", None),
+        ("email", "e@x", "INSTORE", None),
+        ("email", "f@x", "ECOMMERCE", None),
     )
 
 
@@ -451,7 +453,7 @@ def test_what_stands_for_an_unreadable_batch_says_so(mark: bytes | None, message
             b'{"eventId": "a", "occurredAt": "0001-01-01T00:00:00Z"}',
             ("a", None, datetime(1, 1, 1, tzinfo=UTC)),
         ),
-        (b'{"eventId": "a\\u0000b", "orgId": 1e3}', ("a\0b", None, None)),
+        (b'{"eventId": "a\\u0000b", "orgId": 1e3}', ("a\0b", 1000, None)),
         (b'{"eventId": "' + b"x" * 3_000_000 + b'"', None),
     ],
     ids=["twice", "twice-with-blanks", "2-to-the-70", "year-0", "year-1", "null-character", "cut-off"],

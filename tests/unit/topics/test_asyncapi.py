@@ -102,7 +102,7 @@ def test_examples_of_activity_are_read_as_one_event(doc: dict[str, Any], shape: 
     assert isinstance(read, Activity)
     assert (read.event_name, read.org_id, read.occurred_at) == ("transactionAdded", 1800, NOW)
     assert read.event_id == "5f7d2c1e-0b5f-4f0e-9a52-6d6f0b1f2a10"
-    assert ("mobile", "919800000001", "INSTORE") in read.customer.names
+    assert ("mobile", "919800000001", "INSTORE", None) in read.customer.names
 
 
 def test_a_shape_without_its_customer_is_none(doc: dict[str, Any]) -> None:

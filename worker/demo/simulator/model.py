@@ -42,6 +42,8 @@ class Customer:
     external_id: str | None = None
     cuid: str | None = None
     sources: tuple[str, ...] = ("INSTORE",)
+    account_id: str | None = None
+    """Of sources with several accounts: who asks for the customer has to name it."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _JSON
 

@@ -60,7 +60,7 @@ _ACTIVITIES: Final = (
     *("PointsTransfer", "ReturnBill", "TargetCompleted", "TransactionAdd"),
 )
 _WHO: Final = frozenset(("identifierName", "identifierValue", "source"))
-_LOOKUP: Final = _WHO | {"promotionStatusForCustomer", "limit", "offset"}
+_LOOKUP: Final = _WHO | {"accountId", "promotionStatusForCustomer", "limit", "offset"}
 _LOOKUP_V2: Final = _LOOKUP | {"fetchAllUsage", "promotionType", "sourceType", "programs"}
 _LOOKUP_V21: Final = _LOOKUP | {"includeAlternateCurrencyUsage"}
 _ISSUE: Final = _WHO | {"type", "accountId"}
@@ -213,7 +213,7 @@ def _customer(given: Given, world: World, identifiers: Given, sources: frozenset
     if source not in sources:
         raise Refused(8003, "Invalid source")
     customer = world.customers.find(name, given.get("identifierValue", ""), source)
-    if customer is None:
+    if customer is None or customer.account_id not in (None, given.get("accountId")):
         raise Refused(8015, "Customer not found for the given identifiers")
     return customer
 
