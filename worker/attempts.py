@@ -27,6 +27,7 @@ from worker.domain.settlement import (
     settle_issue,
     settle_unprocessable,
 )
+from worker.domain.times import Span
 from worker.doubts import Doubts, reconciled, unsettled
 from worker.intake import Rules
 from worker.outcomes import Origin, tell
@@ -51,6 +52,12 @@ class World:
     timer: Callable[[], float]
     sleep: Sleep
     probe: Probe
+    span: Callable[[], Span] | None = None
+    """Between which times it is for certain; None where the clock is not doubted."""
+
+    def now(self) -> Span:
+        """Return between which times it is."""
+        return Span.at(self.clock()) if self.span is None else self.span()
 
 
 class Settling:

@@ -8,12 +8,12 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from worker.domain.answers import CatalogueRead, Fault, Throttled
 from worker.domain.catalogue import ListedPromotion, may_be_open, may_enrol_into
 from worker.domain.plan import Policy
+from worker.domain.times import Span
 from worker.ports import CatalogueTracker, PromotionList, Sleep
 
 _SHARE: Final = 0.8
@@ -23,7 +23,7 @@ _JITTER_SHARE: Final = 0.1
 _LONGEST_DOUBLING: Final = 16
 
 
-def nothing_ruled_out(_now: datetime) -> bool:
+def nothing_ruled_out(_now: Span) -> bool:
     """Return False: there is no catalogue, every event is looked up."""
     return False
 
@@ -62,7 +62,7 @@ class Catalogue:
         self._asked = asyncio.Event()
         self._failures = 0
 
-    def rules_out(self, now: datetime) -> bool:
+    def rules_out(self, now: Span) -> bool:
         """Tell whether a lookup certainly finds nothing to enrol into; False on any doubt. Never waits."""
         self._asked.set()
         reading = self._reading

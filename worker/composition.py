@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -32,7 +33,7 @@ from worker.parts import (
     silence,
     utc_now,
 )
-from worker.ports import Lease, NoLetters
+from worker.ports import Lease, NoLetters, Stamps
 from worker.reconciliation import Readings
 from worker.retrying import Retrying
 from worker.settings import Settings
@@ -56,10 +57,12 @@ from worker.stream.watchdog import Pulse, Watch, Watchdog
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.spans import Spans
 from worker.telemetry.tracing import processing
+from worker.timepiece import Timepiece
 
 log = structlog.get_logger(__name__)
 
 _TURN_SECONDS: Final = 10.0
+_HEARING_SECONDS: Final = 3.0
 
 
 def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None = None) -> int:
@@ -82,13 +85,15 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
         dry_run=settings.dry_run,
     )
     metrics = Metrics(frozenset(settings.trigger_events))
+    timepiece = Timepiece(utc_now, membership.now, metrics)
     retention = timedelta(days=settings.ledger_retention_days)
-    folder = copy_folder(settings.state_dir, settings.group_id, retention, utc_now())
+    folder = copy_folder(settings.state_dir, settings.group_id, retention, timepiece.now())
     app = build_app(settings, prepared.partitions, folder)
     metrics.reads(app.sources)
     app.positions.expired = metrics.expired
-    api = _reach(settings, metrics, app)
-    ledger = _ledger(app, settings, prepared.partitions, follower)
+    api = _reach(settings, metrics, app, timepiece)
+    loop.run_until_complete(_hear_the_time(api.client))
+    ledger = _ledger(app, settings, prepared.partitions, follower, timepiece)
     world = World(
         api=RestingInactive(api.client, time.monotonic),
         ledger=ledger,
@@ -100,15 +105,16 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
             sleep=asyncio.sleep,
         ),
         retrying=api.retrying,
-        clock=utc_now,
+        clock=timepiece.now,
         timer=time.monotonic,
         sleep=asyncio.sleep,
         probe=probe,
+        span=timepiece.span,
     )
     catalogue = _catalogue(settings, api.client, metrics)
     names = settings.topic_names
     spans = Spans()
-    publisher = KafkaPublisher(app, names, prepared.largest, spans)
+    publisher = KafkaPublisher(app, names, prepared.largest, spans, timepiece)
     enrolments = Enrolments(
         rules(settings, retry_rejected=replay is not None and replay.retry_rejected),
         world,
@@ -132,7 +138,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
 
     def wait_for(record: Record) -> float:
         behind = replaying.seconds_to_wait(record)
-        return behind or wait_of(record, names, settings.retry_delays_seconds, time.time())
+        return behind or wait_of(record, names, settings.retry_delays_seconds, timepiece.stamp_ms() / 1000)
 
     def assigned(partitions: int) -> None:
         api.gate.share(partitions / prepared.partitions)
@@ -174,10 +180,10 @@ class _Api:
     retrying: Retrying
 
 
-def _reach(settings: Settings, metrics: Metrics, app: WorkerApp) -> _Api:
+def _reach(settings: Settings, metrics: Metrics, app: WorkerApp, timepiece: Timepiece) -> _Api:
     """Return the way to the API: what each request passes, and what repeats it."""
     gate = api_gate(settings)
-    client = capillary_client(settings, observer=metrics, gate=gate)
+    client = capillary_client(settings, observer=metrics, gate=gate, date_heard=timepiece.heard)
 
     async def wait(seconds: float) -> None:
         """Wait in turns, each of them a sign of life: a Retry-After may be an hour."""
@@ -202,6 +208,13 @@ def _reach(settings: Settings, metrics: Metrics, app: WorkerApp) -> _Api:
     )
     retrying = Retrying(retry_policy(settings), circuits, metrics, wait, time.monotonic)
     return _Api(client, gate, circuits, retrying)
+
+
+async def _hear_the_time(client: CapillaryClient) -> None:
+    """Ask the API for its time before the first record is stamped; without an answer, go on without."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_HEARING_SECONDS):
+            await client.serves()
 
 
 def exposition(
@@ -236,12 +249,16 @@ async def _follower(settings: Settings, partitions: int) -> list[LedgerFollower]
 
 
 def _ledger(
-    app: WorkerApp, settings: Settings, partitions: int, follower: list[LedgerFollower]
+    app: WorkerApp,
+    settings: Settings,
+    partitions: int,
+    follower: list[LedgerFollower],
+    stamps: Stamps,
 ) -> FaustLedger | NoLedger:
     if settings.dry_run:
         return KnownLedger(_followed(follower[0])) if follower else NoLedger()
     connected = settings.api_version == "v2.1"
-    return FaustLedger(ledger_table(app, partitions), app.fence, connected=connected)
+    return FaustLedger(ledger_table(app, partitions), app.fence, stamps, connected=connected)
 
 
 def _followed(follower: LedgerFollower) -> Knowledge:

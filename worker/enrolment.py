@@ -39,7 +39,7 @@ from worker.domain.settlement import (
     Unsettled,
     put_aside,
 )
-from worker.domain.times import is_within
+from worker.domain.times import Span, is_within
 from worker.identities import Identities, LaneOf
 from worker.intake import Admission, Admitted, PassOver, PutAway, Rules, TooOld, admit
 from worker.organisation import Organisation
@@ -76,7 +76,7 @@ class Enrolments:
         tracker: Tracker,
         lane_of: LaneOf,
         letters: Letters = NoLetters(),  # noqa: B008 - it has no state
-        ruled_out: Callable[[datetime], bool] = nothing_ruled_out,
+        ruled_out: Callable[[Span], bool] = nothing_ruled_out,
     ) -> None:
         """`ruled_out` tells whether a lookup would certainly find nothing to enrol into now."""
         self._rules = rules
@@ -148,7 +148,7 @@ class Enrolments:
 
     async def _admit(self, record: Record, lease: Lease) -> Admission:
         """Decide what the record is good for; what it teaches of its organisation is kept first."""
-        admission = admit(record, self._rules, self._world.clock(), self._organisation.known())
+        admission = admit(record, self._rules, self._world.now().earliest, self._organisation.known())
         if not isinstance(admission, PassOver):
             await self._organisation.keep(record.position.partition, admission.origin.org_id, lease)
         return admission
@@ -171,7 +171,7 @@ class Enrolments:
             async with self._customer(known.customer_id):
                 await self._carry_out(arrival, event, known, lease, is_written=True)
             return
-        if self._ruled_out(self._world.clock()):
+        if self._ruled_out(self._world.now()):
             await self._settle(event.origin, NothingAvailable(PassedOver.CATALOGUE), lease)
             return
         read_at = self._world.clock()
@@ -244,8 +244,15 @@ class Enrolments:
                 answer, _ = await self._look_up(event)
                 if isinstance(answer, Found):
                     customer, read_at = answer.customer, again_at
-            now = self._world.clock()
-            plan = plan_event(event, customer, self._world.ledger, self._rules, now, read_at=read_at)
+            plan = plan_event(
+                event,
+                customer,
+                self._world.ledger,
+                self._rules,
+                self._world.clock(),
+                read_at=read_at,
+                span=self._world.now(),
+            )
             await self._carry_out(arrival, event, plan, lease, is_written=False)
 
     async def _carry_out(

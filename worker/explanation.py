@@ -5,7 +5,6 @@ The decisions are the worker's own: those of a dry run.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 
 from topics.outcome import ActivityReference, Outcome, OutcomeName
@@ -17,6 +16,7 @@ from worker.domain.limits import LimitReason
 from worker.domain.plan import Objection, objection
 from worker.domain.promotions import CustomerPromotions, Identifier, IdentifierName, Promotion
 from worker.domain.settlement import Subject
+from worker.domain.times import Span
 from worker.intake import Admitted, Rules
 from worker.known_ledger import Knowledge, KnownLedger
 from worker.outcomes import Origin
@@ -92,7 +92,7 @@ def explain(
     ledger: KnownLedger,
     rules: Rules,
     learnt_org: int | None,
-    now: datetime,
+    now: Span,
     *,
     listed: Sequence[ListedPromotion] = (),
 ) -> tuple[Explained, ...]:
@@ -101,10 +101,10 @@ def explain(
     `learnt_org` is the organisation that events name. Raises ValueError where an entry cannot be read.
     """
     customer = Identifier(IdentifierName.CUSTOMER_ID, str(available.customer_id))
-    event = Admitted(Origin(_EVENT, org_id=learnt_org), "-", customer, happened=now)
+    event = Admitted(Origin(_EVENT, org_id=learnt_org), "-", customer, happened=now.latest)
     dry = replace(rules, dry_run=True)
     on_list = {each.promotion_id: each for each in listed}
-    steps = plan_event(event, available, ledger, dry, now, read_at=now).steps
+    steps = plan_event(event, available, ledger, dry, now.latest, read_at=now.latest, span=now).steps
     told = {
         (step.outcome.program_id, step.outcome.promotion_id): step.outcome
         for step in steps

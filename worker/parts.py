@@ -1,5 +1,6 @@
 """What settings mean: the values that the parts of a worker, and of its commands, are made with."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
@@ -105,11 +106,20 @@ def capillary_config(settings: Settings) -> CapillaryConfig:
 
 
 def capillary_client(
-    settings: Settings, *, observer: RequestObserver | None = None, gate: Gate | None = None
+    settings: Settings,
+    *,
+    observer: RequestObserver | None = None,
+    gate: Gate | None = None,
+    date_heard: Callable[[datetime], None] | None = None,
 ) -> CapillaryClient:
-    """Return the way to the API. Raises SettingsError where the certificates to trust cannot be read."""
+    """Return the way to the API; `date_heard` is told the `Date` of each answer.
+
+    Raises SettingsError where the certificates to trust cannot be read.
+    """
     try:
-        return CapillaryClient(capillary_config(settings), observer=observer, gate=gate)
+        return CapillaryClient(
+            capillary_config(settings), observer=observer, gate=gate, date_heard=date_heard
+        )
     except ValueError as error:
         raise SettingsError((str(error),)) from None
 

@@ -11,6 +11,7 @@ from worker.domain.ledger import Ask, CoolingDown, NotAgain, OwnEnrolment, Settl
 from worker.domain.plan import Already, Enrol, Step, UsedUp, plan
 from worker.domain.promotions import CustomerPromotions, Promotion
 from worker.domain.settlement import Subject, WouldEnrol, settle_by_ledger, settle_unasked
+from worker.domain.times import Span
 from worker.intake import Admitted, Rules
 from worker.outcomes import tell
 from worker.plans import EventPlan, Foregone, Planned, Request
@@ -31,10 +32,11 @@ def plan_event(
     now: datetime,
     *,
     read_at: datetime,
+    span: Span | None = None,
 ) -> EventPlan:
     """Decide for each promotion whether to ask for it, and under which key; settle the others at once.
 
-    `read_at` is when the reading of the customer began.
+    `read_at` is when the reading of the customer began, `span` between which times it is now for certain.
     """
     origin = replace(event.origin, customer_id=customer.customer_id)
     event_id = origin.event_id
@@ -84,7 +86,7 @@ def plan_event(
         rules.policy,
         event_id=event_id,
         learnt_org=origin.org_id,
-        now=now,
+        now=span or Span.at(now),
         settled_limits=settled_limits,
         other_orgs=ledger.organisations(),
     )

@@ -237,5 +237,29 @@ class CatalogueTracker(Protocol):
         ...
 
 
+class Stamps(Protocol):
+    """What records are stamped with, and how Kafka takes it."""
+
+    def stamp_ms(self) -> int:
+        """Return what to stamp a record with that is written now, in milliseconds since the epoch."""
+        ...
+
+    def appended(self, at_ms: int) -> None:
+        """Hear Kafka's own time of a record that it has just acknowledged."""
+        ...
+
+
+class ClockTracker(Protocol):
+    """Told how right this machine's clock is."""
+
+    def clock_skew(self, against: str, seconds: float, *, is_apart: bool) -> None:
+        """Note by how many seconds it is ahead of another's, and whether that is more than is well."""
+        ...
+
+
 class PublishFailed(Exception):  # noqa: N818 - reads as what happened
     """Kafka did not acknowledge a record: nothing of its event may be committed."""
+
+
+class StampRefused(PublishFailed):
+    """Kafka takes no record that is stamped as ours are."""

@@ -27,6 +27,8 @@ class Message:
     key: bytes | None = None
     headers: Headers = ()
     partition: int | None = None
+    timestamp_ms: int | None = None
+    """None for now."""
 
 
 class ActivityFeed:
@@ -85,7 +87,7 @@ class ActivityFeed:
                     message.key,
                     message.partition,
                     # Our own: in its answer the client tells the first of the batch.
-                    timestamp_ms=now,
+                    timestamp_ms=now if message.timestamp_ms is None else message.timestamp_ms,
                     headers=list(message.headers),
                 ),
             )

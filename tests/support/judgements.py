@@ -16,6 +16,7 @@ from worker.domain.evidence import compare, evidence_of
 from worker.domain.limits import exhausted_limit
 from worker.domain.promotions import CustomerPromotions, Identifier, IdentifierName
 from worker.domain.settlement import LimitUnexplained, Rejected, Settlement, Subject, settle_issue
+from worker.domain.times import Span
 from worker.intake import Admitted, Rules
 from worker.no_ledger import NoLedger
 from worker.outcomes import Origin, tell
@@ -62,7 +63,7 @@ def check_answer(reply: Reply, now: datetime, rules: Rules) -> str:
     if isinstance(listed, ListPage):
         for each in listed.promotions:
             assert may_enrol_into(each, rules.policy) in {True, False}
-            assert may_be_open(each, now) in {True, False}
+            assert may_be_open(each, Span.at(now)) in {True, False}
     return result_of(issue)
 
 

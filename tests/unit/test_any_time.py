@@ -34,6 +34,7 @@ from worker.domain.answers import CustomerNotFound, Doubtful, FaultKind, Found, 
 from worker.domain.catalogue import may_be_open
 from worker.domain.identity import Reenrol
 from worker.domain.plan import Policy
+from worker.domain.times import Span
 from worker.enrolment import Enrolments
 from worker.intake import Rules
 from worker.reconciliation import Readings
@@ -170,7 +171,7 @@ def test_a_record_of_any_time_comes_back_from_its_retry_topic(stamp: int) -> Non
 def test_any_date_of_an_answer_leads_to_an_outcome(
     starts: object, ends: object, expires: object, reenrol: Reenrol
 ) -> None:
-    """Also of `explain`, which shows them all."""
+    """However they read."""
     entry = {"enrollmentId": 1, "enrollmentDate": expires, "enrollmentExpiryDate": expires}
     listed = {
         "promotionId": 57099,
@@ -197,4 +198,4 @@ def test_any_date_of_the_promotion_list_is_looked_at(starts: object, ends: objec
     page = read_list_page(body)
     assert page is not None
     for now in (NOW, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
-        assert may_be_open(page.promotions[0], now) in {True, False}
+        assert may_be_open(page.promotions[0], Span.at(now)) in {True, False}

@@ -21,6 +21,7 @@ from worker.domain.answers import (
 )
 from worker.domain.catalogue import ListedPromotion
 from worker.domain.plan import Policy
+from worker.domain.times import Span
 
 NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
 REFRESH = 300.0
@@ -71,7 +72,7 @@ class _Desk:
         )
 
     def rules_out(self, now: datetime = NOW) -> bool:
-        return self.catalogue.rules_out(now)
+        return self.catalogue.rules_out(Span.at(now))
 
 
 def _with(desk: _Desk, story: Callable[[_Desk], Coroutine[Any, Any, None]]) -> None:

@@ -18,6 +18,7 @@ from worker.domain.limits import LimitReason
 from worker.domain.plan import Objection, Policy
 from worker.domain.promotions import CustomerPromotions, Promotion, Restriction, TimelineEntry
 from worker.domain.settlement import Subject
+from worker.domain.times import Span
 from worker.explanation import Explained, explain, learnt, ledger_of, organisations
 from worker.intake import Rules
 from worker.plans import OrganisationEntry, StandingEntry
@@ -42,7 +43,7 @@ def explained(
     everything = CustomerPromotions(CUSTOMER, (*available, *hidden))
     rules = Rules(policy or Policy())
     return explain(
-        CustomerPromotions(CUSTOMER, available), everything, ledger_of(ledger or {}), rules, ORG, NOW
+        CustomerPromotions(CUSTOMER, available), everything, ledger_of(ledger or {}), rules, ORG, Span.at(NOW)
     )
 
 
@@ -62,7 +63,7 @@ def test_a_key_that_hangs_on_the_event_is_not_made_up() -> None:
 def test_a_key_without_an_organisation_is_not_made_up() -> None:
     """Where neither settings nor ledger nor promotion name the organisation, the event does."""
     everything = CustomerPromotions(CUSTOMER, (promotion(1), promotion(2, org_id=ORG)))
-    told = explain(everything, everything, ledger_of({}), Rules(), None, NOW)
+    told = explain(everything, everything, ledger_of({}), Rules(), None, Span.at(NOW))
     assert [(one.outcome, one.key is None) for one in told] == [("WOULD_ENROL", True), ("WOULD_ENROL", False)]
 
 
@@ -182,7 +183,7 @@ def test_a_standing_counts_under_whatever_organisation_it_was_written(
     one = promotion()
     ledger = ledger_of(entry(one, Standing(Enrolment(KEY, "evt", 1, 9))), connected=connected)
     reading = CustomerPromotions(CUSTOMER, (one,))
-    (told,) = explain(reading, reading, ledger, Rules(), learnt_org, NOW)
+    (told,) = explain(reading, reading, ledger, Rules(), learnt_org, Span.at(NOW))
     assert told.outcome == outcome
 
 
@@ -200,7 +201,7 @@ def test_what_the_organisations_list_says_of_rewards_is_told() -> None:
         expiries=(Expiry("X", "CUSTOM", 5),),
     )
     both = CustomerPromotions(CUSTOMER, (promotion(), promotion(7)))
-    one, other = explain(both, both, ledger_of({}), Rules(), ORG, NOW, listed=[facts])
+    one, other = explain(both, both, ledger_of({}), Rules(), ORG, Span.at(NOW), listed=[facts])
 
     assert dict(lines(one))["rewards"] == "capped; X: CUSTOM, 5 days"
     assert "rewards" not in dict(lines(other))

@@ -94,7 +94,7 @@ class CapillaryClient:
     one client span and one `request_finished`. Identifiers appear in no answer, span, log line or exception.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the client is made of
         self,
         config: CapillaryConfig,
         *,
@@ -102,10 +102,14 @@ class CapillaryClient:
         observer: RequestObserver | None = None,
         tracer: Tracer | None = None,
         gate: Gate | None = None,
+        date_heard: Callable[[datetime], None] | None = None,
         timer: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`timer` counts seconds and only grows; by it and `jitter` connections age."""
+        """`date_heard` is told the `Date` of each answer that has one.
+
+        `timer` counts seconds and only grows; by it and `jitter` connections age.
+        """
         self._clock = clock
         self._transport = Transport(config, timer, jitter)
         self._exchange = Exchange(
@@ -113,6 +117,7 @@ class CapillaryClient:
             observer or NoObserver(),
             Spans(tracer),
             gate or OpenGate(),
+            date_heard=date_heard,
         )
         self._requests = Requests(config)
         lookup_url, list_url = self._requests.lookup_url, self._requests.catalogue_url

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from worker.capillary import codes
 from worker.capillary.auth import Authenticator, Header
 from worker.capillary.catalogue_wire import ListPage
 from worker.capillary.connections import always
+from worker.capillary.dates import written_at
 from worker.capillary.failures import broken
 from worker.capillary.observer import Endpoint, RequestObserver
 from worker.capillary.reply import Reply
@@ -60,6 +62,8 @@ class Exchange:
         spans: Spans,
         gate: Gate,
         timer: Callable[[], float] = time.perf_counter,
+        *,
+        date_heard: Callable[[datetime], None] | None = None,
     ) -> None:
         self._transport = transport
         self._observer = observer
@@ -68,6 +72,7 @@ class Exchange:
         self._timer = timer
         self._of_events: set[int] = set()
         """Codes of errors that no token mends."""
+        self._date_heard = date_heard
 
     async def authenticated(
         self,
@@ -191,9 +196,15 @@ class Exchange:
         if not isinstance(reply, Reply):
             return reply, reply
         try:
+            self._hear_date(reply)
             return reply, judge(reply)
         except Exception as error:  # noqa: BLE001 - see above
             return reply, broken(error, connected=True)
+
+    def _hear_date(self, reply: Reply) -> None:
+        date = written_at(reply.headers) if self._date_heard else None
+        if self._date_heard and date is not None:
+            self._date_heard(date)
 
 
 class Target:

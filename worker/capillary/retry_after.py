@@ -16,7 +16,8 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     `Retry-After` (RFC 9110, 10.2.3: seconds or a date), else the draft `RateLimit` header in either of its
     forms or `RateLimit-Reset`. What cannot be read is as if absent. `headers` looks names up in any case.
     """
-    stated = _seconds(headers.get("retry-after", ""), now)
+    # A date is the server's own, and so is what its clock says now, be ours ever so wrong.
+    stated = _seconds(headers.get("retry-after", ""), read_date(headers.get("date", "")) or now)
     if stated is not None:
         return min(stated, LONGEST_SECONDS)
     drafts = (

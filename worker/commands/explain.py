@@ -4,8 +4,8 @@ import asyncio
 import json
 import logging
 import sys
+import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -124,11 +124,13 @@ async def _explain(settings: Settings, question: _Question) -> _Explanation:
     from worker.domain.answers import CatalogueRead  # noqa: PLC0415 - see above
     from worker.domain.identity import UNNAMED_ORG  # noqa: PLC0415 - see above
     from worker.explanation import explain, learnt, ledger_of, organisations  # noqa: PLC0415 - see above
-    from worker.parts import capillary_client, rules  # noqa: PLC0415 - see above
+    from worker.parts import capillary_client, rules, utc_now  # noqa: PLC0415 - see above
     from worker.stream.placement import Partitioner  # noqa: PLC0415 - see above
     from worker.stream.standings import entries_of_customer  # noqa: PLC0415 - see above
+    from worker.timepiece import Timepiece, Unheard  # noqa: PLC0415 - see above
 
-    async with capillary_client(settings) as client:
+    timepiece = Timepiece(utc_now, time.monotonic, Unheard())
+    async with capillary_client(settings, date_heard=timepiece.heard) as client:
         available = await _read(client, question.identifier, available_to_enrol=True)
         everything = await _read(client, question.identifier, available_to_enrol=False)
         catalogue = await client.live_promotions()
@@ -156,7 +158,7 @@ async def _explain(settings: Settings, question: _Question) -> _Explanation:
             ledger_of(entries or {}, connected=connected),
             rules(settings),
             org_id,
-            datetime.now(UTC),
+            timepiece.span(),
             # Without it, there is less to tell and nothing to decide otherwise.
             listed=catalogue.promotions if isinstance(catalogue, CatalogueRead) else (),
         )

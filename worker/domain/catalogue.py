@@ -10,7 +10,7 @@ from typing import Final
 
 from worker.domain.plan import Policy
 from worker.domain.promotions import ENROL_AND_ISSUE
-from worker.domain.times import moved
+from worker.domain.times import Span, moved
 
 _NOT_LIVE: Final = frozenset({"COMPLETED", "UPCOMING", "INACTIVE"})
 _TIME_ZONES: Final = timedelta(hours=14)
@@ -52,8 +52,8 @@ def may_enrol_into(promotion: ListedPromotion, policy: Policy) -> bool:
     )
 
 
-def may_be_open(promotion: ListedPromotion, now: datetime) -> bool:
+def may_be_open(promotion: ListedPromotion, now: Span) -> bool:
     """Tell whether its window may hold the time, in whatever time zone the list writes."""
-    return (promotion.starts_at is None or moved(promotion.starts_at, -_TIME_ZONES) <= now) and (
-        promotion.ends_at is None or now <= moved(promotion.ends_at, _TIME_ZONES)
+    return (promotion.starts_at is None or moved(promotion.starts_at, -_TIME_ZONES) <= now.latest) and (
+        promotion.ends_at is None or now.earliest <= moved(promotion.ends_at, _TIME_ZONES)
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from functools import partial
 
@@ -15,6 +14,7 @@ from worker.domain.promotions import (
     Restriction,
     TimelineEntry,
 )
+from worker.domain.times import Span
 
 
 class Objection(StrEnum):
@@ -101,7 +101,7 @@ def plan(
     *,
     event_id: str,
     learnt_org: int | None,
-    now: datetime,
+    now: Span,
     settled_limits: Callable[[Promotion, int], int] = lambda _promotion, _org_id: 0,
     other_orgs: Collection[int] = (),
 ) -> tuple[Step, ...]:
@@ -134,20 +134,20 @@ def plan(
     )
 
 
-def objection(promotion: Promotion, policy: Policy, now: datetime) -> Objection | None:
-    """Return why a promotion of the reading is none to enrol into now, None where it is."""
+def objection(promotion: Promotion, policy: Policy, now: Span) -> Objection | None:
+    """Return why a promotion of the reading is none to enrol into now, None where it is, or may be."""
     objections = {
         Objection.OTHER_TYPE: promotion.offer_type != ENROL_AND_ISSUE,
         Objection.INACTIVE: not promotion.active,
-        Objection.NOT_BEGUN: promotion.starts_at is not None and now < promotion.starts_at,
-        Objection.ENDED: promotion.ends_at is not None and promotion.ends_at < now,
+        Objection.NOT_BEGUN: promotion.starts_at is not None and now.latest < promotion.starts_at,
+        Objection.ENDED: promotion.ends_at is not None and promotion.ends_at < now.earliest,
     }
     first = next((why for why, holds in objections.items() if holds), None)
     return first or policy.objection(promotion.program_id, promotion.promotion_id)
 
 
 def _step(
-    promotion: Promotion, policy: Policy, org_id: int, enrol: Callable[[Promotion, int], Enrol], now: datetime
+    promotion: Promotion, policy: Policy, org_id: int, enrol: Callable[[Promotion, int], Enrol], now: Span
 ) -> Step:
     if promotion.org_id is not None and policy.org_id is not None and promotion.org_id != policy.org_id:
         return Foreign(promotion, org_id)
@@ -160,13 +160,13 @@ def _step(
     return enrol(promotion, org_id)
 
 
-def _standing_enrolment(promotion: Promotion, reenrol: Reenrol, now: datetime) -> TimelineEntry | None:
+def _standing_enrolment(promotion: Promotion, reenrol: Reenrol, now: Span) -> TimelineEntry | None:
     """Return the enrolment that forbids another: any one, an unexpired one, or none, by the policy."""
     entries = promotion.timeline or ()
     match reenrol:
         case Reenrol.ONCE:
             return entries[-1] if entries else None
         case Reenrol.AFTER_EXPIRY:
-            return next((e for e in entries if e.expires_at is None or e.expires_at > now), None)
+            return next((e for e in entries if e.expires_at is None or e.expires_at > now.earliest), None)
         case Reenrol.EVERY_EVENT:
             return None

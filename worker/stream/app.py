@@ -1,6 +1,7 @@
 """The Faust application: one agent that hands each delivery to its lane."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from pathlib import Path
@@ -14,6 +15,7 @@ from faust.types import TP, StreamT
 from mode import CrashingSupervisor
 
 from topics.record import LARGEST_MS, Position, Record
+from worker.ports import StampRefused
 from worker.settings import Settings
 from worker.stream import consumer, raw_batches
 from worker.stream.buffer import Buffer
@@ -46,6 +48,18 @@ Handler = Callable[[Record, Lease], Awaitable[None]]
 
 class GaveUp(Exception):  # noqa: N818 - reads as what happened
     """The process ends because an event could not be brought to its end."""
+
+
+class ToldWhy(GaveUp):
+    """The same, once a line has told why and what to do: where it was raised is nobody's matter."""
+
+
+def _tells_more(line: logging.LogRecord) -> bool:
+    """Tell whether a line of the framework says more than was said."""
+    return not any(isinstance(each, ToldWhy) for each in line.args or ())
+
+
+logging.getLogger(__name__).addFilter(_tells_more)
 
 
 class WorkerApp(faust.App):
@@ -170,11 +184,19 @@ def consume(
     """
 
     async def crash(error: Exception) -> None:
-        log.error("giving up: an event could not be brought to its end", error=type(error).__name__)
+        if isinstance(error, StampRefused):
+            log.critical(
+                "giving up: Kafka refuses records as stamped too far ahead of its clock "
+                "(message.timestamp.after.max.ms); synchronise this machine's clock (NTP), nothing is lost"
+            )
+            reason: GaveUp = ToldWhy(type(error).__name__)
+        else:
+            log.error("giving up: an event could not be brought to its end", error=type(error).__name__)
+            reason = GaveUp(type(error).__name__)
         await cast("Consumer", app.consumer).commit_finished()
         app.membership.give_up()
         # Faust writes out what it is given; an exception's text may hold what the record held.
-        await app.crash(GaveUp(type(error).__name__))
+        await app.crash(reason)
 
     async def handle_delivery(record: Record) -> None:
         event = current_event()

@@ -21,8 +21,9 @@ from worker.domain.identity import UNNAMED_ORG
 from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
 from worker.plans import EventPlan, Lane, LedgerEntry, Result, StandingEntry
-from worker.ports import PublishFailed
+from worker.ports import Stamps
 from worker.standings import entries_of, standing_of
+from worker.stream.acknowledged import refused
 from worker.stream.consumer import Consumer
 from worker.stream.ledger_fence import LedgerFence
 from worker.stream.placement import lane_of_key
@@ -60,7 +61,7 @@ class LedgerTable(Table[bytes, bytes]):
             self._follow(key, value, sent.result())
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever RocksDB raises
             if not kept.done():
-                kept.set_exception(PublishFailed(f"ledger: {type(error).__name__}"))
+                kept.set_exception(refused("ledger", error))
                 # The writer may have given up, or have heard of another entry's failure.
                 kept.exception()
         else:
@@ -123,8 +124,11 @@ class FaustLedger:
     Works in the context of a delivery only: the partition is that of Faust's current event.
     """
 
-    def __init__(self, table: LedgerTable, fence: LedgerFence, *, connected: bool = False) -> None:
+    def __init__(
+        self, table: LedgerTable, fence: LedgerFence, stamps: Stamps, *, connected: bool = False
+    ) -> None:
         """Take it, with `connected`, that each promotion tells its own organisation (v2.1)."""
+        self._stamps = stamps
         self._table = table
         self._fence = fence
         self._topic = table.changelog_topic.get_topic_name()
@@ -182,7 +186,7 @@ class FaustLedger:
         try:
             kept = [await self._send(partition, key, value) for key, value in written]
         except KafkaError as error:
-            raise PublishFailed(f"ledger: {type(error).__name__}") from error
+            raise refused("ledger", error) from error
         # Futures of our own: a cancelled handler does not cancel records that are on their way with others.
         for each in kept:
             await each
@@ -215,7 +219,9 @@ class FaustLedger:
         kept = asyncio.get_running_loop().create_future()
         self._fence.opened()
         try:
-            sent: asyncio.Future[RecordMetadata] = await producer.send(self._topic, value, key, partition)
+            sent: asyncio.Future[RecordMetadata] = await producer.send(
+                self._topic, value, key, partition, timestamp_ms=self._stamps.stamp_ms()
+            )
         except BaseException:
             self._fence.closed()
             raise

@@ -14,7 +14,8 @@ from topics.dead_letter import PREFIX, REDRIVEN, Failure, dead_letter_headers
 from topics.names import TopicNames
 from topics.outcome import Outcome, outcome_headers
 from topics.record import Headers, Record
-from worker.ports import PublishFailed
+from worker.ports import Stamps
+from worker.stream.acknowledged import acknowledged, refused
 from worker.stream.fitting import TRACE_BYTES, batch_bytes, fitted
 from worker.stream.raw_batches import is_plain, send_raw
 from worker.telemetry.spans import Spans
@@ -26,8 +27,11 @@ log = structlog.get_logger(__name__)
 class KafkaPublisher:
     """Writes through the application's producer. Implements `worker.ports.Publisher`."""
 
-    def __init__(self, app: App, names: TopicNames, largest: Mapping[str, int], spans: Spans) -> None:
+    def __init__(
+        self, app: App, names: TopicNames, largest: Mapping[str, int], spans: Spans, stamps: Stamps
+    ) -> None:
         """Write to the topics of these names; `largest` says how many bytes their records may have."""
+        self._stamps = stamps
         self._spans = spans
         self._app = app
         self._outcome_topic = names.outcomes
@@ -79,16 +83,16 @@ class KafkaPublisher:
     ) -> None:
         # Kafka allows null header values, Faust's types do not know it.
         foreign: list[Any] = list(headers)
-        producer = cast("Producer", self._app.producer)
+        producer, at = cast("Producer", self._app.producer), self._stamps.stamp_ms()
         try:
             if is_plain(headers) and not (key is None and value is None):
-                sent = await producer.send(topic, key, value, partition, None, foreign)
+                sent = await producer.send(topic, key, value, partition, at / 1000, foreign)
             else:
                 aiokafka = producer._ensure_producer()  # noqa: SLF001 - Faust sends no batches, aiokafka no nulls
-                sent = await send_raw(aiokafka, topic, (key, value), headers, partition)
+                sent = await send_raw(aiokafka, topic, (key, value), headers, partition, at)
             # A cancelled handler must not cancel a record that is on its way in a batch with others.
-            await asyncio.shield(sent)
+            acknowledged(await asyncio.shield(sent), self._stamps)
         except ProducerSendError as error:
-            raise PublishFailed(f"{topic}: {type(error.__cause__ or error).__name__}") from error
+            raise refused(topic, error.__cause__ or error) from error
         except KafkaError as error:
-            raise PublishFailed(f"{topic}: {type(error).__name__}") from error
+            raise refused(topic, error) from error

@@ -104,6 +104,12 @@ RETRIES: Final = Metric(
     ("reason",),
 )
 DEAD_LETTERS: Final = Metric("enrolment_dead_letters_total", "counter", "Records put aside.", ("reason",))
+CLOCK_SKEW: Final = Metric(
+    "enrolment_clock_skew_seconds",
+    "gauge",
+    "By how many seconds this machine's clock is ahead of another's, negative where it is behind.",
+    ("against",),
+)
 LEDGER_ENTRIES: Final = Metric("enrolment_ledger_entries", "gauge", "Entries of the ledger held here, about.")
 
 METRICS: Final = (
@@ -121,6 +127,7 @@ METRICS: Final = (
     RECORDS_EXPIRED,
     RETRIES,
     DEAD_LETTERS,
+    CLOCK_SKEW,
     LEDGER_ENTRIES,
 )
 """All that /metrics shows."""
@@ -139,6 +146,10 @@ LABELS: Final = {
         "of an outcome: as in its record, empty where it has none; of a retry: the fault (`timeout`,"
         " `busy`, `misconfigured`, ...), or why a record was moved to a retry topic; of a dead letter:"
         " as in its header"
+    ),
+    "against": (
+        "`api`: the `Date` of its answers; `kafka`: the time of records just acknowledged, where a topic has"
+        " LogAppendTime; absent before the first"
     ),
     "endpoint": "`lookup`, `issue`, `token`",
     "topic": "the activity topic and the topics it is retried through",

@@ -45,6 +45,9 @@ _QUIET_SECONDS: Final = 60.0
 """Between two lines about the same trouble with the API."""
 
 
+_QUIET_CLOCK_SECONDS: Final = 3600.0
+
+
 class Metrics:
     """The metrics in a registry of their own. Implements `worker.ports.Tracker` and the client's observer."""
 
@@ -53,6 +56,7 @@ class Metrics:
     ) -> None:
         self._events = _KNOWN_EVENTS | named_events
         self._quiet = Quiet(_QUIET_SECONDS, timer)
+        self._clocks = Quiet(_QUIET_CLOCK_SECONDS, timer)
         self._down: set[str] = set()
         self.progress = 0
         """Grows with every request that ended, every call that is repeated and every outcome."""
@@ -72,6 +76,7 @@ class Metrics:
         self._expired = catalogue.RECORDS_EXPIRED.counter(registry)
         self._retries = catalogue.RETRIES.counter(registry)
         self._dead_letters = catalogue.DEAD_LETTERS.counter(registry)
+        self._clock_skew = catalogue.CLOCK_SKEW.gauge(registry)
         self.ledger_entries = catalogue.LEDGER_ENTRIES.gauge(registry)
         self._is_first_keyless = True
         self._catalogue: tuple[int, int] | None = None
@@ -188,6 +193,18 @@ class Metrics:
                 detail=describe(fault),
                 attempt=attempt,
                 seconds=round(seconds, 3),
+            )
+
+    def clock_skew(self, against: str, seconds: float, *, is_apart: bool) -> None:
+        """Show by how much this machine's clock is ahead; log it once an hour while that is too much."""
+        self._clock_skew.labels(against).set(seconds)
+        if not is_apart:
+            self._clocks.forget(against)
+        elif self._clocks.unsaid(against) is not None:
+            log.warning(
+                "this machine's clock is apart from another's: synchronise it (NTP)",
+                against=against,
+                seconds_ahead=round(seconds),
             )
 
     def dead_letter(self, failure: Failure) -> None:

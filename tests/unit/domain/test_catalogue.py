@@ -7,6 +7,7 @@ import pytest
 
 from worker.domain.catalogue import ListedPromotion, may_be_open, may_enrol_into
 from worker.domain.plan import Policy
+from worker.domain.times import Span
 
 NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -65,4 +66,4 @@ def test_windows(starts: timedelta | None, ends: timedelta | None, is_open: bool
     promotion = _listed(
         starts_at=None if starts is None else NOW + starts, ends_at=None if ends is None else NOW + ends
     )
-    assert may_be_open(promotion, NOW) is is_open
+    assert may_be_open(promotion, Span.at(NOW)) is is_open

@@ -11,6 +11,7 @@ from worker.domain.identity import Reenrol
 from worker.domain.limits import LimitReason, exhausted_limit
 from worker.domain.plan import Already, Enrol, Foreign, Policy, Step, UsedUp, plan
 from worker.domain.promotions import CustomerPromotions, Promotion, Restriction, TimelineEntry
+from worker.domain.times import Span
 
 LATER = NOW + timedelta(seconds=1)
 EARLIER = NOW - timedelta(seconds=1)
@@ -26,7 +27,7 @@ def planned(*promotions: Promotion, policy: Policy | None = None) -> tuple[Step,
         policy or Policy(),
         event_id="evt-1",
         learnt_org=1800,
-        now=NOW,
+        now=Span.at(NOW),
     )
 
 

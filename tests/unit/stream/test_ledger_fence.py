@@ -1,6 +1,7 @@
 """When the ledger's records may leave, and when the process ends rather than send them."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,9 +11,11 @@ from aiokafka.errors import NodeNotReadyError
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.produce import ProduceRequest
 
+from worker.parts import utc_now
 from worker.stream.ledger import FaustLedger
 from worker.stream.ledger_fence import LedgerFence, NotCertain, guard
 from worker.stream.membership import Lease, Membership, now
+from worker.timepiece import Timepiece, Unheard
 
 SESSION = 10.0
 
@@ -188,13 +191,13 @@ async def test_a_record_that_was_never_sent_is_not_waited_for(fence: LedgerFence
     """Its handler was cancelled while there was no room for it, or Kafka did not answer."""
     fence.closed()
 
-    async def send(*_: object) -> None:
+    async def send(*_: object, **__: object) -> None:
         raise asyncio.CancelledError
 
     producer = SimpleNamespace(_ensure_producer=lambda: SimpleNamespace(send=send))
     topic = SimpleNamespace(get_topic_name=lambda: "ledger")
     table = SimpleNamespace(app=SimpleNamespace(producer=producer), changelog_topic=topic)
-    ledger = FaustLedger(cast("Any", table), fence)
+    ledger = FaustLedger(cast("Any", table), fence, Timepiece(utc_now, time.monotonic, Unheard()))
     with pytest.raises(asyncio.CancelledError):
         await ledger._send(0, b"key", b"value")
     assert await fence.quiet(0.0)
