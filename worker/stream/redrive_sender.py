@@ -6,7 +6,12 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, ProducerFenced, TransactionalIdAuthorizationFailed
+from aiokafka.errors import (
+    InvalidTimestampError,
+    KafkaError,
+    ProducerFenced,
+    TransactionalIdAuthorizationFailed,
+)
 
 from topics.record import Record
 from worker.redrive import Letter, redriven_headers
@@ -84,6 +89,12 @@ class RedriveSender:
             return (
                 f"another redrive of group {self._settings.group_id} has begun, or this one stood still for "
                 "too long: once no other runs, repeat it for the rest"
+            )
+        if isinstance(cause, InvalidTimestampError):
+            return (
+                f"topic {self._settings.activity_topic}: Kafka refuses records as stamped too far ahead of "
+                "its clock (message.timestamp.after.max.ms): synchronise this machine's clock (NTP), and "
+                "repeat it for the rest"
             )
         if isinstance(cause, TimeoutError):
             return f"topic {self._settings.activity_topic}: Kafka gave no answer; repeat it for the rest"
