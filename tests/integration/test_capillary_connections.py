@@ -231,6 +231,7 @@ MANY = gzip.compress(b" " * BODY_LIMIT) * 3
         ("gzip, br", gzip.compress(BODY), False),
         ("unknown", BODY, False),
     ],
+    ids=lambda value: f"{len(value)} bytes" if isinstance(value, bytes) else str(value),
 )
 async def test_bodies_whose_size_is_hidden(encoding: str, body: bytes, is_read: bool) -> None:  # noqa: FBT001 - a table
     """What was asked for is read, once compressed; all else is a malformed answer, and small in memory."""

@@ -32,6 +32,9 @@ from worker.domain.promotions import Promotion, Restriction, TimelineEntry
 T = TypeVar("T")
 Json = Mapping[str, object]
 
+LONGEST_LIST: Final = 10_000
+"""Entries of a list of the API that are looked at."""
+
 LONGEST_TEXT: Final = 512
 """Characters of a name or a message of the API that are kept."""
 
@@ -46,9 +49,15 @@ def _none_if_unusable(value: object, handler: ValidatorFunctionWrapHandler) -> o
 
 
 def listed(value: object) -> object:
-    """Fields documented as an object are arrays in the samples; null and an empty object are nothing."""
+    """Fields documented as an object are arrays in the samples; null and an empty object are nothing.
+
+    A list that is longer than any real one is none: to look at millions of entries would take half a minute,
+    in which the process does nothing else.
+    """
     if value is None or value == {}:
         return []
+    if isinstance(value, list) and len(value) > LONGEST_LIST:
+        raise ValueError("more entries than an answer has")
     return [value] if isinstance(value, dict) else value
 
 
