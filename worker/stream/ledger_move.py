@@ -230,7 +230,9 @@ async def _unhandled(
 ) -> int:
     committed = await admin.committed(settings.group_id, settings.activity_topic)
     extent = await changelog.extent(settings.activity_topic, partitions)
-    return sum(end - max(start, committed.get(number, start)) for number, (start, end) in extent.items())
+    # An offset beyond the end is one of a log that there is no more: all of this one may be new.
+    done = {n: at for n, at in committed.items() if n in extent and at <= extent[n][1]}
+    return sum(end - max(start, done.get(number, start)) for number, (start, end) in extent.items())
 
 
 async def _mark(

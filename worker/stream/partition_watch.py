@@ -59,25 +59,31 @@ class PartitionGuard:
         ours, ledger = numbers[self._names.activity], numbers[self._names.ledger]
         if any(number >= self._partitions for number in ours):
             self._refuse(f"has a partition {max(ours)} now")
-        elif self._keeps_ledger and ledger and not ours and not count(self._names.activity):
-            self._give_up(
-                f"topic {self._names.activity} is gone: create it, then start the workers; they read it "
-                "from its beginning"
-            )
+        elif ledger and not ours and not count(self._names.activity):
+            self._wait_for_topic(ledger, [numbers.get(name, ledger) for name in self._names.retries])
         elif self._keeps_ledger and ours != ledger:
             self._refuse("is assigned apart from the ledger now")
 
+    def _wait_for_topic(self, ledger: set[int], retries: list[set[int]]) -> None:
+        """Go on without the activity topic, which was deleted, unless retries would miss their ledger."""
+        if any(numbers != ledger for numbers in retries):
+            self._refuse("is gone, and its retry topics are assigned apart from the ledger now")
+        else:
+            log.error(
+                "the activity topic is gone: events are waited for until it is there again",
+                topic=self._names.activity,
+                remedy=f"create it again with {self._partitions} partitions; it is read from its beginning",
+            )
+
     def _refuse(self, seen: str) -> None:
-        self._give_up(
+        if self._refused:
+            return
+        self._refused = True
+        line = (
             f"topic {self._names.activity} {seen}, and had {self._partitions} partitions when this worker "
             "started: stop all workers and run `enrolment-worker ledger move`, see 'More partitions' in the "
             "manual"
         )
-
-    def _give_up(self, line: str) -> None:
-        if self._refused:
-            return
-        self._refused = True
         log.critical(line)
         self._end()
 

@@ -57,14 +57,17 @@ def test_assignments(assigned: set[TP], *, refused: bool) -> None:
     assert watched.refused == refused
 
 
-def test_a_topic_that_is_gone_is_named_so(capsys: pytest.CaptureFixture[str]) -> None:
-    """It is no matter of partition counts: moving the ledger would not help."""
+@pytest.mark.parametrize(
+    ("retries", "refused"),
+    [(set(), False), (tps("activity-retry-1", 0, 1), False), (tps("activity-retry-1", 1), True)],
+)
+def test_a_topic_that_is_gone_is_waited_for(retries: set[TP], *, refused: bool) -> None:
+    """It is no matter of partition counts, as long as retries meet their ledger."""
     watched = guard([])
-    watched.assigned(tps(NAMES.ledger, 0, 1), lambda _: None)
-    assert watched.refused
-    said = capsys.readouterr().out
-    assert "topic activity is gone: create it, then" in said
-    assert "ledger move" not in said
+    watched.assigned(tps(NAMES.ledger, 0, 1) | retries, lambda _: None)
+    assert watched.refused == refused
+    watched.assigned(tps(NAMES.ledger, 0, 1) | tps("activity", 0, 1), lambda _: 3)
+    assert watched.refused, "it came back with another count"
 
 
 def test_an_assignment_is_also_judged_by_the_count() -> None:
