@@ -45,7 +45,7 @@ from worker.intake import Admission, Admitted, PassOver, PutAway, Rules, TooOld,
 from worker.organisation import Organisation
 from worker.outcomes import Origin, tell, tell_dead_letter
 from worker.planning import plan_event
-from worker.plans import EventPlan, Foregone, Request
+from worker.plans import NOBODY, EventPlan, Foregone, PlanEntry, Request
 from worker.ports import (
     Abandoned,
     Lease,
@@ -167,7 +167,10 @@ class Enrolments:
 
     async def _go_on(self, arrival: Arrival, event: Admitted, known: EventPlan | None, lease: Lease) -> None:
         """Go on from the event's plan where there is one, else make one out of a lookup."""
-        if known is not None:
+        if known is not None and known.is_of_nobody and not self._reopens(arrival):
+            await self._tell_again(known, lease)
+            return
+        if known is not None and not known.is_of_nobody:
             async with self._customer(known.customer_id):
                 await self._carry_out(arrival, event, known, lease, is_written=True)
             return
@@ -215,7 +218,25 @@ class Enrolments:
             if await self._aside.defer(arrival, aside, hop, lease):
                 await self._settle(event.origin, Deferred(hop, aside, unknown.errors), lease)
                 return
-        await self._settle(event.origin, unknown, lease)
+        await self._keep_unknown(event, unknown, lease)
+
+    async def _keep_unknown(self, event: Admitted, unknown: UnknownCustomer, lease: Lease) -> None:
+        """Tell that the customer is unknown; a replay tells the same, and asks nobody."""
+        outcome = tell(event.origin, unknown, self._world.clock())
+        plan = EventPlan(event.origin, NOBODY, (Foregone(outcome),), marks=event.marks, lane=event.lane)
+        if not self._rules.dry_run:
+            await until_certain(lease, self._world.sleep)
+            await self._world.ledger.write(PlanEntry(plan.event_id, plan))
+        await self._tell_again(plan, lease)
+
+    async def _tell_again(self, plan: EventPlan, lease: Lease) -> None:
+        for step in plan.steps:
+            if isinstance(step, Foregone):
+                await self._tell(plan.origin, step.outcome, lease)
+
+    def _reopens(self, arrival: Arrival) -> bool:
+        """Whether an operator wants what was refused to be asked for anew."""
+        return arrival.redriven is not None or self._rules.retry_rejected
 
     def _is_young(self, arrival: Arrival, event: Admitted) -> bool:
         """Whether the event is within the grace by its own time, and since it was first seen by our clock.
@@ -268,16 +289,16 @@ class Enrolments:
             self._rules,
             plan,
             is_written=is_written,
-            reopens=arrival.redriven is not None or self._rules.retry_rejected,
+            reopens=self._reopens(arrival),
             lease=lease,
             tell_outcome=tell_for,
             account=event.identifier.account if event.identifier.source == plan.source else None,
         )
+        if self._must_be_kept(plan) or (not is_written and self._world.ledger.plan_of(plan.event_id)):
+            await settling.keep_plan()
         if not plan.steps:
             await self._settle(plan.origin, NothingAvailable(), lease)
         unsettled: list[PutAside] = []
-        if self._must_be_kept(plan):
-            await settling.keep_plan()
         for step in plan.steps:
             match step:
                 case Foregone(outcome):

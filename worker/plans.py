@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from topics.outcome import Outcome, OutcomeName
 from worker.domain.evidence import Evidence
@@ -48,6 +49,10 @@ class Foregone:
 Planned = Request | Foregone
 
 
+NOBODY: Final = 0
+"""Stands for the customer in the plan of an event whose customer is unknown."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventPlan:
     """What an event led to when its customer was looked up. A replay goes on from here."""
@@ -68,6 +73,11 @@ class EventPlan:
     def event_id(self) -> str:
         """The event's identity."""
         return self.origin.event_id
+
+    @property
+    def is_of_nobody(self) -> bool:
+        """Whether the customer was unknown when the event was settled: its outcome is all that it holds."""
+        return self.customer_id == NOBODY
 
     @property
     def is_early(self) -> bool:

@@ -77,7 +77,11 @@ def _ensure_remembered(since: datetime, settings: Settings) -> None:
 @click.option("--from", "since", type=_Time(), help="Replay: events of this time and later.")
 @click.option("--until", type=_Time(), help="Replay: and before this time. Then the process ends.")
 @click.option("--group-id", help="Consumer group, in place of ENROLMENT_GROUP_ID.")
-@click.option("--retry-rejected", is_flag=True, help="Replay: ask once more for what was REJECTED.")
+@click.option(
+    "--retry-rejected",
+    is_flag=True,
+    help="Replay: ask once more for what was REJECTED or CUSTOMER_NOT_FOUND.",
+)
 @click.option("--yes", is_flag=True, help="Replay what the ledger does not know; may enrol customers again.")
 def command(
     *, since: datetime | None, until: datetime | None, group_id: str | None, retry_rejected: bool, yes: bool
