@@ -37,6 +37,7 @@ from worker.ports import Lease, NoLetters, Stamps
 from worker.reconciliation import Readings
 from worker.retrying import Retrying
 from worker.settings import Settings
+from worker.stopping import STOP
 from worker.stream import membership
 from worker.stream.app import WorkerApp, build_app, consume
 from worker.stream.first_start import skip_what_is_there
@@ -71,6 +72,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
     `probe` is told of each checkpoint; only tests pass one. Raises KafkaFailed, with one line for the
     operator, where Kafka or its topics are not as needed.
     """
+    STOP.listen()
     loop = new_event_loop()
     replaying = loop.run_until_complete(Replaying.begin(settings, replay))
     prepared = loop.run_until_complete(prepare_topics(settings))
@@ -88,7 +90,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
     timepiece = Timepiece(utc_now, membership.now, metrics)
     retention = timedelta(days=settings.ledger_retention_days)
     folder = copy_folder(settings.state_dir, settings.group_id, retention, timepiece.now())
-    app = build_app(settings, prepared.partitions, folder)
+    app = build_app(settings, prepared.partitions, folder, STOP)
     metrics.reads(app.sources)
     app.positions.expired = metrics.expired
     api = _reach(settings, metrics, app, timepiece)
@@ -159,15 +161,16 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
     status = serve(
         app,
         loop,
+        STOP,
         HttpPort(settings.http_host, settings.http_port, probes),
         Closing(api.client.aclose),
         *([Background(catalogue.keep)] if catalogue else []),
-        Watchdog(watch, taken),
+        Watchdog(watch, taken, STOP.end),
         Lookout(app),
         LogWatch(app.positions, lambda: is_ready(app)),
         PartitionWatch(app.guard, lambda: partition_count(app, settings.activity_topic)),
         *follower,
-        *replaying.services(app),
+        *replaying.services(app, STOP.finish),
     )
     return replaying.ended(status)
 

@@ -16,6 +16,7 @@ from worker.settings import (
     SettingsError,
     reference,
 )
+from worker.stopping import STOP
 
 _NAME_WIDTH: Final = 40
 
@@ -120,6 +121,7 @@ def command(
 
     configure_logging(settings.log_level, settings.log_format)
     log = structlog.get_logger(__name__)
+    STOP.say_by(log.info)
     try:
         export = start_export(version("enrolment-worker"))
     except BadVariable as error:
@@ -139,4 +141,4 @@ def command(
         code = 1
     finally:
         export.close()
-    raise SystemExit(code)
+    raise SystemExit(STOP.status(code))

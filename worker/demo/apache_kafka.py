@@ -1,6 +1,7 @@
 """Apache Kafka itself: one node, broker and controller, as a Java process on loopback ports."""
 
 import base64
+import signal
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -179,6 +180,11 @@ class ApacheKafka:
         """Let it close its files and end."""
         if self._process:
             self._process.stop(grace=20.0)
+
+    def send(self, signal_number: signal.Signals) -> None:
+        """Send it a signal: SIGSTOP freezes it, SIGCONT thaws it."""
+        if self._process:
+            self._process.send(signal_number)
 
     def log_tail(self, lines: int = 40) -> str:
         """Return the last lines of its log: its start, warnings and errors."""

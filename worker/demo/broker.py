@@ -1,6 +1,7 @@
 """The broker that the demo and the tests run against."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -35,6 +36,8 @@ class _Server(Protocol):
 
     def kill(self) -> None: ...
 
+    def send(self, signal_number: signal.Signals) -> None: ...
+
     def log_tail(self, lines: int = 40) -> str: ...
 
 
@@ -66,6 +69,14 @@ class Broker:
     def kill(self) -> None:
         """Kill the broker (SIGKILL) and keep its data; raises `BrokerUnavailable` where it is not ours."""
         self._own().kill()
+
+    def freeze(self) -> None:
+        """Let it stand still with its connections open; raises `BrokerUnavailable` where it is not ours."""
+        self._own().send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on after `freeze`."""
+        self._own().send(signal.SIGCONT)
 
     def restart(self) -> None:
         """Start it again with its ports and data, after stopping it if need be, and block until it serves.

@@ -6,6 +6,7 @@ last two seconds.
 
 import importlib.util
 import os
+import signal
 from pathlib import Path
 
 from worker.demo.errors import BrokerFailed, BrokerUnavailable
@@ -68,6 +69,11 @@ class LightBroker:
         """Let it save its data and end."""
         if self._process:
             self._process.stop(grace=10.0)
+
+    def send(self, signal_number: signal.Signals) -> None:
+        """Send it a signal: SIGSTOP freezes it, SIGCONT thaws it."""
+        if self._process:
+            self._process.send(signal_number)
 
     def log_tail(self, lines: int = 40) -> str:
         """Return the last lines of its log."""

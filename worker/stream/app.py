@@ -17,6 +17,7 @@ from mode import CrashingSupervisor
 from topics.record import LARGEST_MS, Position, Record
 from worker.ports import StampRefused
 from worker.settings import Settings
+from worker.stopping import Stop
 from worker.stream import consumer, raw_batches
 from worker.stream.buffer import Buffer
 from worker.stream.consumer import Consumer
@@ -105,10 +106,10 @@ class WorkerApp(faust.App):
         """Close nothing: the process stops, and its last commit may be under way."""
 
 
-def build_app(settings: Settings, partitions: int, folder: Path) -> WorkerApp:
+def build_app(settings: Settings, partitions: int, folder: Path, stop: Stop) -> WorkerApp:
     """Build the application for so many activity partitions; nothing connects before it is started.
 
-    The ledger's local copy lies in the folder, which exists.
+    The ledger's local copy lies in the folder, which exists. `stop` is the process's.
     """
     consumer.install()
     valid_seconds = settings.kafka_session_timeout_seconds - settings.api_timeout_seconds
@@ -147,7 +148,9 @@ def build_app(settings: Settings, partitions: int, folder: Path) -> WorkerApp:
         web_enabled=False,
         worker_redirect_stdouts=False,
     )
-    app.guard = PartitionGuard(settings.topic_names, partitions, keeps_ledger=not settings.dry_run)
+    app.guard = PartitionGuard(
+        settings.topic_names, partitions, keeps_ledger=not settings.dry_run, end=stop.finish
+    )
     app.drain_seconds = settings.drain_seconds
     app.drained = asyncio.Event()
     names = settings.topic_names
@@ -159,7 +162,7 @@ def build_app(settings: Settings, partitions: int, folder: Path) -> WorkerApp:
     raw_batches.install([names.activity, *names.retries], app.positions.read_epoch)
     app.aiokafka_options = aiokafka_options(settings)
     app.membership = Membership(valid_seconds)
-    app.fence = LedgerFence(app.membership)
+    app.fence = LedgerFence(app.membership, stop.end)
     return app
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import CommitFailedError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import CommitFailedError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers import TRANSPORTS
@@ -270,6 +270,16 @@ class ConsumerThread(LogAccess):
         coordinator._do_rejoin_group = do_rejoin_group  # noqa: SLF001
         coordinator._on_join_complete = on_join_complete  # noqa: SLF001
         coordinator.reset_generation = reset_generation
+
+    async def on_thread_stop(self) -> None:
+        """Close the consumer; nothing that fails on the way keeps the process from stopping.
+
+        A fetcher of aiokafka that is cancelled while a broker is away hands that on to whoever closes it.
+        """
+        try:
+            await super().on_thread_stop()
+        except (asyncio.CancelledError, KafkaError) as error:
+            log.warning("the connection to Kafka ended without good-bye", error=type(error).__name__)
 
     def topic_partitions(self, topic: str) -> int | None:
         """Return how many partitions the topic has, None where nothing is known of it.

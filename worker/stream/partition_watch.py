@@ -4,7 +4,6 @@ Keys then lead to other partitions than the ledger entries of their customers li
 found is a customer enrolled twice.
 """
 
-import signal
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -29,7 +28,7 @@ class PartitionGuard:
         partitions: int,
         *,
         keeps_ledger: bool,
-        end: Callable[[], object] = lambda: signal.raise_signal(signal.SIGTERM),
+        end: Callable[[], object],
     ) -> None:
         self._names = names
         self._partitions = partitions

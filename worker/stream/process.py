@@ -2,13 +2,16 @@
 
 import asyncio
 import gc
+import signal
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final
 
 import faust
 import uvloop
 from mode import Service
 
+from worker.stopping import Stop, Work
 from worker.stream.app import WorkerApp
 
 _YOUNG_OBJECTS: Final = 10_000
@@ -40,16 +43,20 @@ class Background(Service):
 
 
 class Process(faust.Worker):
-    """Faust's worker, which stops on SIGTERM and SIGINT and answers no other signal.
+    """Faust's worker without its answers to signals: SIGTERM and SIGINT are ours, the others say nothing.
 
     Faust's own answers to SIGUSR1 and SIGUSR2 write out local variables, customers' names among them.
     """
 
-    def _on_sigusr1(self) -> None:
-        """Write nothing."""
+    def install_signal_handlers(self) -> None:
+        """Pass over what would end the process, or have it write."""
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
 
-    def _on_sigusr2(self) -> None:
-        """Write nothing."""
+    def stop_soon(self) -> None:
+        """Begin the stop, from any thread; nothing happens once the loop is closed."""
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._schedule_shutdown, signal.SIGTERM)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -59,10 +66,10 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def serve(app: WorkerApp, loop: asyncio.AbstractEventLoop, *services: Service) -> int:
-    """Run until SIGTERM or SIGINT (returns 0 after the drain) or until the application gives up (returns 1).
+def serve(app: WorkerApp, loop: asyncio.AbstractEventLoop, stop: Stop, *services: Service) -> int:
+    """Run until told to stop (returns 0 after the drain) or until the application gives up (returns 1).
 
-    A changed partition count ends it as SIGTERM does, and returns 1.
+    A changed partition count ends it as a signal does, and returns 1.
 
     Services start before the application and stop after it.
     """
@@ -77,6 +84,9 @@ def serve(app: WorkerApp, loop: asyncio.AbstractEventLoop, *services: Service) -
     )
     worker.spinner = None
     _spare_the_collector()
+    stop.works(
+        Work(drain_seconds=app.drain_seconds, begin=worker.stop_soon, drained=app.drained.is_set),
+    )
     try:
         worker.execute_from_commandline()
     except SystemExit as stopped:

@@ -7,7 +7,6 @@ and what comes after it, once more, which the ledger makes harmless.
 """
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -151,12 +150,12 @@ class Replaying:
         """Return how long a record is held because it lies behind the window."""
         return HELD_SECONDS if self._window is not None and self._window.is_behind(record.position) else 0.0
 
-    def services(self, app: WorkerApp) -> list[Service]:
-        """Return what has to run beside the application."""
+    def services(self, app: WorkerApp, finish: Callable[[], object]) -> list[Service]:
+        """Return what has to run beside the application; `finish` ends that once all is done."""
         window = self._window
         if window is None:
             return []
-        self._finish = FinishLine(lambda: is_past(app, window))
+        self._finish = FinishLine(lambda: is_past(app, window), finish)
         return [self._finish]
 
     def ended(self, status: int) -> int:
@@ -172,7 +171,7 @@ class FinishLine(Service):
     def __init__(
         self,
         is_done: Callable[[], bool],
-        end: Callable[[], object] = lambda: signal.raise_signal(signal.SIGTERM),
+        end: Callable[[], object],
         **kwargs: Any,  # noqa: ANN401 - mode's own
     ) -> None:
         self._is_done = is_done

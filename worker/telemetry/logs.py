@@ -7,6 +7,7 @@ through is masked right before it is written. A line written in a span has its `
 
 import logging
 import sys
+import threading
 from typing import Final, Literal, TextIO
 
 import structlog
@@ -75,8 +76,16 @@ def configure_logging(level: str, layout: Literal["json", "console"], stream: Te
     handler.addFilter(Repetitions())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
+    threading.excepthook = _thread_ended
     for name, floor in _FLOORS.items():
         logging.getLogger(name).setLevel(max(floor, logging.root.level))
+
+
+def _thread_ended(fault: threading.ExceptHookArgs) -> None:
+    """Log what ended a thread; Python would write its traceback past the log."""
+    if fault.exc_value is not None and not isinstance(fault.exc_value, SystemExit):
+        name = fault.thread.name if fault.thread else "?"
+        logging.getLogger(__name__).error("a thread ended on a fault: %s", name, exc_info=fault.exc_value)
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
