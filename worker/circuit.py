@@ -7,12 +7,14 @@ enrolment must be looked up all the same.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
+from contextvars import Context
 from dataclasses import dataclass
 from enum import StrEnum
 
 from worker.domain.answers import Fault, Refused
 from worker.domain.breaker import Breaker
 from worker.ports import Sleep, Tracker
+from worker.signs import Turn, waiting_for
 
 
 class Call(StrEnum):
@@ -68,7 +70,8 @@ class Circuit:
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
-        await turn
+        with waiting_for(self._silent_seconds):
+            await turn
 
     def heard(self, customer: Hashable, answer: object) -> bool:
         """Take an answer in; return whether it settles the call."""
@@ -95,7 +98,8 @@ class Circuit:
         self._is_told = True
         self._tracker.outage(self._call, is_open=True, fault=self._last_fault)
         if self._probing is None or self._probing.done():
-            self._probing = asyncio.get_running_loop().create_task(self._probe())
+            # In no event's context: it outlasts the one that it was begun by.
+            self._probing = asyncio.get_running_loop().create_task(self._probe(), context=Context())
         self._changed()
 
     def _end(self) -> None:
@@ -125,6 +129,10 @@ class Circuit:
                 self._breaker.half_open()
                 self._changed()
 
+    def _silent_seconds(self) -> float:
+        """Return 0 while the API is tried now and then; who waits without that waits in vain."""
+        return 0.0 if self._probing is not None and not self._probing.done() else float("inf")
+
     def _let_one_go(self) -> bool:
         while self._waiting:
             turn = self._waiting.popleft()
@@ -150,7 +158,7 @@ class Circuits:
         """Begin closed; `serves` asks something harmless, `changed` is told whether a circuit is open now."""
         self._timer = timer
         self._serves = serves
-        self._asking = asyncio.Lock()
+        self._asking = Turn()
         self._alive_at = float("-inf")
         self._of = {
             call: Circuit(

@@ -33,10 +33,11 @@ from worker.parts import (
     silence,
     utc_now,
 )
-from worker.ports import Lease, NoLetters, Stamps
+from worker.ports import Lease, NoLetters, Sleep, Stamps
 from worker.reconciliation import Readings
 from worker.retrying import Retrying
 from worker.settings import Settings
+from worker.signs import Signs, count_down
 from worker.stopping import STOP
 from worker.stream import membership
 from worker.stream.app import WorkerApp, build_app, consume
@@ -62,7 +63,6 @@ from worker.timepiece import Timepiece
 
 log = structlog.get_logger(__name__)
 
-_TURN_SECONDS: Final = 10.0
 _HEARING_SECONDS: Final = 3.0
 
 
@@ -104,7 +104,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
             api.retrying,
             settle_seconds=settings.reconcile_settle_seconds,
             timer=time.monotonic,
-            sleep=asyncio.sleep,
+            sleep=api.wait,
         ),
         retrying=api.retrying,
         clock=timepiece.now,
@@ -114,6 +114,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
         span=timepiece.span,
     )
     catalogue = _catalogue(settings, api.client, metrics)
+    signs = Signs()
     names = settings.topic_names
     spans = Spans()
     publisher = KafkaPublisher(app, names, prepared.largest, spans, timepiece)
@@ -131,7 +132,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
     async def handle(record: Record, lease: Lease) -> None:
         if record.key is None and record.position.topic == names.activity:
             metrics.keyless(record.position.topic)
-        with processing(record, settings.group_id, spans):
+        with signs.event(), processing(record, settings.group_id, spans):
             began = time.perf_counter()
             try:
                 await enrolments.handle(record, lease)
@@ -147,9 +148,8 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
 
     def taken() -> Pulse:
         # Whoever waits for the API's sake is not stuck.
-        waits = api.gate.is_held_back or api.circuits.is_open
-        metrics.progress += waits
-        return pulse(app, metrics.progress, waits=waits)
+        metrics.progress += api.gate.is_held_back or api.circuits.is_open
+        return pulse(app, metrics.progress, signs.longest_silence())
 
     consume(app, settings, handle, lane_of=lane_of, wait_of=wait_for, assigned=assigned)
     watch = Watch(patience(settings), silence(settings), time.monotonic)
@@ -181,6 +181,7 @@ class _Api:
     gate: ApiGate
     circuits: Circuits
     retrying: Retrying
+    wait: Sleep
 
 
 def _reach(settings: Settings, metrics: Metrics, app: WorkerApp, timepiece: Timepiece) -> _Api:
@@ -188,13 +189,12 @@ def _reach(settings: Settings, metrics: Metrics, app: WorkerApp, timepiece: Time
     gate = api_gate(settings)
     client = capillary_client(settings, observer=metrics, gate=gate, date_heard=timepiece.heard)
 
+    async def turn(seconds: float) -> None:
+        metrics.progress += 1
+        await asyncio.sleep(seconds)
+
     async def wait(seconds: float) -> None:
-        """Wait in turns, each of them a sign of life: a Retry-After may be an hour."""
-        while seconds > 0:
-            metrics.progress += 1
-            turn = min(seconds, _TURN_SECONDS)
-            await asyncio.sleep(turn)
-            seconds -= turn
+        await count_down(seconds, turn)
 
     def outage_changed(is_outage: bool) -> None:  # noqa: FBT001 - the circuits' one word
         app.holds.outage = is_outage
@@ -210,7 +210,7 @@ def _reach(settings: Settings, metrics: Metrics, app: WorkerApp, timepiece: Time
         changed=outage_changed,
     )
     retrying = Retrying(retry_policy(settings), circuits, metrics, wait, time.monotonic)
-    return _Api(client, gate, circuits, retrying)
+    return _Api(client, gate, circuits, retrying, wait)
 
 
 async def _hear_the_time(client: CapillaryClient) -> None:

@@ -1,6 +1,5 @@
 """The story of an event: admit it, find the customer's promotions, enrol, tell what came of it."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -56,6 +55,7 @@ from worker.ports import (
     Tracker,
     until_certain,
 )
+from worker.signs import Turn
 
 _MOST_NAMES: Final = 4
 """By which a merged customer is looked for."""
@@ -98,7 +98,7 @@ class Enrolments:
         self._organisation = Organisation(
             rules.policy.org_id, world.ledger, world.sleep, keeps=not rules.dry_run
         )
-        self._customers: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._customers: WeakValueDictionary[int, Turn] = WeakValueDictionary()
 
     async def handle(self, record: Record, lease: Lease) -> None:
         """Take a record of the activity topic, or of a retry topic, to its end.
@@ -332,9 +332,9 @@ class Enrolments:
             message = f"worker: {type(error).__name__}"
             return PutAside(Unsettled.HANDLER_FAULT, message, 1, step.subject, step.key)
 
-    def _customer(self, customer_id: int) -> asyncio.Lock:
+    def _customer(self, customer_id: int) -> Turn:
         """Return the lock of a customer, whom records of different keys may name."""
-        return self._customers.setdefault(customer_id, asyncio.Lock())
+        return self._customers.setdefault(customer_id, Turn())
 
     async def _settle(self, origin: Origin, settlement: Settlement, lease: Lease) -> None:
         await self._tell(origin, tell(origin, settlement, self._world.clock()), lease)

@@ -6,6 +6,7 @@ from collections import deque
 from worker.domain.answers import Doubtful, Fault, FaultKind, Throttled
 from worker.domain.concurrency import ConcurrencyLimit
 from worker.domain.pace import Pace
+from worker.signs import waiting_for
 
 
 class ApiGate:
@@ -22,6 +23,7 @@ class ApiGate:
         self._others: deque[asyncio.Future[None]] = deque()
         self._under_way = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._moved_at = float("-inf")
 
     @property
     def limit(self) -> int:
@@ -43,6 +45,10 @@ class ApiGate:
         """How many requests wait to leave."""
         return len(self._urgent) + len(self._others)
 
+    def silent_seconds(self) -> float:
+        """Return how long ago a request came or went, 0 while requests wait for the pace's sake."""
+        return 0.0 if self.is_held_back else self._now() - self._moved_at
+
     def share(self, share: float) -> None:
         """Keep to this share of the group's budget: as many partitions as are ours, of all."""
         self._pace.share(share, self._now())
@@ -58,7 +64,8 @@ class ApiGate:
         (self._urgent if urgent else self._others).append(turn)
         self._let_through()
         try:
-            await turn
+            with waiting_for(self.silent_seconds):
+                await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._under_way -= 1
@@ -68,7 +75,7 @@ class ApiGate:
 
     def leave(self, entered_at: float, fault: Fault | None = None) -> None:
         """Make room; learn from how it went: a fault, or None for an answer or a request given up."""
-        now = self._now()
+        now = self._moved_at = self._now()
         if isinstance(fault, Throttled):
             self._pace.throttled(now, entered_at, fault.retry_after)
         else:
@@ -84,6 +91,7 @@ class ApiGate:
                 self._look_again_in(seconds)
                 return
             self._pace.take(self._now())
+            self._moved_at = self._now()
             self._under_way += 1
             queue.popleft().set_result(None)
 

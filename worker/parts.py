@@ -24,10 +24,10 @@ from worker.stream.app import rebalance_seconds
 def patience(settings: Settings) -> float:
     """Return after how many seconds without progress a worker with work is stuck.
 
-    An event makes progress at the latest when a request times out or an attempt in doubt has had its time.
+    An event makes progress at the latest when a request times out; all other waits for the API are counted
+    down, and each step is progress.
     """
-    requests = 2 * (settings.api_timeout_seconds + settings.reconcile_settle_seconds)
-    return 60.0 + requests + rebalance_seconds(settings)
+    return 60.0 + 2 * settings.api_timeout_seconds + rebalance_seconds(settings)
 
 
 def silence(settings: Settings) -> float:

@@ -15,6 +15,7 @@ from worker.capillary.verdict import TokenAnswer
 from worker.capillary.wire import TokenGrant
 from worker.domain.answers import Doubtful, Fault, FaultKind, Unsent
 from worker.ports import Clock
+from worker.signs import Sign, waiting_for
 
 OAUTH_HEADER = "X-CAP-API-OAUTH-TOKEN"
 
@@ -111,6 +112,7 @@ class OAuthAuthenticator:
         self._refresh: asyncio.Task[Token | Fault] | None = None
         self._not_before: datetime | None = None
         self._has_served = False
+        self._sign = Sign()
 
     @property
     def state(self) -> TokenState:
@@ -127,7 +129,8 @@ class OAuthAuthenticator:
                 self._refreshing()
             return self._token.header
         # A caller that gives up must not take the others' refresh with it.
-        renewed = await asyncio.shield(self._refreshing())
+        with waiting_for(self._sign.silent_seconds):
+            renewed = await asyncio.shield(self._refreshing())
         return renewed.header if isinstance(renewed, Token) else renewed
 
     def served(self, header: Header) -> None:
@@ -167,7 +170,9 @@ class OAuthAuthenticator:
     async def _renew(self) -> Token | Fault:
         asked_at = self._clock()
         try:
-            answer = await self._fetch()
+            with self._sign.covers():
+                self._sign.alive()
+                answer = await self._fetch()
         except Exception as error:  # noqa: BLE001 - a fault of ours is no caller's
             answer = Unsent(FaultKind.INTERNAL, f"no token: {place_of(error)}")
         if not isinstance(answer, TokenGrant):

@@ -37,6 +37,7 @@ from worker.domain.answers import (
     Unsent,
 )
 from worker.ports import Gate
+from worker.signs import alive
 from worker.telemetry import names, semantic
 from worker.telemetry.semantic import Attributes
 from worker.telemetry.spans import Spans, trace_headers
@@ -172,6 +173,7 @@ class Exchange:
         finally:
             span.end()
             self._gate.leave(entered_at, fault)
+        alive()
         seconds = self._timer() - started
         if semantic.is_on():
             attributes = target.attributes | _seen(reply, answer, result)

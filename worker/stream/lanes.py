@@ -44,6 +44,7 @@ class _Work:
     kept: object
     entry: Entry
     book: OrderBook
+    begun: bool = False
 
 
 class Lanes:
@@ -110,9 +111,20 @@ class Lanes:
         return {tp: book.watermark for tp, book in self._books.items() if book.watermark is not None}
 
     @property
-    def held_back(self) -> Mapping[Partition, int | None]:
-        """The watermarks of the partitions with deliveries that are not finished."""
-        return {tp: book.watermark for tp, book in self._books.items() if len(book)}
+    def unattended(self) -> Mapping[Partition, int | None]:
+        """The watermarks of the partitions whose first unfinished delivery nobody gets to.
+
+        It is in work, or behind one that is, or waits for room to be worked on: or else it got lost here.
+        """
+        is_full = self._in_flight >= self._bounds.in_flight
+        attended = {
+            id(work.entry) for lane in self._lanes.values() if is_full or lane[0].begun for work in lane
+        }
+        return {
+            tp: book.watermark
+            for tp, book in self._books.items()
+            if book.first is not None and id(book.first) not in attended
+        }
 
     def delivered(self, partition: Partition) -> int | None:
         """Return the offset that was taken last under this assignment, None before the first."""
@@ -223,6 +235,7 @@ class Lanes:
     async def _work(self, work: _Work) -> None:
         """Run the handler in the context of its delivery, where Faust finds the current event."""
         self._in_flight += 1
+        work.begun = True
         try:
             await asyncio.create_task(self._call(work.record), context=work.context)
         finally:

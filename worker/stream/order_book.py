@@ -40,6 +40,11 @@ class OrderBook:
         return self._watermark
 
     @property
+    def first(self) -> Entry | None:
+        """The first delivery that is not finished, None while there is none."""
+        return self._entries[0] if self._entries else None
+
+    @property
     def last(self) -> int | None:
         """The offset delivered last, None before the first."""
         return None if self._last < 0 else self._last

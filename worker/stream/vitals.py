@@ -22,8 +22,8 @@ def _ours(app: WorkerApp) -> list[TP]:
     return [tp for tp in app.consumer.assignment() if tp.topic in app.sources] if is_ready(app) else []
 
 
-def pulse(app: WorkerApp, progress: int, *, waits: bool) -> Pulse:
-    """Return what the watchdog judges by; `waits` says that work waits for the API's sake."""
+def pulse(app: WorkerApp, progress: int, event_seconds: float) -> Pulse:
+    """Return what the watchdog judges by; `event_seconds` is the longest silence of an event in work."""
     recovery = cast("RebuildingTables", app.tables).recovery
     return Pulse(
         finished=app.lanes.finished,
@@ -31,8 +31,8 @@ def pulse(app: WorkerApp, progress: int, *, waits: bool) -> Pulse:
         recovered=sum(offset or 0 for offset in recovery.active_offsets.values()),
         has_work=app.lanes.on_hand > 0 or (app.started and not is_ready(app)) or _unread(app),
         silent_seconds=app.membership.silent_seconds(),
-        watermarks=app.lanes.held_back,
-        waits=waits,
+        event_seconds=event_seconds,
+        unattended=app.lanes.unattended,
     )
 
 

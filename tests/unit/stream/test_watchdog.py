@@ -1,6 +1,6 @@
 """A worker that has work and does not get on with it is stuck; one that waits out an outage is not."""
 
-from worker.stream.watchdog import Pulse, Watch
+from worker.stream.watchdog import Blockage, Pulse, Watch
 
 
 class Timer:
@@ -20,12 +20,12 @@ def pulse(
     recovered: int = 0,
     has_work: bool = True,
     silent: float = 0,
-    watermark: int | None = None,
-    waits: bool = False,
+    event: float = 0,
+    unattended: int | None = None,
 ) -> Pulse:
     """Return a pulse that says nothing unusual."""
-    marks = {} if watermark is None else {("customer-activity", 0): watermark}
-    return Pulse(finished, progress, recovered, has_work, silent, marks, waits)
+    marks = {} if unattended is None else {("customer-activity", 0): unattended}
+    return Pulse(finished, progress, recovered, has_work, silent, event, marks)
 
 
 def test_work_without_progress_is_first_not_live_and_then_stuck() -> None:
@@ -69,25 +69,36 @@ def test_a_group_that_does_not_answer_is_reason_enough() -> None:
     assert watch.stuck(pulse(has_work=False, silent=300)) == "no answer of the group's coordinator for 300 s"
 
 
-def test_one_hung_event_is_noticed_by_its_partitions_watermark() -> None:
-    """However much gets on beside it; ten times the patience, and first the probe fails."""
-    timer = Timer()
-    watch = Watch(patience=90, silence=300, timer=timer)
-    seen = []
-    for timer.now in (0.0, 449.0, 450.0, 899.0, 900.0):
-        seen.append((watch.stuck(pulse(finished=int(timer.now), watermark=7)) is not None, watch.live))
+def test_one_hung_event_is_noticed_however_much_gets_on_beside_it() -> None:
+    """After ten times the patience, and first the probe fails."""
+    watch = Watch(patience=90, silence=300, timer=Timer())
 
+    seen = [
+        (watch.stuck(pulse(finished=int(silent), event=silent)) is not None, watch.live)
+        for silent in (0.0, 449.0, 450.0, 899.0, 900.0)
+    ]
     assert seen == [(False, True), (False, True), (False, False), (False, False), (True, False)]
 
 
-def test_a_watermark_that_moves_or_waits_for_the_api_is_in_order() -> None:
-    """An hour of outage, or of a partition that gets on slowly, is no hang."""
+def test_an_event_that_nobody_gets_to_is_noticed_by_its_partitions_watermark() -> None:
+    """It got lost within the process; a watermark that moves begins the time anew."""
     timer = Timer()
     watch = Watch(patience=90, silence=300, timer=timer)
     for minute in range(60):
         timer.now = 60.0 * minute
-        assert watch.stuck(pulse(finished=minute, watermark=7, waits=True)) is None
-    for minute in range(60, 120):
-        timer.now = 60.0 * minute
-        assert watch.stuck(pulse(finished=minute, watermark=minute // 5)) is None
+        assert watch.stuck(pulse(finished=minute, unattended=minute // 5)) is None
         assert watch.live
+    since, seen = timer.now, []
+    for after in (0.0, 449.0, 450.0, 899.0, 900.0):
+        timer.now = since + after
+        seen.append((watch.stuck(pulse(finished=int(timer.now), unattended=99)) is not None, watch.live))
+    assert seen == [(False, True), (False, True), (False, False), (False, False), (True, False)]
+
+
+def test_an_event_loop_that_is_blocked_is_noticed_from_outside() -> None:
+    """By the thread's own looks: a process that was frozen as a whole has made none meanwhile."""
+    blockage = Blockage(patience=3)
+    assert [blockage.stuck(), blockage.stuck()] == [None, None]
+    blockage.turned()
+    assert [blockage.stuck(), blockage.stuck()] == [None, None]
+    assert blockage.stuck() == "the event loop is blocked for 3 s"
