@@ -2,13 +2,14 @@
 
 pip comes with Python where the system ships it (Debian's bare python3 does not); else it is fetched, checked
 by hash. pip installs uv with the hashes of uv.lock; everything else is uv's work.
+
+An older Python must get as far as the line that says so: nothing here is newer than 3.6 until it is passed.
 """
 
 import hashlib
 import subprocess
 import sys
 import tempfile
-import tomllib
 import urllib.request
 import venv
 from pathlib import Path
@@ -23,7 +24,9 @@ PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 def main() -> None:
     """Create the environment; leave one with a working uv alone."""
     if sys.version_info < (3, 11):
-        sys.exit(f"Python >= 3.11 is needed, this is {sys.version.split()[0]}; set PYTHON=/path/to/python3")
+        found = sys.version.split()[0]
+        print(f"Python >= 3.11 is needed, this is {found}; set PYTHON=/path/to/python3", file=sys.stderr)
+        sys.exit(2)
     if PYTHON.exists() and works("-m", "uv", "--version"):
         return
     venv.create(PYTHON.parent.parent, clear=True, symlinks=True)
@@ -41,6 +44,8 @@ def works(*arguments: str) -> bool:
 
 def uv_requirement() -> str:
     """Return uv as uv.lock pins it, with the hash of each wheel."""
+    import tomllib  # noqa: PLC0415 - Python 3.11 has it first
+
     packages = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
     uv = next(package for package in packages if package["name"] == "uv")
     return " ".join([f"uv=={uv['version']}", *(f"--hash={wheel['hash']}" for wheel in uv["wheels"])])

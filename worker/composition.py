@@ -43,7 +43,7 @@ from worker.stream import membership
 from worker.stream.app import WorkerApp, build_app, consume
 from worker.stream.first_start import skip_what_is_there
 from worker.stream.followed_ledger import LedgerFollower, ensure_followable
-from worker.stream.http_port import HttpPort, Probes
+from worker.stream.http_port import HttpPort, Probes, bind
 from worker.stream.ledger import FaustLedger, ledger_table
 from worker.stream.letter_proof import LetterProof
 from worker.stream.local_copy import copy_folder
@@ -70,9 +70,10 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
     """Run the worker until it is told to stop, or a replay is done; return the process's exit status.
 
     `probe` is told of each checkpoint; only tests pass one. Raises KafkaFailed, with one line for the
-    operator, where Kafka or its topics are not as needed.
+    operator, where Kafka or its topics are not as needed, SettingsError where a setting turns out to be bad.
     """
     STOP.listen()
+    port = bind(settings.http_host, settings.http_port)
     loop = new_event_loop()
     replaying = loop.run_until_complete(Replaying.begin(settings, replay))
     prepared = loop.run_until_complete(prepare_topics(settings))
@@ -162,7 +163,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
         app,
         loop,
         STOP,
-        HttpPort(settings.http_host, settings.http_port, probes),
+        HttpPort(port, probes, app.refuse),
         Closing(api.client.aclose),
         *([Background(catalogue.keep)] if catalogue else []),
         Watchdog(watch, taken, STOP.end),

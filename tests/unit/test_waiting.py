@@ -13,8 +13,8 @@ from tests.unit.virtual_time import run_in_virtual_time
 from worker.capillary.auth import OAuthAuthenticator
 from worker.capillary.exchange import Exchange, Target
 from worker.capillary.observer import Endpoint, NoObserver
+from worker.capillary.reply import Reply
 from worker.capillary.transport import Transport
-from worker.capillary.verdict import Reply
 from worker.circuit import Circuits, OutagePolicy
 from worker.domain.answers import Doubtful, Fault, FaultKind, Issued, Throttled
 from worker.domain.concurrency import ConcurrencyLimit

@@ -68,7 +68,12 @@ def _announce(simulator: RunningSimulator) -> None:
 def _simulate(**options: Any) -> None:  # noqa: ANN401 - the fields of SimulatorOptions
     try:
         asyncio.run(serve(SimulatorOptions(**options), started=_announce))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        line = f"{error}; give --host, --port, --control-host or --control-port another value"
+        raise click.UsageError(line) from None
+    except OverflowError:
+        raise click.UsageError("--port and --control-port must be from 0 to 65535") from None
+    except ValueError as error:
         raise Failure(str(error)) from None
 
 

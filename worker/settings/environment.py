@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, overload
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, overload
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -14,6 +14,9 @@ from worker.settings.naming import file_variable, is_foreign, is_secret, nearest
 from worker.settings.rules import broken_rules
 
 S = TypeVar("S", bound=KafkaSettings)
+
+_SHOWN: Final = 250
+"""Characters of a wrong value that are shown."""
 
 
 class SettingsError(Exception):
@@ -108,12 +111,16 @@ def _parsed(field: str, info: FieldInfo, text: str) -> object:
 
 
 def _shown(text: str) -> str:
+    """Return a value within a line: nothing of it breaks the line, or makes it endless."""
     if text.startswith("tcp://"):
         return (
             f'"{text}", as Kubernetes sets it for a Service of that name (enableServiceLinks: false stops it)'
         )
     # A misplaced address with credentials or a token in it.
-    return "not shown here" if "@" in text or "?" in text else f'"{text}"'
+    if "@" in text or "?" in text:
+        return "not shown here"
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[:_SHOWN])
+    return f'"{shown}"' if len(text) <= _SHOWN else f'"{shown}..." ({len(text)} characters)'
 
 
 def _expectation(info: FieldInfo) -> str:

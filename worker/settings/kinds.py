@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
@@ -12,7 +13,20 @@ _DAY: Final = 86_400
 _LONGEST_TOPIC: Final = 249
 _LONGEST_SUFFIX: Final = len("-ledger-changelog")
 _LAST_PORT: Final = 65_535
-_SERVER: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})")
+_SERVER: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+_LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_LONGEST_HOST: Final = 253
+_URL: Final = re.compile(r"[!\"$->@-~]+")
+"""Printable ASCII without blanks, '?' and '#'."""
+_OUR_HEADERS: Final = frozenset(
+    {
+        *("accept", "accept-encoding", "authorization", "connection", "content-encoding", "content-length"),
+        *("content-type", "cookie", "expect", "host", "te", "traceparent", "tracestate", "trailer"),
+        *("transfer-encoding", "upgrade", "user-agent"),
+    }
+)
+_LARGEST_NUMBER: Final = 2**63 - 1
+"""What the API and our records can carry."""
 _KAFKA_NAME: Final = r"^[A-Za-z0-9._-]+$"
 
 
@@ -34,10 +48,20 @@ def _split(value: object) -> object:
     return value
 
 
+def _host(value: str) -> str:
+    """Return a name or address that could be one; whether it leads anywhere is for the network to say."""
+    if ":" in value:
+        return str(ip_address(value))
+    if len(value) > _LONGEST_HOST or not all(_LABEL.fullmatch(label) for label in value.split(".")):
+        raise ValueError("not a host name")
+    return value
+
+
 def _server(value: str) -> str:
     found = _SERVER.fullmatch(value)
-    if found is None or not 0 < int(found[1]) <= _LAST_PORT:
+    if found is None or not 0 < int(found[2]) <= _LAST_PORT:
         raise ValueError("not host:port")
+    _host(found[1].strip("[]").removesuffix("."))
     return value
 
 
@@ -45,9 +69,16 @@ def _base_url(value: str) -> str:
     url = urlsplit(value)
     if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:
         raise ValueError("not an http(s) address")
-    if "@" in url.netloc or "?" in value or "#" in value or " " in value or not value.isprintable():
+    if "@" in url.netloc or not _URL.fullmatch(value):
         raise ValueError("more than an address")
+    _host(url.hostname.removesuffix("."))
     return value.rstrip("/")
+
+
+def _header(value: str) -> str:
+    if value.lower() in _OUR_HEADERS or value.lower().startswith("x-cap-"):
+        raise ValueError("a header that requests have already")
+    return value
 
 
 def _kafka_name(value: str) -> str:
@@ -76,28 +107,30 @@ def _events(value: tuple[str, ...]) -> tuple[str, ...]:
 Flag = Annotated[bool, Strict(), BeforeValidator(_true_or_false), Expects("true or false")]
 Count = Annotated[int, Field(ge=1, le=100_000), Expects("a whole number from 1 to 100000")]
 Replicas = Annotated[int, Field(ge=1, le=32_767), Expects("a whole number from 1 to 32767")]
-Budget = Annotated[int, Field(ge=0), Expects("a whole number, 0 for no limit")]
+Budget = Annotated[int, Field(ge=0, le=10_000_000), Expects("a whole number up to 10000000, 0 for no limit")]
 Days = Annotated[int, Field(ge=1, le=36_500), Expects("a whole number of days from 1 to 36500")]
 Hours = Annotated[float, Field(ge=0, le=876_000), Expects("a number of hours, 0 for off")]
 Port = Annotated[int, Field(ge=1, le=_LAST_PORT), Expects(f"a port from 1 to {_LAST_PORT}")]
-Seconds = Annotated[
-    float, Field(gt=0, le=7 * _DAY), Expects("a number of seconds above 0 and at most 604800")
-]
+Seconds = Annotated[float, Field(ge=0.001, le=7 * _DAY), Expects("a number of seconds from 0.001 to 604800")]
 SecondsOrZero = Annotated[float, Field(ge=0, le=7 * _DAY), Expects("a number of seconds from 0 to 604800")]
 SessionSeconds = Annotated[float, Field(ge=1, le=1800), Expects("a number of seconds from 1 to 1800")]
 Delays = Annotated[
     tuple[Seconds, Seconds, Seconds],
     BeforeValidator(_split),
-    Expects("three numbers of seconds above 0, such as 30,300,1800"),
+    Expects("three numbers of seconds from 0.001 to 604800, such as 30,300,1800"),
 ]
-OrganisationId = Annotated[int | None, Field(ge=0), Expects("the number of an organisation")]
+OrganisationId = Annotated[
+    int | None, Field(ge=0, le=_LARGEST_NUMBER), Expects("the number of an organisation")
+]
 OrganisationIds = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...],
+    tuple[Annotated[int, Field(ge=0, le=_LARGEST_NUMBER)], ...],
     BeforeValidator(_split),
     Expects("numbers of organisations, such as 1800,1801"),
 ]
 Ids = Annotated[
-    frozenset[Annotated[int, Field(ge=0)]], BeforeValidator(_split), Expects("numbers, such as 17,18")
+    frozenset[Annotated[int, Field(ge=0, le=_LARGEST_NUMBER)]],
+    BeforeValidator(_split),
+    Expects("numbers, such as 17,18"),
 ]
 Events = Annotated[
     tuple[str, ...],
@@ -144,9 +177,12 @@ Source = Literal[
 ]
 """The sources that both lookup and issue know."""
 HeaderName = Annotated[
-    str, Field(pattern=r"^[0-9A-Za-z-]+$"), Expects("the name of an HTTP header: letters, digits and hyphens")
+    str,
+    Field(pattern=r"^[0-9A-Za-z-]+$", max_length=100),
+    AfterValidator(_header),
+    Expects("the name of an HTTP header of its own: letters, digits and hyphens, at most 100"),
 ]
-Host = Annotated[str, Field(pattern=r"^[0-9A-Za-z.:_-]+$"), Expects("a host name or address to listen on")]
+Host = Annotated[str, AfterValidator(_host), Expects("a host name or address to listen on")]
 OptionalFile = Annotated[
     Path | None,
     AfterValidator(lambda value: value and _readable_file(value)),

@@ -9,13 +9,24 @@ from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidPartitionsError,
+    InvalidReplicationFactorError,
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from topics.names import TopicSpec
 from worker.settings import ConnectionSettings
 from worker.stream.security import aiokafka_options
 
 _PATIENCE_SECONDS: Final = 20.0
+_REMEDIES: Final = {
+    InvalidReplicationFactorError.errno: "lower ENROLMENT_TOPIC_REPLICATION_FACTOR to the number of brokers",
+    InvalidPartitionsError.errno: "set ENROLMENT_TOPIC_PARTITIONS to what the cluster allows",
+}
 
 
 class KafkaFailed(Exception):  # noqa: N818 - reads as the sentence that it is
@@ -29,6 +40,17 @@ class ExistingTopic:
     partitions: int
     replication_factor: int
     config: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the cluster does not create a topic; `by_setting` when a setting of ours asks for too much."""
+
+    text: str
+    by_setting: bool = False
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class TopicAdmin:
@@ -56,7 +78,7 @@ class TopicAdmin:
             for name in found
         }
 
-    async def create(self, specs: Iterable[TopicSpec]) -> dict[str, str | None]:
+    async def create(self, specs: Iterable[TopicSpec]) -> dict[str, Refusal | None]:
         """Create the topics; return for each why it could not be, None where it now exists."""
         wanted = [
             NewTopic(spec.name, spec.partitions, spec.replication_factor, topic_configs=spec.config)
@@ -66,7 +88,7 @@ class TopicAdmin:
             answer = await client.create_topics(wanted, timeout_ms=self._request_ms)
         fine = (NoError.errno, TopicAlreadyExistsError.errno)
         return {
-            name: None if code in fine else message or for_code(code).__name__
+            name: None if code in fine else _refusal(code, message or for_code(code).__name__)
             for name, code, message in answer.topic_errors
         }
 
@@ -83,6 +105,11 @@ class TopicAdmin:
                 raise KafkaFailed(f"Kafka at {self._servers} gave no answer: {reason}") from None
             finally:
                 await client.close()
+
+
+def _refusal(code: int, text: str) -> Refusal:
+    remedy = _REMEDIES.get(code)
+    return Refusal(_line(text)) if remedy is None else Refusal(f"{_line(text)}; {remedy}", by_setting=True)
 
 
 async def _configs(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:

@@ -80,12 +80,21 @@ class WorkerApp(faust.App):
     aiokafka_options: dict[str, Any]
     drained: asyncio.Event
     """Set once the process, told to stop, has drained."""
+    stop_process: Stop
+    refusal: Exception | None = None
+    """Why the process cannot go on: a setting or a right that turned out to be wrong."""
 
     def FlowControlQueue(  # noqa: N802 - Faust's name
         self, maxsize: int | None = None, *, clear_on_resume: bool = False
     ) -> Buffer:
         """Return what holds an agent's records until it takes them."""
         return Buffer(maxsize or 0, flow_control=self.flow_control, clear_on_resume=clear_on_resume)
+
+    def refuse(self, refusal: Exception) -> None:
+        """Stop, for a fault that an operator must correct; from any thread. The first one counts."""
+        if self.refusal is None:
+            self.refusal = refusal
+            self.stop_process.finish()
 
     async def on_stop(self) -> None:
         """Stop, and let a rebalance that waits for the drain go on in any case."""
@@ -151,6 +160,7 @@ def build_app(settings: Settings, partitions: int, folder: Path, stop: Stop) -> 
     app.guard = PartitionGuard(
         settings.topic_names, partitions, keeps_ledger=not settings.dry_run, end=stop.finish
     )
+    app.stop_process = stop
     app.drain_seconds = settings.drain_seconds
     app.drained = asyncio.Event()
     names = settings.topic_names

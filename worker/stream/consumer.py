@@ -20,6 +20,7 @@ from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from worker.stream.group_refusals import refusal_of
 from worker.stream.log_access import LogAccess
 from worker.stream.membership import now
 from worker.stream.producer import Producer
@@ -241,6 +242,7 @@ class ConsumerThread(LogAccess):
         membership = cast("Consumer", self.consumer).app.membership
         beat, rejoin = coordinator._do_heartbeat, coordinator._do_rejoin_group  # noqa: SLF001
         complete, reset = coordinator._on_join_complete, coordinator.reset_generation  # noqa: SLF001
+        app, push = cast("Consumer", self.consumer).app, coordinator._push_error_to_user  # noqa: SLF001
         joining_since = now()
 
         async def do_heartbeat() -> bool:
@@ -262,6 +264,12 @@ class ConsumerThread(LogAccess):
             membership.heard(joining_since, generation)
             await complete(generation, *details)
 
+        async def push_error_to_user(error: Exception) -> None:
+            refusal = refusal_of(error, app.conf.id, app.conf.broker_session_timeout)
+            if refusal is not None:
+                app.refuse(refusal)
+            await push(error)
+
         def reset_generation() -> None:
             membership.lost()
             reset()
@@ -270,6 +278,8 @@ class ConsumerThread(LogAccess):
         coordinator._do_rejoin_group = do_rejoin_group  # noqa: SLF001
         coordinator._on_join_complete = on_join_complete  # noqa: SLF001
         coordinator.reset_generation = reset_generation
+        # Nobody asks the consumer for records before it has joined: what keeps it from that stays unsaid.
+        coordinator._push_error_to_user = push_error_to_user  # noqa: SLF001
 
     async def on_thread_stop(self) -> None:
         """Close the consumer; nothing that fails on the way keeps the process from stopping.

@@ -1,12 +1,19 @@
 """The HTTP port: liveness, readiness and metrics, and nothing else."""
 
-from collections.abc import Callable
+import errno
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
 from mode import Service
+
+from worker.settings import SettingsError
+from worker.settings.naming import variable
+
+_BACKLOG: Final = 128
 
 log = structlog.get_logger(__name__)
 
@@ -21,24 +28,80 @@ class Probes:
     """From an Accept header to the metrics and their media type."""
 
 
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Take the port on each address of the host, and do not listen there yet.
+
+    Raises SettingsError, with the remedy, when it cannot be had.
+    """
+    bound: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            bound.append(taken := socket.socket(family, kind, protocol))
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            taken.bind(address)
+    except (OSError, UnicodeError) as error:
+        for taken in bound:
+            taken.close()
+        raise SettingsError((_refusal(host, port, error),)) from None
+    return bound
+
+
+def _refusal(host: str, port: int, error: Exception) -> str:
+    host_name, port_name = variable("http_host"), variable("http_port")
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return (
+            f"{host_name} is {host}, which leads to no address; set it to one of this machine, or to 0.0.0.0"
+        )
+    if number == errno.EADDRINUSE:
+        return (
+            f"{port_name} is {port}, and another process listens there on {host}; "
+            "stop that one, or choose another port"
+        )
+    if number in (errno.EACCES, errno.EPERM):
+        return f"{port_name} is {port}, which this process may not listen on; choose one from 1024 on"
+    if number == errno.EADDRNOTAVAIL:
+        return f"{host_name} is {host}, no address of this machine; set it to one, or to 0.0.0.0 for all"
+    return f"{host_name} is {host}, {port_name} is {port}: cannot listen there ({error}); correct either"
+
+
 class HttpPort(Service):
     """Serves from before the worker connects until after it has drained."""
 
-    def __init__(self, host: str, port: int, probes: Probes, **kwargs: Any) -> None:  # noqa: ANN401 - mode's own
-        self._address = (host, port)
+    def __init__(
+        self,
+        bound: Sequence[socket.socket],
+        probes: Probes,
+        refuse: Callable[[SettingsError], object],
+        **kwargs: Any,  # noqa: ANN401 - mode's own
+    ) -> None:
+        """Answer on these sockets; `refuse` is told when another process listens on one by now."""
+        self._bound = bound
+        self._refuse = refuse
         self._probes = probes
         self._runner: web.AppRunner | None = None
         super().__init__(**kwargs)
 
     async def on_start(self) -> None:
-        """Bind the port; raises OSError where it is taken."""
+        """Begin to answer."""
         app = web.Application()
         app.router.add_get("/live", self._live)
         app.router.add_get("/ready", self._ready)
         app.router.add_get("/metrics", self._metrics)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, *self._address, shutdown_timeout=1.0).start()
+        for taken in self._bound:
+            try:
+                # Two processes may bind while neither listens.
+                taken.listen(_BACKLOG)
+            except OSError as error:
+                host, port = taken.getsockname()[:2]
+                self._refuse(SettingsError((_refusal(host, port, error),)))
+                return
+            await web.SockSite(self._runner, taken, shutdown_timeout=1.0).start()
 
     async def on_stop(self) -> None:
         """Close the port."""

@@ -14,7 +14,7 @@ from topics.names import (
     catalogue,
 )
 from worker.settings import KafkaSettings
-from worker.stream.admin import ExistingTopic
+from worker.stream.admin import ExistingTopic, Refusal
 
 
 class TopicAdmin(Protocol):
@@ -24,7 +24,7 @@ class TopicAdmin(Protocol):
         """Return those of the topics that exist."""
         ...
 
-    async def create(self, specs: Iterable[TopicSpec]) -> dict[str, str | None]:
+    async def create(self, specs: Iterable[TopicSpec]) -> dict[str, Refusal | None]:
         """Create the topics; return for each why it could not be, None where it now exists."""
         ...
 
@@ -71,7 +71,7 @@ async def inspect(settings: KafkaSettings, admin: TopicAdmin) -> tuple[TopicRepo
 
 async def create_missing(
     settings: KafkaSettings, admin: TopicAdmin
-) -> tuple[tuple[TopicReport, ...], dict[str, str]]:
+) -> tuple[tuple[TopicReport, ...], dict[str, Refusal]]:
     """Create what is missing; return how things stood before, and why a topic could not be created."""
     reports = await inspect(settings, admin)
     missing = [report.spec for report in reports if report.found is None]

@@ -111,6 +111,11 @@ class Lanes:
         return {tp: book.watermark for tp, book in self._books.items() if book.watermark is not None}
 
     @property
+    def held_back(self) -> Mapping[Partition, int | None]:
+        """The watermarks of the partitions with deliveries that are not finished."""
+        return {tp: book.watermark for tp, book in self._books.items() if len(book)}
+
+    @property
     def unattended(self) -> Mapping[Partition, int | None]:
         """The watermarks of the partitions whose first unfinished delivery nobody gets to.
 

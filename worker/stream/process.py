@@ -71,7 +71,7 @@ def serve(app: WorkerApp, loop: asyncio.AbstractEventLoop, stop: Stop, *services
 
     A changed partition count ends it as a signal does, and returns 1.
 
-    Services start before the application and stop after it.
+    Services start before the application and stop after it. Raises what the application refused.
     """
     worker = Process(
         app,
@@ -90,6 +90,8 @@ def serve(app: WorkerApp, loop: asyncio.AbstractEventLoop, stop: Stop, *services
     try:
         worker.execute_from_commandline()
     except SystemExit as stopped:
+        if app.refusal is not None:
+            raise app.refusal from None
         return 0 if stopped.code in (0, None) and not app.guard.refused else 1
 
 

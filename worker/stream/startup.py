@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from topics.names import LARGEST_ACTIVITY_BYTES, LARGEST_RECORD, TopicNames
-from worker.settings import Settings
+from worker.settings import Settings, SettingsError
 from worker.stream.admin import ExistingTopic, KafkaFailed, TopicAdmin
 from worker.stream.fitting import LARGEST_REQUEST_BYTES
 from worker.stream.inventory import create_missing, room_needed
@@ -30,7 +30,7 @@ async def prepare_topics(settings: Settings) -> Prepared:
     The activity topic must be there already: it is upstream's, and a misspelt name must not make a new,
     silent one. Ledger and retry topics must have as many partitions, or entries would be cut off from their
     keys.
-    Waits for Kafka; raises KafkaFailed, with one line for the operator.
+    Waits for Kafka; raises KafkaFailed, with one line for the operator, or SettingsError.
     """
     admin = TopicAdmin(settings)
     if settings.activity_topic not in await admin.existing([settings.activity_topic]):
@@ -45,8 +45,9 @@ async def prepare_topics(settings: Settings) -> Prepared:
     if refusal is not None:
         raise KafkaFailed(refusal)
     reports, refusals = await create_missing(settings, admin)
-    for name, refusal in refusals.items():
-        raise KafkaFailed(f"topic {name} could not be created: {refusal}")
+    for name, refused in refusals.items():
+        line = f"topic {name} could not be created: {refused}"
+        raise SettingsError((line,)) if refused.by_setting else KafkaFailed(line)
     created = [report.spec.name for report in reports if report.found is None]
     if created:
         log.info("topics created", topics=created)

@@ -54,6 +54,15 @@ class Export:
 
 def start_export(version: str, environ: Mapping[str, str] = os.environ) -> Export:
     """Set up what the variables ask for, for the whole process. Raises BadVariable."""
+    try:
+        return _start(version, environ)
+    except (ValueError, OSError) as error:
+        # The SDK's own words name the variable, most of the time.
+        said = " ".join(str(error).split())
+        raise BadVariable(f"OpenTelemetry refuses one of the OTEL_* variables: {said}; correct it") from None
+
+
+def _start(version: str, environ: Mapping[str, str]) -> Export:
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return Export(())
     spans, readings = _exporter("TRACES", environ), _exporter("METRICS", environ)

@@ -1,5 +1,6 @@
 """The command line: help that teaches, refusals in a line, exit statuses."""
 
+import socket
 import subprocess
 import sys
 from importlib import metadata
@@ -137,3 +138,14 @@ def test_a_window_that_the_ledger_has_forgotten_must_be_confirmed() -> None:
     result = invoke("run", "--from", "2020-01-01T00:00Z", "--until", "2020-01-02T00:00Z", **environ)
     assert result.exit_code == 2
     assert "ENROLMENT_LEDGER_RETENTION_DAYS" in result.stderr
+
+
+def test_a_port_that_the_simulator_cannot_have_costs_one_line() -> None:
+    """One that is taken, and one that is none."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = invoke("simulate", "--port", str(server.getsockname()[1]))
+    none = invoke("simulate", "--control-port", "70000")
+    assert (taken.exit_code, none.exit_code) == (2, 2)
+    assert "give --host, --port, --control-host or --control-port another value" in taken.stderr
+    assert "--port and --control-port must be from 0 to 65535" in none.stderr
+    assert [len(each.stderr.splitlines()) for each in (taken, none)] == [1, 1]

@@ -8,11 +8,14 @@ import pytest
 from topics.names import TopicSpec
 from worker.commands.topic_report import as_object, lines
 from worker.settings import KafkaSettings, load_settings
-from worker.stream.admin import ExistingTopic
+from worker.stream.admin import ExistingTopic, Refusal
 from worker.stream.inventory import Difference, create_missing, inspect
 
 SETTINGS = load_settings({"ENROLMENT_KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"}, KafkaSettings)
 LEDGER = "enrolment-worker-ledger-changelog"
+
+
+_REFUSAL = Refusal("not authorised")
 
 
 class Cluster:
@@ -27,10 +30,10 @@ class Cluster:
         """Return those of the topics that exist."""
         return {name: self.topics[name] for name in names if name in self.topics}
 
-    async def create(self, specs: Iterable[TopicSpec]) -> dict[str, str | None]:
+    async def create(self, specs: Iterable[TopicSpec]) -> dict[str, Refusal | None]:
         """Note what is asked for."""
         self.created = list(specs)
-        return {spec.name: "not authorised" if spec.name in self.refused else None for spec in self.created}
+        return {spec.name: _REFUSAL if spec.name in self.refused else None for spec in self.created}
 
 
 def test_followers_get_the_activity_topics_partitions() -> None:
@@ -51,7 +54,7 @@ def test_nothing_is_created_twice() -> None:
     """With every topic in place the cluster is asked to create none, and refusals are kept apart."""
     empty = Cluster({}, refused=frozenset({LEDGER}))
     before, refusals = asyncio.run(create_missing(SETTINGS, empty))
-    assert refusals == {LEDGER: "not authorised"}
+    assert refusals == {LEDGER: _REFUSAL}
     full = Cluster({report.spec.name: ExistingTopic(8, 1, report.spec.config) for report in before})
     reports, _ = asyncio.run(create_missing(SETTINGS, full))
     assert full.created == []

@@ -6,6 +6,10 @@ from tests.unit.settings.given import LEAST, faults, load
 from worker.domain.identity import Reenrol
 from worker.settings import load_settings, reference
 
+_SERVERS = "host:port,host:port, such as kafka-1:9092,kafka-2:9092"
+_THREE_DELAYS = "three numbers of seconds from 0.001 to 604800, such as 30,300,1800"
+_OWN_HEADER = "the name of an HTTP header of its own: letters, digits and hyphens, at most 100"
+
 
 def test_contract_names_and_defaults() -> None:
     """Names and defaults are those of the contract."""
@@ -138,13 +142,25 @@ def test_every_kind_of_value_is_read() -> None:
         ("API_VERSION", "v3", "one of v2, v2.1"),
         ("API_DATA_SCOPE", "self", "one of SELF, OTHER, ALL"),
         ("API_DATA_SCOPE_ORGS", "acme", "numbers of organisations, such as 1800,1801"),
-        ("API_TIMEOUT_SECONDS", "ten", "a number of seconds above 0 and at most 604800"),
-        ("API_TIMEOUT_SECONDS", "nan", "a number of seconds above 0 and at most 604800"),
-        ("API_REQUESTS_PER_MINUTE", "-5", "a whole number, 0 for no limit"),
-        ("API_IDEMPOTENCY_HEADER", "Key: x", "the name of an HTTP header: letters, digits and hyphens"),
+        ("API_TIMEOUT_SECONDS", "ten", "a number of seconds from 0.001 to 604800"),
+        ("API_TIMEOUT_SECONDS", "nan", "a number of seconds from 0.001 to 604800"),
+        ("API_REQUESTS_PER_MINUTE", "-5", "a whole number up to 10000000, 0 for no limit"),
+        ("API_IDEMPOTENCY_HEADER", "Key: x", _OWN_HEADER),
+        ("API_IDEMPOTENCY_HEADER", "Authorization", _OWN_HEADER),
+        ("API_IDEMPOTENCY_HEADER", "content-length", _OWN_HEADER),
+        ("API_IDEMPOTENCY_HEADER", "Clé", _OWN_HEADER),
+        ("API_REQUESTS_PER_MINUTE", "9" * 30, "a whole number up to 10000000, 0 for no limit"),
+        ("ORG_ID", "9" * 30, "the number of an organisation"),
+        ("PROMOTION_IDS", "1," + "9" * 30, "numbers, such as 17,18"),
+        ("OUTAGE_PROBE_SECONDS", "1e-300", "a number of seconds from 0.001 to 604800"),
+        ("DRAIN_SECONDS", "1e400", "a number of seconds from 0.001 to 604800"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "kafka..1:9092", _SERVERS),
+        ("KAFKA_BOOTSTRAP_SERVERS", "kafka:٩٠٩٢", _SERVERS),
+        ("HTTP_HOST", "a..b", "a host name or address to listen on"),
+        ("HTTP_HOST", "::g", "a host name or address to listen on"),
         ("MAX_IN_FLIGHT", "1.5", "a whole number from 1 to 100000"),
-        ("RETRY_DELAYS_SECONDS", "30,300", "three numbers of seconds above 0, such as 30,300,1800"),
-        ("RETRY_DELAYS_SECONDS", "30,300,0", "three numbers of seconds above 0, such as 30,300,1800"),
+        ("RETRY_DELAYS_SECONDS", "30,300", _THREE_DELAYS),
+        ("RETRY_DELAYS_SECONDS", "30,300,0", _THREE_DELAYS),
         ("RECONCILE_SETTLE_SECONDS", "-1", "a number of seconds from 0 to 604800"),
         ("REENROL", "always", "one of once, after-expiry, every-event"),
         ("TRIGGER_EVENTS", "*,a", "event names, such as transactionAdded,customerAdded, or * alone for all"),
@@ -171,7 +187,18 @@ def test_the_source_is_one_that_both_endpoints_know(source: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://x", "x", "https://", "https://h:0", "https://[::1", "https://h/#part", "http://h/a b"]
+    "url",
+    [
+        *("ftp://x", "x", "https://", "https://h:0", "https://[::1", "https://h/#part", "http://h/a b"),
+        *(
+            "http://.",
+            "http://a..b",
+            "http://%00",
+            f"http://{'a' * 64}.de",
+            "http://münchen.de",
+            "http://h/é",
+        ),
+    ],
 )
 def test_the_base_url_is_an_address(url: str) -> None:
     """The base URL is http or https, with a host and nothing after the path."""
@@ -181,6 +208,15 @@ def test_the_base_url_is_an_address(url: str) -> None:
             "query, such as https://eu.api.capillarytech.com"
         ),
     )
+
+
+def test_whatever_the_value_its_fault_is_one_line() -> None:
+    """Nothing in it breaks the line or a terminal, and a long one is cut."""
+    (fault,) = faults({**LEAST, "ORG_ID": "1\r\n\x1b[2J" + "9" * 5000})
+    assert fault.startswith(r'ENROLMENT_ORG_ID is "1\r\n\x1b[2J999')
+    assert fault.endswith('..." (5007 characters); it must be the number of an organisation')
+    assert fault.isprintable()
+    assert len(fault) < 400
 
 
 @pytest.mark.parametrize("url", ["https://till:s3cr3t@eu.example.com", "https://eu.example.com?token=s3cr3t"])

@@ -76,3 +76,21 @@ def test_closing_sends_what_is_left() -> None:
     assert Export((lambda: closed.append("spans"), lambda: closed.append("metrics"))).close()
     assert sorted(closed) == ["metrics", "spans"]
     assert Export(()).close()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "abc"),
+    ],
+)
+def test_what_the_sdk_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """Its own exceptions would be a traceback for a wrong setting."""
+    given = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", name: value}
+    for each, text in given.items():
+        monkeypatch.setenv(each, text)
+    with pytest.raises(BadVariable) as refused:
+        start_export("1.0", given)
+    assert str(refused.value).startswith("OpenTelemetry refuses one of the OTEL_* variables: ")
+    assert "\n" not in str(refused.value)
