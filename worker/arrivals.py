@@ -109,14 +109,14 @@ def hop_of(record: Record, names: TopicNames) -> int:
     return names.retries.index(topic) + 1 if topic in names.retries else 0
 
 
-def wait_of(record: Record, names: TopicNames, delays: Sequence[float], now: float) -> float:
+def wait_of(record: Record, names: TopicNames, delays: Sequence[float], now: float, seen_for: float) -> float:
     """Return in how many seconds the record is due, 0 where it is; `now` in seconds since the epoch.
 
     A retry is due its topic's delay after it was written there. No clock, be it ever so wrong, makes that
-    more than the delay.
+    more than the delay since we saw it first, `seen_for` seconds ago.
     """
     hop = hop_of(record, names)
     if hop == 0 or group_of(record) != names.group_id:
         return 0.0
     delay = delays[hop - 1]
-    return min(delay, max(0.0, record.timestamp_ms / 1000 + delay - now))
+    return max(0.0, min(delay - seen_for, record.timestamp_ms / 1000 + delay - now))

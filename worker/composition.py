@@ -140,9 +140,10 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
             finally:
                 metrics.handled(time.perf_counter() - began)
 
-    def wait_for(record: Record) -> float:
+    def wait_for(record: Record, seen_for: float) -> float:
         behind = replaying.seconds_to_wait(record)
-        return behind or wait_of(record, names, settings.retry_delays_seconds, timepiece.stamp_ms() / 1000)
+        now = timepiece.stamp_ms() / 1000
+        return behind or wait_of(record, names, settings.retry_delays_seconds, now, seen_for)
 
     def assigned(partitions: int) -> None:
         api.gate.share(partitions / prepared.partitions)

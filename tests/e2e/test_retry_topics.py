@@ -2,16 +2,19 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.brokers import unique
+from tests.support.batches import raw_batch, raw_record
 from tests.support.desk import Desk
 from tests.support.events import event, outcome_id
 from tests.support.feeds import DeadLetter, Message, OutcomeRecord
 from tests.support.lab import CREDENTIALS, Lab
 from tests.support.waiting import wait_until
-from topics.record import Record
+from topics.dead_letter import DeadLetterReason, Failure, dead_letter_headers
+from topics.record import Position, Record
 from worker.demo.simulator import Customer, Endpoint, FaultRule, RunningSimulator
 
 pytestmark = pytest.mark.timeout(90)
@@ -201,3 +204,27 @@ def applied(desk: Desk, customer: Customer) -> list[object]:
     return desk.stage.lab.loop.call(
         lambda: [one for one in world.applied if one.customer_id == customer.customer_id]
     )
+
+
+def test_a_retry_that_is_stamped_ahead_of_our_clock_waits_for_its_delay_once(deferring: Desk) -> None:
+    """It waited at each fetch anew, and whatever is due behind it with it."""
+    stage = deferring.stage
+    customers = [deferring.customer() for _ in range(4)]
+    batches = []
+    for number, (customer, ahead) in enumerate(zip(customers, (45, 45, 45, -60), strict=True)):
+        deferring.promotion(customer)
+        now = datetime.now(UTC)
+        at = Position(stage.names.activity, 0, number)
+        failure = Failure(
+            DeadLetterReason.RETRIES_EXHAUSTED, "lookup: HTTP 500", at, 1, stage.names.group_id, 1, now, now
+        )
+        value = event(f"ahead-{number}", {"customerId": customer.customer_id})
+        stamp = round((now.timestamp() + ahead) * 1000)
+        record = raw_record(0, b"%d" % number, value, dead_letter_headers((), failure))
+        batches.append(raw_batch(record, 1, timestamp=stamp))
+    feed, began = stage.feed_of(stage.names.retries[1]), time.monotonic()
+    for batch in batches:
+        feed.send_raw(batch)
+
+    stage.wait_for_outcomes([f"ahead-{number}" for number in range(4)])
+    assert time.monotonic() - began < 2 * _DELAYS[1] + 4

@@ -1,9 +1,20 @@
 """What arrives: first comers, retries, redrives, and what belongs to another group."""
 
+from datetime import UTC
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.fakes import AT, NAMES, NOW, record
-from topics.dead_letter import PREFIX, REDRIVEN, DeadLetterReason, Failure, dead_letter_headers
+from topics.dead_letter import (
+    PREFIX,
+    REDRIVEN,
+    DeadLetterReason,
+    Failure,
+    dead_letter_headers,
+    read_failure,
+)
 from topics.record import Headers, Position, Record
 from worker.arrivals import Arrival, Claim, Damaged, NotOurs, arrive, wait_of
 
@@ -123,6 +134,45 @@ def test_what_cannot_be_a_redrive_is_a_record_like_any_other(forged: Record) -> 
     assert arrive(forged, NAMES) == Arrival(forged)
 
 
+_OURS = [name for name, _ in dead_letter_headers((), FAILURE)] + [REDRIVEN, f"{PREFIX}value_omitted", "x"]
+_SAID = st.one_of(
+    st.none(),
+    st.binary(max_size=20),
+    st.sampled_from([value for _, value in dead_letter_headers((), FAILURE)]),
+    st.sampled_from(
+        [b"-1", b"9" * 40, b"0", b"9999-12-31T23:59:59-23:59", b"0001-01-01T00:00:00+23:59", MARK]
+    ),
+)
+
+
+@given(
+    st.sampled_from([NAMES.activity, *NAMES.retries]),
+    st.lists(st.tuples(st.sampled_from(_OURS), _SAID), max_size=14),
+    st.sampled_from([None, b"", b"{}", b"k"]),
+    st.sampled_from([None, b"", b"{}", b"[]"]),
+    st.integers(-(2**63), 2**63 - 1),
+)
+def test_whatever_a_record_says_of_itself_it_is_something(
+    topic: str, said: list[tuple[str, bytes | None]], key: bytes | None, value: bytes | None, at_ms: int
+) -> None:
+    """And what becomes of it is told by numbers and names that outcomes can hold, at a place it can have."""
+    whole = dict(dead_letter_headers((), FAILURE))
+    source = Record(Position(topic, 3, 7), at_ms, key, value, (*whole.items(), *said))
+    arrival = arrive(source, NAMES)
+    told = [arrival.false, arrival.true] if isinstance(arrival, Claim) else [arrival]
+
+    assert 0 <= wait_of(source, NAMES, DELAYS, 0.0, 0.0) <= DELAYS[-1]
+    for each in told:
+        if isinstance(each, Arrival):
+            assert (each.record.key, each.record.value) == (key, value)
+            assert each.record.position.topic in (topic, NAMES.activity)
+            assert each.record.position.partition == 3
+            assert 0 <= each.record.position.offset < 2**63
+            assert each.record.timestamp.tzinfo is UTC
+            again_ = dead_letter_headers(each.record.headers, each.earlier or FAILURE)
+            assert read_failure(Record(AT, 0, key, value, again_)) == (each.earlier or FAILURE)
+
+
 @pytest.mark.parametrize(
     ("hop", "now", "wait"),
     [(1, 0.0, 30.0), (1, 10.0, 20.0), (1, 30.0, 0.0), (2, 30.0, 270.0), (3, 1e9, 0.0), (1, -1e9, 30.0)],
@@ -131,11 +181,21 @@ def test_a_retry_is_due_its_topics_delay_after_it_was_written(hop: int, now: flo
     """A clock that is wrong by years makes it wait no longer than the delay."""
     retry = again(NAMES.retries[hop - 1])
 
-    assert wait_of(retry, NAMES, DELAYS, 1_800_000_000 + now) == wait
+    assert wait_of(retry, NAMES, DELAYS, 1_800_000_000 + now, 0.0) == wait
+
+
+@pytest.mark.parametrize(("seen_for", "wait"), [(0.0, 30.0), (10.0, 20.0), (30.0, 0.0), (1e9, 0.0)])
+def test_a_retry_that_is_stamped_ahead_waits_no_longer_than_its_delay_since_it_was_seen(
+    seen_for: float, wait: float
+) -> None:
+    """However often it is fetched: it waited its delay anew each time."""
+    retry = again(NAMES.retries[0])
+
+    assert wait_of(retry, NAMES, DELAYS, 1_800_000_000 - 45.0, seen_for) == wait
 
 
 def test_nothing_else_waits() -> None:
     """Neither activity nor the retries of another group."""
     other = again(NAMES.retries[0], (f"{PREFIX}group", b"another"))
 
-    assert [wait_of(each, NAMES, DELAYS, 0.0) for each in (ORIGINAL, other)] == [0.0, 0.0]
+    assert [wait_of(each, NAMES, DELAYS, 0.0, 0.0) for each in (ORIGINAL, other)] == [0.0, 0.0]

@@ -187,13 +187,13 @@ def consume(
     handle: Handler,
     *,
     lane_of: Callable[[Record], bytes],
-    wait_of: Callable[[Record], float],
+    wait_of: Callable[[Record, float], float],
     assigned: Callable[[int], None],
 ) -> None:
     """Let the application hand every activity record and every retry to the handler, in order per lane.
 
-    `wait_of` says in how many seconds a record is due; `assigned` hears how many activity partitions are
-    ours.
+    `wait_of` says in how many seconds a record is due that we have known for so many; `assigned` hears how
+    many activity partitions are ours.
     """
 
     async def crash(error: Exception) -> None:
@@ -240,7 +240,7 @@ def consume(
             if not _current(app, event) or not await app.rewinds.takes(partition, offset):
                 continue
             record = _record(event)
-            seconds = wait_of(record)
+            seconds = wait_of(record, app.holds.seen_for(partition, offset))
             if seconds > 0:
                 app.holds.hold(partition, seconds)
                 await app.rewinds.go_back(partition, offset)

@@ -87,6 +87,8 @@ class Consumer(driver.Consumer):
         for tp, records in fetched.items():
             for record in records:
                 self.app.trail.fetched((tp.topic, tp.partition), record.offset)
+            if records:
+                self.app.holds.seen((tp.topic, tp.partition), records[-1].offset)
         return fetched
 
     async def verify_all_partitions_active(self) -> None:
