@@ -12,6 +12,9 @@ from pydantic.alias_generators import to_camel
 
 from topics.record import Headers
 
+LARGEST_OUTCOME_BYTES: Final = 256 * 1024
+"""Room for any outcome record, with as many and as long messages of the API as it may tell."""
+
 
 class OutcomeName(StrEnum):
     """What became of an event, or of one promotion of it."""

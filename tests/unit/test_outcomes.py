@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.fakes import CUSTOMER, NOW, PROGRAM, event, record
 from topics.activity import Activity, read_activity
+from topics.outcome import LARGEST_OUTCOME_BYTES, outcome_headers
 from worker.domain.answers import Notice
 from worker.domain.limits import LimitReason
 from worker.domain.promotions import Restriction
@@ -28,6 +29,8 @@ from worker.domain.settlement import (
     WouldEnrol,
 )
 from worker.outcomes import Origin, tell, tell_dead_letter
+from worker.stream.fitting import batch_bytes
+from worker.telemetry.redaction import MESSAGE_LENGTH
 
 SUBJECT = Subject(57099, PROGRAM, "Ten off", 7)
 ERROR = Notice(8015, "customer not found")
@@ -309,3 +312,19 @@ def test_an_outcome_fits_its_topic_whatever_the_api_says() -> None:
     assert told[-1].message == f"{text} (and 9984 more)"
     assert told[-2].message == text
     assert len(outcome.to_json()) < 120_000
+
+
+def test_the_largest_outcome_fits_its_topic() -> None:
+    """With every text as long as it may be, of characters that take the most room."""
+    text = "\x01" * 512
+    reading = read_activity(record(event(eventId=text, eventName=text)))
+    assert isinstance(reading, Activity)
+    origin = replace(Origin.of_activity(record(event()), reading), customer_ref="f" * 64)
+    notices = tuple(Notice(2**63, "\x01" * MESSAGE_LENGTH) for _ in range(100))
+    subject = Subject(2**63, 2**63, text, 2**63)
+    rejected = Rejected(notices, 2**63, subject, "k" * 36, RejectionReason.NOT_ISSUED, notices)
+    outcome = tell(origin, rejected, NOW)
+    state = ("tracestate", bytes(32 * (256 + 256 + 2)))
+
+    size = batch_bytes(origin.key, outcome.to_json(), (*outcome_headers(outcome, "s" * 300), state))
+    assert size < LARGEST_OUTCOME_BYTES

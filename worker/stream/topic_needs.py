@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from topics.names import LARGEST_ACTIVITY_BYTES, TopicNames
+from topics.names import LARGEST_ACTIVITY_BYTES, LARGEST_RECORD, TopicNames
+from topics.outcome import LARGEST_OUTCOME_BYTES
 from worker.findings import Finding, Level, ok
 from worker.stream.admin import ExistingTopic
 from worker.stream.inventory import room_needed
@@ -99,7 +100,10 @@ def _flaws(
         delay = needs.retry_delays_seconds[hop] if hop < len(needs.retry_delays_seconds) else 0.0
         least = round(delay * 1000) + _DAY_MS
         yield from _keeps(topic, least, Level.FAULT, "events are gone before they are tried again")
-    if name in (*names.retries, names.dead_letters):
+    elif name == names.outcomes and _largest(topic) < LARGEST_OUTCOME_BYTES:
+        needed = str(LARGEST_OUTCOME_BYTES)
+        yield _Flaw(Level.FAULT, "an outcome may be larger", _set(LARGEST_RECORD, needed))
+    if name in names.asides:
         yield from _room(topic, existing.get(names.activity))
     if name != names.ledger and "compact" in _policy(topic):
         yield _Flaw(

@@ -42,6 +42,7 @@ def test_topics_as_created_are_fit() -> None:
         ("activity-retry-1", {"max.message.bytes": "1048588"}, "fault", "max.message.bytes=1114124"),
         ("activity-dlt", {"max.message.bytes": "1114123"}, "fault", "max.message.bytes=1114124"),
         ("activity-dlt", {"cleanup.policy": "compact,delete"}, "fault", "cleanup.policy=delete"),
+        ("outcomes", {"max.message.bytes": "10000"}, "fault", "max.message.bytes=262144"),
         (LEDGER, {"retention.ms": "604800000"}, "fault", "retention.ms=34560000000"),
         (LEDGER, {"retention.bytes": "1000000"}, "fault", "retention.bytes=-1"),
         (LEDGER, {"cleanup.policy": "delete"}, "warning", "cleanup.policy=compact,delete"),
