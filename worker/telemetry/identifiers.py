@@ -19,7 +19,8 @@ _LEAST_NATIONAL: Final = 7
 
 _ENCODED: Final = "%(?:25)*"
 """A percent sign, itself encoded again or not."""
-_GAP: Final = rf"(?:[\s()\[\]/+._\-\u00b7\u2010-\u2015]|{_ENCODED}(?:20|2[89bdef]|0[9ad]|5[bdf])){{0,5}}"
+_BETWEEN: Final = r"\s()\[\]/+._\-\u00ad\u00b7\u200b-\u2015\u2060\u2212\ufeff"
+_GAP: Final = rf"(?:[{_BETWEEN}]|{_ENCODED}(?:20|2[89bdef]|0[9ad]|5[bdf])){{0,5}}"
 """What may stand between the digits of a number."""
 _BLANK: Final = rf"(?:\s+|\+|{_ENCODED}20)"
 _PLUS: Final = rf"(?:\+|{_ENCODED}2b)"
