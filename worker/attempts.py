@@ -6,7 +6,7 @@ first it is found out what became of it, by what the customer's promotions show 
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from topics.outcome import Outcome, OutcomeName
@@ -54,6 +54,12 @@ class World:
     probe: Probe
     span: Callable[[], Span] | None = None
     """Between which times it is for certain; None where the clock is not doubted."""
+    machine: Clock | None = None
+    """This machine's own clock, which no answer of the API sets; None where `clock` is that."""
+
+    def machine_time(self) -> datetime:
+        """Return the time to hold moments of our own group against each other by."""
+        return self.clock() if self.machine is None else self.machine()
 
     def now(self) -> Span:
         """Return between which times it is."""
@@ -170,7 +176,7 @@ class Settling:
         if standing.enrolment is None:
             return request.noted
         unshown = standing.enrolment.unshown_for(
-            self._plan.read_at, self._world.clock(), timedelta(seconds=self._rules.settle_seconds)
+            self._plan.read_at, self._world.machine_time(), timedelta(seconds=self._rules.settle_seconds)
         )
         if unshown is None:
             return request.noted
@@ -209,7 +215,7 @@ class Settling:
             limit = Limit(world.clock(), explained.reason, explained.restriction)
             return await self._record(request.subject, explained, states.limited(opened, limit))
         after = (
-            states.enrolled(opened, world.clock())
+            states.enrolled(opened, world.machine_time())
             if isinstance(settled, Enrolled)
             else states.released(opened)
         )
@@ -240,7 +246,7 @@ class Settling:
         standing = self._standing(request.subject)
         if isinstance(finding, Applied):
             settlement = reconciled(request.subject, attempt, finding)
-            after = states.enrolled(standing, self._world.clock(), finding.enrolment_id)
+            after = states.enrolled(standing, self._world.machine_time(), finding.enrolment_id)
             return await self._record(request.subject, settlement, after)
         if isinstance(finding, NotShown):
             released = states.released(standing)
@@ -272,7 +278,7 @@ class Settling:
                 result = Result(outcome, 0 if result is None else result.opening + 1)
                 await self._write(ResultEntry(other.event_id, subject, result))
             await self._tell_outcome(other.origin, result.outcome)
-        after = states.enrolled(standing, self._world.clock(), finding.enrolment_id)
+        after = states.enrolled(standing, self._world.machine_time(), finding.enrolment_id)
         await self._write(self._standing_entry(subject, after))
         return None
 

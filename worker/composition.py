@@ -109,6 +109,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
         ),
         retrying=api.retrying,
         clock=timepiece.now,
+        machine=utc_now,
         timer=time.monotonic,
         sleep=asyncio.sleep,
         probe=probe,

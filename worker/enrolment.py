@@ -177,7 +177,7 @@ class Enrolments:
         if self._ruled_out(self._world.now()):
             await self._settle(event.origin, NothingAvailable(PassedOver.CATALOGUE), lease)
             return
-        read_at = self._world.clock()
+        read_at = self._world.machine_time()
         began = self._world.timer()
         answer, attempts = await self._look_up(event)
         match answer:
@@ -261,7 +261,7 @@ class Enrolments:
         async with turn:
             if was_busy:
                 # Another event of this customer, under another key, was at work since the lookup.
-                again_at = self._world.clock()
+                again_at = self._world.machine_time()
                 answer, _ = await self._look_up(event)
                 if isinstance(answer, Found):
                     customer, read_at = answer.customer, again_at

@@ -175,6 +175,8 @@ class Shop:
         self.told: list[Outcome] = []
         self.deferred: list[Record] = []
         self.tracker = FakeTracker()
+        self.set_ahead = 0.0
+        """By how many seconds the API's time has set our clock ahead."""
 
     async def handle(
         self,
@@ -203,7 +205,8 @@ class Shop:
             ledger=self.ledger,
             readings=Readings(self.api, retrying, settle_seconds=SETTLE, timer=elapsed, sleep=self.sleep),
             retrying=retrying,
-            clock=lambda: NOW + timedelta(seconds=elapsed()),
+            clock=lambda: NOW + timedelta(seconds=elapsed() + self.set_ahead),
+            machine=lambda: NOW + timedelta(seconds=elapsed()),
             timer=elapsed,
             sleep=self.sleep,
             probe=die if die_at else nothing,

@@ -35,6 +35,17 @@ async def test_an_enrolment_that_shows_late_is_not_taken_for_the_next_ones(with_
 
 
 @pytest.mark.asyncio
+async def test_a_clock_that_is_set_meanwhile_makes_no_enrolment_old() -> None:
+    """The API may set the clock that outcomes are told by: moments of ours are held against our own."""
+    shop = Shop(EVERY_EVENT, shows_after=SETTLE - 1)
+    assert await shop.handle("evt-1") == ["ENROLLED"]
+    shop.set_ahead = 60.0
+    shop.api.script.append((False, LOST))
+    assert await shop.handle("evt-2") == ["ENROLLED"]
+    assert len(shop.api.applied) == 2
+
+
+@pytest.mark.asyncio
 async def test_an_enrolment_between_a_plan_and_its_retry_is_not_taken_for_the_retrys() -> None:
     """What the plan noted is old by then: another event of ours was enrolled since."""
     shop = Shop(EVERY_EVENT)
