@@ -46,15 +46,16 @@ from worker.stream.followed_ledger import LedgerFollower, ensure_followable
 from worker.stream.http_port import HttpPort, Probes, bind
 from worker.stream.ledger import FaustLedger, ledger_table
 from worker.stream.letter_proof import LetterProof
-from worker.stream.local_copy import copy_folder
+from worker.stream.local_copy import open_copy
 from worker.stream.log_watch import LogWatch
+from worker.stream.lost_ledger import take_over
 from worker.stream.partition_watch import PartitionWatch
 from worker.stream.placement import lane_of_key
 from worker.stream.process import Background, Closing, new_event_loop, serve
 from worker.stream.publisher import KafkaPublisher
 from worker.stream.replay import Replay, Replaying
 from worker.stream.startup import Prepared, prepare_topics
-from worker.stream.vitals import Lookout, is_ready, lags, partition_count, pulse
+from worker.stream.vitals import Lookout, is_ready, lags, ledger_watch, partition_count, pulse
 from worker.stream.watchdog import Pulse, Watch, Watchdog
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.spans import Spans
@@ -66,17 +67,31 @@ log = structlog.get_logger(__name__)
 _HEARING_SECONDS: Final = 3.0
 
 
-def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None = None) -> int:
+def run_worker(
+    settings: Settings,
+    probe: Probe = nothing,
+    replay: Replay | None = None,
+    *,
+    new_ledger: bool = False,
+) -> int:
     """Run the worker until it is told to stop, or a replay is done; return the process's exit status.
 
-    `probe` is told of each checkpoint; only tests pass one. Raises KafkaFailed, with one line for the
-    operator, where Kafka or its topics are not as needed, SettingsError where a setting turns out to be bad.
+    `probe` is told of each checkpoint; only tests pass one. `new_ledger` accepts that a ledger that is gone
+    is forgotten. Raises KafkaFailed, with one line for the operator, where Kafka or its topics are not as
+    needed, SettingsError where a setting turns out to be bad, FolderTaken where another process works with
+    our STATE_DIR.
     """
     STOP.listen()
     port = bind(settings.http_host, settings.http_port)
     loop = new_event_loop()
     replaying = loop.run_until_complete(Replaying.begin(settings, replay))
-    prepared = loop.run_until_complete(prepare_topics(settings))
+    new_ledger = new_ledger or (replay is not None and replay.without_ledger)
+    prepared = loop.run_until_complete(prepare_topics(settings, new_ledger=new_ledger))
+    retention = timedelta(days=settings.ledger_retention_days)
+    copy = open_copy(settings.state_dir, settings.group_id, retention, utc_now())
+    loop.run_until_complete(
+        take_over(settings, copy, prepared.ledger, prepared.partitions, new_ledger=new_ledger)
+    )
     follower = loop.run_until_complete(_follower(settings, prepared.partitions))
     loop.run_until_complete(_begin(settings, prepared, replaying))
     log.info(
@@ -89,11 +104,10 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
     )
     metrics = Metrics(frozenset(settings.trigger_events))
     timepiece = Timepiece(utc_now, membership.now, metrics)
-    retention = timedelta(days=settings.ledger_retention_days)
-    folder = copy_folder(settings.state_dir, settings.group_id, retention, timepiece.now())
-    app = build_app(settings, prepared.partitions, folder, STOP)
+    app = build_app(settings, prepared.partitions, copy, STOP)
     metrics.reads(app.sources)
     app.positions.expired = metrics.expired
+    copy.watch_for_faults()
     api = _reach(settings, metrics, app, timepiece)
     loop.run_until_complete(_hear_the_time(api.client))
     ledger = _ledger(app, settings, prepared.partitions, follower, timepiece)
@@ -172,6 +186,7 @@ def run_worker(settings: Settings, probe: Probe = nothing, replay: Replay | None
         Lookout(app),
         LogWatch(app.positions, lambda: is_ready(app)),
         PartitionWatch(app.guard, lambda: partition_count(app, settings.activity_topic)),
+        *([] if settings.dry_run else [ledger_watch(app, names.ledger)]),
         *follower,
         *replaying.services(app, STOP.finish),
     )

@@ -263,3 +263,7 @@ class PublishFailed(Exception):  # noqa: N818 - reads as what happened
 
 class StampRefused(PublishFailed):
     """Kafka takes no record that is stamped as ours are."""
+
+
+class LedgerFailed(PublishFailed):
+    """The ledger's local copy cannot be read or written: nothing of the event may be decided or committed."""

@@ -33,6 +33,24 @@ def test_a_job_with_other_settings_has_another_name(helm: Helm) -> None:
     assert len(set(names)) == 3
 
 
+def test_a_lost_ledger_is_forgotten_only_when_asked_for(helm: Helm) -> None:
+    """By the Job and by the workers, whose volumes remember the one before; with a Job of another name."""
+    asked = {"topics": {"newLedger": True}}
+    found = [helm.documents(merged(MINIMAL, _JOB, more)) for more in ({}, asked)]
+    arguments = [
+        {each["containers"][0]["name"]: each["containers"][0]["args"] for each in pod_specs(documents)}
+        for documents in found
+    ]
+    assert [each["topics"] for each in arguments] == [
+        ["topics", "create"],
+        ["topics", "create", "--new-ledger"],
+    ]
+    workers = [next(args for args in each.values() if args[0] == "run") for each in arguments]
+    assert workers == [["run"], ["run", "--new-ledger"]]
+    jobs = [of_kind(documents, "Job")[0]["metadata"]["name"] for documents in found]
+    assert jobs[0] != jobs[1]
+
+
 @pytest.mark.parametrize(("partitions", "replicas", "days"), [(8, 1, 400), (24, 3, 30)])
 def test_strimzi_makes_the_catalogues_topics(helm: Helm, partitions: int, replicas: int, days: int) -> None:
     """KafkaTopics must be those that `topics create` makes, setting by setting, and outlive the release."""

@@ -1,21 +1,30 @@
 """Where end-to-end tests happen: a broker, simulators, and stages with topics and workers of their own."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from subprocess import CompletedProcess, run
 from typing import Any, Final
 
 from tests.brokers import create_topic, delete_topics, unique
 from tests.support.feeds import ActivityFeed, DeadLetterReader, OutcomeReader, TopicReader, committed_offsets
 from tests.support.loop_thread import LoopThread
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess
+from tests.support.worker_process import WorkerProcess, environment
 from topics.names import TopicNames
 from worker.demo.processes import Household
 from worker.demo.simulator import RunningSimulator, SimulatorOptions, World, running_simulator
 
 CREDENTIALS: Final = {"API_USERNAME": "simulator", "API_PASSWORD": "secret"}
 """Settings with which a simulator lets a worker in."""
+_KAFKA_SETTINGS: Final = (
+    "KAFKA_BOOTSTRAP_SERVERS",
+    "GROUP_ID",
+    "ACTIVITY_TOPIC",
+    "OUTCOME_TOPIC",
+    "TOPIC_PARTITIONS",
+)
 
 
 @contextmanager
@@ -105,6 +114,12 @@ class Stage:
         self._workers.append(worker)
         worker.start()
         return worker
+
+    def command(self, *arguments: str) -> CompletedProcess[str]:
+        """Run another command of the program with the stage's settings of Kafka, and return how it ended."""
+        ours = {name: value for name, value in self.settings.items() if name in _KAFKA_SETTINGS}
+        command = [sys.executable, "-m", "worker", *arguments]
+        return run(command, env=environment(ours), capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own program
 
     def feed_of(self, topic: str) -> ActivityFeed:
         """Return a producer for another of the stage's topics."""

@@ -56,12 +56,14 @@ class WorkerProcess:
         self._port = free_ports(1)[0]
         self._name = unique("worker")
         self._process: ChildProcess | None = None
+        self.options: tuple[str, ...] = ()
+        """Of `run`, for the next start."""
         self.settings: Final = {"HTTP_HOST": HOST, "HTTP_PORT": str(self._port), **settings}
 
     def start(self, **changed: str) -> None:
         """Start it, with these settings changed for this start; returns at once."""
         assert self.poll() is not None or self._process is None, "it still runs"
-        command = [sys.executable, "-m", "worker", "run"]
+        command = [sys.executable, "-m", "worker", "run", *self.options]
         self._process = self._household.start(self._name, command, environment(self.settings | changed))
 
     @property

@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import click
 
 from worker.settings import KafkaSettings, SettingsError, load_settings
+
+NEW_LEDGER: Final = "Make an empty ledger although the group has handled events; they may be enrolled again."
+"""Help of the option by which `run` and `topics create` accept that a ledger is gone."""
 
 S = TypeVar("S", bound=KafkaSettings)
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from worker.commands.configured import refused, settings_or_exit
+from worker.commands.configured import NEW_LEDGER, refused, settings_or_exit
 from worker.settings import (
     PREFIX,
     GroupReference,
@@ -84,8 +84,15 @@ def _ensure_remembered(since: datetime, settings: Settings) -> None:
     help="Replay: ask once more for what was REJECTED or CUSTOMER_NOT_FOUND.",
 )
 @click.option("--yes", is_flag=True, help="Replay what the ledger does not know; may enrol customers again.")
+@click.option("--new-ledger", is_flag=True, help=NEW_LEDGER)
 def command(
-    *, since: datetime | None, until: datetime | None, group_id: str | None, retry_rejected: bool, yes: bool
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    group_id: str | None,
+    retry_rejected: bool,
+    yes: bool,
+    new_ledger: bool,
 ) -> None:
     """Run the worker until SIGTERM or SIGINT, then finish what is in flight.
 
@@ -115,6 +122,7 @@ def command(
 
     from worker.composition import run_worker  # noqa: PLC0415 - see above
     from worker.stream.admin import KafkaFailed  # noqa: PLC0415 - see above
+    from worker.stream.local_copy import FolderTaken  # noqa: PLC0415 - see above
     from worker.stream.replay import Replay  # noqa: PLC0415 - see above
     from worker.telemetry.export import BadVariable, start_export  # noqa: PLC0415 - see above
     from worker.telemetry.logs import configure_logging  # noqa: PLC0415 - see above
@@ -130,10 +138,10 @@ def command(
         replay = None
         if since is not None and until is not None:
             replay = Replay(since, until, without_ledger=yes, retry_rejected=retry_rejected)
-        code = run_worker(settings, replay=replay)
+        code = run_worker(settings, replay=replay, new_ledger=new_ledger)
     except SettingsError as error:
         raise refused(error) from None
-    except KafkaFailed as error:
+    except (KafkaFailed, FolderTaken) as error:
         log.critical(str(error))
         code = 1
     except Exception:

@@ -4,11 +4,11 @@ import asyncio
 import json
 import os
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from worker.commands.configured import settings_or_exit
+from worker.commands.configured import NEW_LEDGER, settings_or_exit
 from worker.commands.failure import Failure
 from worker.settings import PREFIX, KafkaSettings
 
@@ -57,18 +57,28 @@ def list_topics(*, as_json: bool) -> None:
 
 
 @command.command("create")
-def create_topics() -> None:
+@click.option("--new-ledger", is_flag=True, help=NEW_LEDGER)
+def create_topics(*, new_ledger: bool) -> None:
     """Create the topics that are missing. Those that exist stay as they are.
 
-    Where the activity topic exists, retry topics and the ledger get its number of partitions.
+    Where the activity topic exists, retry topics and the ledger get its number of partitions. An empty ledger
+    for a group that has handled events is refused: it would forget whom the group has enrolled.
     """
     settings = settings_or_exit(KafkaSettings)
     from worker.commands.topic_report import size  # noqa: PLC0415 - brings Faust, 0.5 s
-    from worker.stream.admin import KafkaFailed, TopicAdmin  # noqa: PLC0415 - see above
+    from worker.stream.admin import KafkaFailed  # noqa: PLC0415 - see above
     from worker.stream.inventory import create_missing  # noqa: PLC0415 - see above
+    from worker.stream.lost_ledger import ensure_no_history  # noqa: PLC0415 - see above
+    from worker.stream.partition_admin import PartitionAdmin  # noqa: PLC0415 - see above
+
+    async def create() -> Any:  # noqa: ANN401 - see `create_missing`
+        admin, ledger = PartitionAdmin(settings), settings.topic_names.ledger
+        if not new_ledger and ledger not in await admin.existing([ledger]):
+            await ensure_no_history(settings, admin)
+        return await create_missing(settings, admin)
 
     try:
-        reports, refusals = asyncio.run(create_missing(settings, TopicAdmin(settings)))
+        reports, refusals = asyncio.run(create())
     except KafkaFailed as error:
         raise Failure(str(error)) from None
     for report in reports:

@@ -21,6 +21,7 @@ from aiokafka.errors import (
 from topics.names import TopicSpec
 from worker.settings import ConnectionSettings
 from worker.stream.security import aiokafka_options
+from worker.stream.topic_identity import Identity, identity_of
 
 _PATIENCE_SECONDS: Final = 20.0
 _REMEDIES: Final = {
@@ -77,6 +78,11 @@ class TopicAdmin:
             )
             for name in found
         }
+
+    async def identity(self, name: str) -> Identity | None:
+        """Return the topic's identity, None where there is no such topic."""
+        async with self._client() as client:
+            return await identity_of(client._client, name)  # noqa: SLF001 - what its own methods ask
 
     async def create(self, specs: Iterable[TopicSpec]) -> dict[str, Refusal | None]:
         """Create the topics; return for each why it could not be, None where it now exists."""

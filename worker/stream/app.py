@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
-from pathlib import Path
 from typing import Any, Final, cast
 
 import faust
@@ -15,7 +14,7 @@ from faust.types import TP, StreamT
 from mode import CrashingSupervisor
 
 from topics.record import LARGEST_MS, Position, Record
-from worker.ports import StampRefused
+from worker.ports import LedgerFailed, StampRefused
 from worker.settings import Settings
 from worker.stopping import Stop
 from worker.stream import consumer, raw_batches
@@ -26,6 +25,9 @@ from worker.stream.holds import Holds
 from worker.stream.lanes import Bounds, Lanes, Partition
 from worker.stream.ledger import LedgerTable
 from worker.stream.ledger_fence import LedgerFence
+from worker.stream.ledger_guard import LedgerGuard
+from worker.stream.ledger_store import FAILED
+from worker.stream.local_copy import LocalCopy
 from worker.stream.log_watch import Positions
 from worker.stream.membership import Lease, Membership
 from worker.stream.partition_watch import PartitionGuard
@@ -33,6 +35,7 @@ from worker.stream.placement import choose_partition
 from worker.stream.rebuild import RebuildingTables
 from worker.stream.rewinds import Rewinds
 from worker.stream.security import aiokafka_options, faust_credentials
+from worker.stream.topic_identity import Identity
 from worker.stream.trail import Trail
 
 _WEEK_SECONDS: Final = 7 * 86_400.0
@@ -76,6 +79,7 @@ class WorkerApp(faust.App):
     rewinds: Rewinds
     positions: Positions
     guard: PartitionGuard
+    ledger_guard: LedgerGuard
     drain_seconds: float
     aiokafka_options: dict[str, Any]
     drained: asyncio.Event
@@ -115,10 +119,10 @@ class WorkerApp(faust.App):
         """Close nothing: the process stops, and its last commit may be under way."""
 
 
-def build_app(settings: Settings, partitions: int, folder: Path, stop: Stop) -> WorkerApp:
+def build_app(settings: Settings, partitions: int, copy: LocalCopy, stop: Stop) -> WorkerApp:
     """Build the application for so many activity partitions; nothing connects before it is started.
 
-    The ledger's local copy lies in the folder, which exists. `stop` is the process's.
+    The ledger's local copy has been opened, and tells of which topic it is. `stop` is the process's.
     """
     consumer.install()
     valid_seconds = settings.kafka_session_timeout_seconds - settings.api_timeout_seconds
@@ -126,7 +130,7 @@ def build_app(settings: Settings, partitions: int, folder: Path, stop: Stop) -> 
         settings.group_id,
         broker=[f"{consumer.SCHEME}://{server}" for server in settings.kafka_bootstrap_servers],
         broker_credentials=faust_credentials(settings),
-        datadir=folder,
+        datadir=copy.folder,
         store=f"{settings.ledger_store}://",
         Table=LedgerTable,
         TableManager=RebuildingTables,
@@ -172,8 +176,19 @@ def build_app(settings: Settings, partitions: int, folder: Path, stop: Stop) -> 
     raw_batches.install([names.activity, *names.retries], app.positions.read_epoch)
     app.aiokafka_options = aiokafka_options(settings)
     app.membership = Membership(valid_seconds)
+    app.ledger_guard = _ledger_guard(app, names.ledger, copy)
     app.fence = LedgerFence(app.membership, stop.end)
     return app
+
+
+def _ledger_guard(app: WorkerApp, topic: str, copy: LocalCopy) -> LedgerGuard:
+    def end(line: str) -> None:
+        copy.lost(line)
+        # What is under way would rest on a ledger that is gone.
+        app.membership.give_up()
+        app.guard.refuse(line)
+
+    return LedgerGuard(topic, copy.origin or Identity(), end)
 
 
 def rebalance_seconds(settings: Settings) -> float:
@@ -197,19 +212,7 @@ def consume(
     """
 
     async def crash(error: Exception) -> None:
-        if isinstance(error, StampRefused):
-            log.critical(
-                "giving up: Kafka refuses records as stamped too far ahead of its clock "
-                "(message.timestamp.after.max.ms); synchronise this machine's clock (NTP), nothing is lost"
-            )
-            reason: GaveUp = ToldWhy(type(error).__name__)
-        else:
-            log.error("giving up: an event could not be brought to its end", error=type(error).__name__)
-            reason = GaveUp(type(error).__name__)
-        await cast("Consumer", app.consumer).commit_finished()
-        app.membership.give_up()
-        # Faust writes out what it is given; an exception's text may hold what the record held.
-        await app.crash(reason)
+        await _give_up(app, error)
 
     async def handle_delivery(record: Record) -> None:
         event = current_event()
@@ -246,6 +249,27 @@ def consume(
                 await app.rewinds.go_back(partition, offset)
             else:
                 await app.lanes.submit(record, copy_context(), keep=event)
+
+
+async def _give_up(app: WorkerApp, error: Exception) -> None:
+    """End the process for a handler's fault, unless it is told to end already."""
+    fault = type(error).__name__
+    reason = GaveUp(fault)
+    if isinstance(error, LedgerFailed):
+        app.guard.refuse(FAILED)
+    elif isinstance(error, StampRefused):
+        log.critical(
+            "giving up: Kafka refuses records as stamped too far ahead of its clock "
+            "(message.timestamp.after.max.ms); synchronise this machine's clock (NTP), nothing is lost"
+        )
+        reason = ToldWhy(fault)
+    elif not app.guard.refused:
+        log.error("giving up: an event could not be brought to its end", error=fault)
+    await cast("Consumer", app.consumer).commit_finished()
+    app.membership.give_up()
+    if not app.guard.refused:
+        # Faust writes out what it is given; an exception's text may hold what the record held.
+        await app.crash(reason)
 
 
 def _current(app: WorkerApp, event: Event) -> bool:

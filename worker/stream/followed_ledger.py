@@ -6,7 +6,6 @@ rocksdb, in memory with memory.
 """
 
 import asyncio
-import shutil
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -23,6 +22,7 @@ from worker import ledger_format
 from worker.domain.identity import UNNAMED_ORG
 from worker.settings import Settings
 from worker.stream.admin import KafkaFailed, TopicAdmin
+from worker.stream.ledger_disk import remove
 from worker.stream.security import aiokafka_options
 from worker.stream.startup import cut_off
 
@@ -168,7 +168,7 @@ class _Copy:
 def _store(folder: Path | None) -> MutableMapping[bytes, bytes]:
     if folder is None:
         return {}
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     options = rocksdict.Options(raw_mode=True)
     options.create_if_missing(True)  # noqa: FBT003 - its only argument

@@ -70,11 +70,11 @@ async def inspect(settings: KafkaSettings, admin: TopicAdmin) -> tuple[TopicRepo
 
 
 async def create_missing(
-    settings: KafkaSettings, admin: TopicAdmin
+    settings: KafkaSettings, admin: TopicAdmin, left_out: frozenset[str] = frozenset()
 ) -> tuple[tuple[TopicReport, ...], dict[str, Refusal]]:
     """Create what is missing; return how things stood before, and why a topic could not be created."""
     reports = await inspect(settings, admin)
-    missing = [report.spec for report in reports if report.found is None]
+    missing = [report.spec for report in reports if report.found is None and report.spec.name not in left_out]
     answers = await admin.create(missing) if missing else {}
     return reports, {name: refusal for name, refusal in answers.items() if refusal is not None}
 

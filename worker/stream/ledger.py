@@ -2,34 +2,38 @@
 
 import asyncio
 from functools import partial
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakKeyDictionary
 
 from aiokafka.errors import KafkaError
 from faust import App
-from faust.stores.memory import Store as MemoryStore
-from faust.stores.rocksdb import Store as RocksDBStore
 from faust.streams import current_event
 from faust.tables.table import Table
 from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, EventT
 from faust.types.tuples import RecordMetadata
-from rocksdict import WriteBatch
 
 from worker import ledger_format
 from worker.domain.identity import UNNAMED_ORG
 from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
 from worker.plans import EventPlan, Lane, LedgerEntry, Result, StandingEntry
-from worker.ports import Stamps
+from worker.ports import PublishFailed, Stamps
 from worker.standings import entries_of, standing_of
 from worker.stream.acknowledged import refused
 from worker.stream.consumer import Consumer
+from worker.stream.ledger_disk import DiskLedger
 from worker.stream.ledger_fence import LedgerFence
+from worker.stream.ledger_store import LedgerStore, Mark, MemoryLedger, fingerprint
 from worker.stream.placement import lane_of_key
 from worker.stream.standing_orgs import StandingOrganisations
 
+if TYPE_CHECKING:
+    from worker.stream.app import WorkerApp
+
 NAME: Final = "ledger"
+_BY_BROKER: Final = 1
+"""Who stamps a topic's records, as aiokafka has it: LogAppendTime."""
 LARGEST_ENTRY_BYTES: Final = 1_000_000
 """Below Kafka's default for a batch, which the ledger's topic has."""
 RECOVERY_BATCH: Final = 10_000
@@ -49,55 +53,69 @@ STORE_OPTIONS: Final = {
 class LedgerTable(Table[bytes, bytes]):
     """A table that trusts its local copy only as far as it followed every write to the changelog."""
 
+    data: LedgerStore  # type: ignore[assignment]  # Faust's stores are mappings, which ours is asked as nowhere
+
+    def _new_store_by_url(self, url: Any) -> Any:  # noqa: ANN401 - Faust's own
+        kind = DiskLedger if str(url).startswith("rocksdb") else MemoryLedger
+        return kind(url, self.app, self, table_name=self.name, loop=self.loop, options=self.options)
+
     def acknowledged(
-        self, key: bytes, value: bytes, kept: asyncio.Future[None], sent: asyncio.Future[RecordMetadata]
+        self,
+        key: bytes,
+        value: bytes,
+        kept: asyncio.Future[None],
+        sent: asyncio.Future[RecordMetadata],
+        *,
+        sent_ms: int = 0,
     ) -> None:
         """Keep an entry that Kafka has acknowledged, and tell its writer, who waits for `kept`.
 
-        The writer gets PublishFailed where Kafka refused, or where the store did: who would act on an attempt
-        that cannot be read back would repeat it.
+        The writer gets PublishFailed where Kafka refused, or where the store did, or where the store does not
+        hold the entry afterwards: who would act on an attempt that cannot be read back would repeat it.
         """
         try:
-            self._follow(key, value, sent.result())
+            to = sent.result()
+            # aiokafka tells the time of a batch's first record for all of them.
+            stamp = round(to.timestamp or 0) if to.timestamp_type == _BY_BROKER else sent_ms
+            self._follow((key, value, stamp), to, is_awaited=not kept.done())
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever RocksDB raises
             if not kept.done():
-                kept.set_exception(refused("ledger", error))
+                kept.set_exception(error if isinstance(error, PublishFailed) else refused("ledger", error))
                 # The writer may have given up, or have heard of another entry's failure.
                 kept.exception()
         else:
             if not kept.done():
                 kept.set_result(None)
 
-    def _follow(self, key: bytes, value: bytes, to: RecordMetadata) -> None:
+    def _follow(self, record: tuple[bytes, bytes, int], to: RecordMetadata, *, is_awaited: bool) -> None:
         """Write the entry to the store, with its offset unless others were written before it.
 
         Only once it is acknowledged: what only this disk has would be believed after a kill, and be missing
         on the machine that the partition goes to next. A gap in the offsets means that another process wrote
-        to the partition, one that took over while we were frozen: the offset stays behind, and the next
-        recovery reads what we lack. So does a late acknowledgement for a partition that is no longer ours,
-        whose database must not be opened again.
+        to the partition, one that took over while we were frozen: the mark stays behind, and the next
+        recovery reads what we lack. A late acknowledgement for a partition that is no longer ours must not
+        open its database again; nobody waits for it.
+
+        An offset that the store has passed already is one of two things: a late acknowledgement of an entry
+        that a recovery has read, or the sign of a changelog that begins anew.
         """
-        tp, offset = TP(to.topic, to.partition), to.offset
+        (key, value, _), tp, offset = record, TP(to.topic, to.partition), to.offset
         if not cast("Consumer", self.app.consumer).owns(tp):
+            raise PublishFailed("ledger: the partition is not ours any more")
+        mark = self.data.mark(tp.partition)
+        if offset < 0:
+            # A repeat that Kafka knew, and knew no offset of any more.
+            self.data.keep(tp.partition, [(key, value)], None)
             return
-        held = self.data.persisted_offset(tp)
-        if held is not None and offset <= held:
-            return
-        _keep(self.data, tp, key, value, offset if offset == (-1 if held is None else held) + 1 else None)
-
-
-def _keep(store: Any, tp: TP, key: bytes, value: bytes, offset: int | None) -> None:  # noqa: ANN401 - RocksDB or memory
-    """Write an entry to the store, outside of its delivery, by which Faust would find the partition."""
-    if isinstance(store, RocksDBStore):
-        # Both at once or neither, as `apply_changelog_batch` does it.
-        batch = WriteBatch(raw_mode=True)
-        batch.put(key, value)
-        if offset is not None:
-            batch.put(store.offset_key, b"%d" % offset)
-        store._db_for_partition(tp.partition).write(batch)  # noqa: SLF001 - what its _set does
-    elif isinstance(store, MemoryStore):
-        store.data[key] = value
-        store._key_partition[key] = tp.partition  # noqa: SLF001 - by which it drops lost partitions
+        if mark is not None and offset <= mark.offset:
+            if self.data.value(tp.partition, key) == value:
+                return
+            if is_awaited:
+                cast("WorkerApp", self.app).ledger_guard.cut(tp.partition, mark.offset, offset)
+            raise PublishFailed("ledger: it was acknowledged at an offset that was taken")
+        follows = offset == (-1 if mark is None else mark.offset) + 1
+        new = Mark(offset, fingerprint(*record)) if follows else None
+        self.data.keep(tp.partition, [(key, value)], new)
 
 
 def ledger_table(app: App, partitions: int) -> LedgerTable:
@@ -183,13 +201,19 @@ class FaustLedger:
         ]
         if any(len(value) > LARGEST_ENTRY_BYTES for _, value in written):
             raise LedgerEntryTooLarge
+        # Futures of our own: a cancelled handler does not cancel records that are on their way with others.
+        kept: list[asyncio.Future[None]] = []
         try:
-            kept = [await self._send(partition, key, value) for key, value in written]
+            for key, value in written:
+                kept.append(await self._send(partition, key, value))
+            for each in kept:
+                await each
         except KafkaError as error:
             raise refused("ledger", error) from error
-        # Futures of our own: a cancelled handler does not cancel records that are on their way with others.
-        for each in kept:
-            await each
+        finally:
+            # Nobody waits for the rest.
+            for each in kept:
+                each.cancel()
 
     def _in_place(self, entry: LedgerEntry, partition: int) -> tuple[LedgerEntry, ...]:
         """Return the entry, with what empties those whose place it takes."""
@@ -202,11 +226,7 @@ class FaustLedger:
 
     def entries(self) -> int:
         """Return about how many entries this process holds; does not count them one by one."""
-        store = self._table.data
-        if isinstance(store, RocksDBStore):
-            sizes = (db.property_int_value("rocksdb.estimate-num-keys") for db in store._dbs.values())  # noqa: SLF001 - it counts exactly, by reading all
-            return sum(size or 0 for size in sizes)
-        return len(store)
+        return self._table.data.count()
 
     def _lane_of(self, event: EventT[Any]) -> Lane | None:
         if event not in self._lanes:
@@ -219,30 +239,24 @@ class FaustLedger:
         kept = asyncio.get_running_loop().create_future()
         self._fence.opened()
         try:
+            sent_ms = self._stamps.stamp_ms()
             sent: asyncio.Future[RecordMetadata] = await producer.send(
-                self._topic, value, key, partition, timestamp_ms=self._stamps.stamp_ms()
+                self._topic, value, key, partition, timestamp_ms=sent_ms
             )
         except BaseException:
             self._fence.closed()
             raise
-        sent.add_done_callback(partial(self._table.acknowledged, key, value, kept))
+        sent.add_done_callback(partial(self._table.acknowledged, key, value, kept, sent_ms=sent_ms))
         sent.add_done_callback(lambda _: self._fence.closed())
         return kept
 
     def _read(self, key: bytes) -> bytes | None:
-        event, store = current_event(), self._table.data
-        if event is not None and isinstance(store, RocksDBStore):
-            # Faust's own way there raises for each key that is absent, and remembers each that is not.
-            return cast("bytes | None", store._db_for_partition(event.message.partition).get(key))  # noqa: SLF001 - what its _get does
-        return cast("bytes | None", store.get(key))
+        return self._table.data.value(_delivery().message.partition, key)
 
     def _read_at(self, partition: int, key: bytes) -> bytes | None:
         """Read of a partition that may not be ours, then None."""
         store = self._table.data
-        if isinstance(store, RocksDBStore):
-            database = store._dbs.get(partition)  # noqa: SLF001 - one that is not open must not be opened
-            return None if database is None else cast("bytes | None", database.get(key))
-        return cast("bytes | None", store.get(key))
+        return store.value(partition, key) if store.is_open(partition) else None
 
 
 def _delivery() -> EventT[Any]:

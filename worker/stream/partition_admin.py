@@ -6,6 +6,7 @@ from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import GroupCoordinatorNotAvailableError, for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
 
 from worker.stream.admin import KafkaFailed, TopicAdmin
 
@@ -32,8 +33,28 @@ class PartitionAdmin(TopicAdmin):
     async def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the committed offset of each partition of the topic that has one."""
         async with self._client() as client:
-            found = await client.list_consumer_group_offsets(group)
-        return {at.partition: kept.offset for at, kept in found.items() if at.topic == topic}
+            found = await self._offsets(client, group)
+        return {number: offset for (name, number), offset in found.items() if name == topic}
+
+    async def has_committed(self, group: str) -> bool:
+        """Whether the group has handled anything, of whatever topic."""
+        async with self._client() as client:
+            return any(offset > 0 for offset in (await self._offsets(client, group)).values())
+
+    async def _offsets(self, client: AIOKafkaAdminClient, group: str) -> dict[tuple[str, int], int]:
+        while True:
+            try:
+                coordinator = await client.find_coordinator(group)
+                break
+            except GroupCoordinatorNotAvailableError:  # a cluster that has had no group yet
+                await asyncio.sleep(_POLL_SECONDS)
+        # Asked for by hand: the client's own method takes a refusal for a group without offsets.
+        answer = await client._send_request(OffsetFetchRequest(group, None), coordinator)  # noqa: SLF001
+        codes = [getattr(answer, "error_code", 0), *(each[3] for _, of in answer.topics for each in of)]
+        if any(codes):
+            why = for_code(max(codes)).__name__
+            raise KafkaFailed(f"the offsets of group {group} could not be read: {why}; allow Describe on it")
+        return {(name, number): offset for name, of in answer.topics for number, offset, *_ in of}
 
     async def raise_partitions(self, names: Iterable[str], partitions: int) -> None:
         """Give the topics so many partitions; returns once the cluster has them."""

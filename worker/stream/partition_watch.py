@@ -44,7 +44,7 @@ class PartitionGuard:
     def counted(self, partitions: int | None) -> None:
         """Judge by the cluster's metadata; None and 0 stand for a topic that they do not tell of now."""
         if partitions and partitions != self._partitions:
-            self._refuse(f"has {partitions} partitions now")
+            self._moved(f"has {partitions} partitions now")
 
     def assigned(self, partitions: Iterable[TP], count: Callable[[str], int | None]) -> None:
         """Judge by an assignment: `count`, our own metadata, may be older than what it was made by.
@@ -57,16 +57,16 @@ class PartitionGuard:
             numbers.setdefault(topic, set()).add(number)
         ours, ledger = numbers[self._names.activity], numbers[self._names.ledger]
         if any(number >= self._partitions for number in ours):
-            self._refuse(f"has a partition {max(ours)} now")
+            self._moved(f"has a partition {max(ours)} now")
         elif ledger and not ours and not count(self._names.activity):
             self._wait_for_topic(ledger, [numbers.get(name, ledger) for name in self._names.retries])
         elif self._keeps_ledger and ours != ledger:
-            self._refuse("is assigned apart from the ledger now")
+            self._moved("is assigned apart from the ledger now")
 
     def _wait_for_topic(self, ledger: set[int], retries: list[set[int]]) -> None:
         """Go on without the activity topic, which was deleted, unless retries would miss their ledger."""
         if any(numbers != ledger for numbers in retries):
-            self._refuse("is gone, and its retry topics are assigned apart from the ledger now")
+            self._moved("is gone, and its retry topics are assigned apart from the ledger now")
         else:
             log.error(
                 "the activity topic is gone: events are waited for until it is there again",
@@ -74,17 +74,20 @@ class PartitionGuard:
                 remedy=f"create it again with {self._partitions} partitions; it is read from its beginning",
             )
 
-    def _refuse(self, seen: str) -> None:
+    def refuse(self, line: str) -> None:
+        """Handle no event any more, and end the process; the line tells the operator why."""
         if self._refused:
             return
         self._refused = True
-        line = (
+        log.critical(line)
+        self._end()
+
+    def _moved(self, seen: str) -> None:
+        self.refuse(
             f"topic {self._names.activity} {seen}, and had {self._partitions} partitions when this worker "
             "started: stop all workers and run `enrolment-worker ledger move`, see 'More partitions' in the "
             "manual"
         )
-        log.critical(line)
-        self._end()
 
 
 class PartitionWatch(Service):

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from faust.stores.memory import Store as MemoryStore
-from faust.stores.rocksdb import Store as RocksDBStore
 from faust.tables.table import Table
 
 from worker.ledger_format import read_standing_key
+from worker.stream.ledger_disk import DiskLedger
 
 _PREFIX: Final = b"standing/"
 _AFTER: Final = b"0"
@@ -25,8 +25,9 @@ class StandingOrganisations:
     def of(self, partition: int, generation: int | None) -> frozenset[int]:
         """Return the organisations of a partition that is ours."""
         store = self._table.data
-        if isinstance(store, RocksDBStore):
-            return frozenset(_skipped_through(store._db_for_partition(partition)))  # noqa: SLF001 - what its _get does
+        if isinstance(store, DiskLedger):
+            with store.watched(partition):
+                return frozenset(_skipped_through(store._db_for_partition(partition)))  # noqa: SLF001 - what its _get does
         if isinstance(store, MemoryStore) and (not self._found or self._generation != generation):
             self._generation, self._found = generation, _read_through(store)
         return frozenset(self._found.get(partition, ()))
@@ -47,6 +48,8 @@ def _skipped_through(database: Any) -> Iterator[int]:  # noqa: ANN401 - rocksdic
             continue
         yield whose.org_id
         entries.seek(b"%b%d%b" % (_PREFIX, whose.org_id, _AFTER))
+    # What cannot be read ends the way through as its end does.
+    entries.status()
 
 
 def _read_through(store: MemoryStore[bytes, bytes]) -> dict[int, set[int]]:

@@ -1,15 +1,18 @@
 """What must be in place on the cluster before the worker joins its group."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from topics.names import LARGEST_ACTIVITY_BYTES, LARGEST_RECORD, TopicNames
 from worker.settings import Settings, SettingsError
-from worker.stream.admin import ExistingTopic, KafkaFailed, TopicAdmin
+from worker.stream.admin import ExistingTopic, KafkaFailed
 from worker.stream.fitting import LARGEST_REQUEST_BYTES
 from worker.stream.inventory import create_missing, room_needed
+from worker.stream.lost_ledger import ensure_no_history
+from worker.stream.partition_admin import PartitionAdmin
+from worker.stream.topic_identity import Identity
 
 log = structlog.get_logger(__name__)
 
@@ -22,17 +25,20 @@ class Prepared:
     """Of the activity topic."""
     largest: Mapping[str, int]
     """How many bytes a record may have, for each retry topic and the dead-letter topic."""
+    ledger: Identity = field(default_factory=Identity)
+    """Of the ledger's topic; tells nothing in a dry run."""
 
 
-async def prepare_topics(settings: Settings) -> Prepared:
+async def prepare_topics(settings: Settings, *, new_ledger: bool = False) -> Prepared:
     """Create what is missing of the worker's own topics; return what it must know of them.
 
     The activity topic must be there already: it is upstream's, and a misspelt name must not make a new,
     silent one. Ledger and retry topics must have as many partitions, or entries would be cut off from their
-    keys.
+    keys. A group that has handled events has a ledger; where that is gone, an empty one is made only when
+    `new_ledger` says that the loss is accepted (a dry run makes none).
     Waits for Kafka; raises KafkaFailed, with one line for the operator, or SettingsError.
     """
-    admin = TopicAdmin(settings)
+    admin = PartitionAdmin(settings)
     if settings.activity_topic not in await admin.existing([settings.activity_topic]):
         raise KafkaFailed(
             f"topic {settings.activity_topic} does not exist; correct ENROLMENT_ACTIVITY_TOPIC, "
@@ -44,15 +50,24 @@ async def prepare_topics(settings: Settings) -> Prepared:
     refusal = cut_off(names, {name: topic.partitions for name, topic in existing.items()})
     if refusal is not None:
         raise KafkaFailed(refusal)
-    reports, refusals = await create_missing(settings, admin)
+    left_out = frozenset[str]()
+    if names.ledger not in existing and not new_ledger:
+        if not settings.dry_run:
+            await ensure_no_history(settings, admin)
+        elif await admin.has_committed(settings.group_id):
+            left_out = frozenset({names.ledger})
+    reports, refusals = await create_missing(settings, admin, left_out)
     for name, refused in refusals.items():
         line = f"topic {name} could not be created: {refused}"
         raise SettingsError((line,)) if refused.by_setting else KafkaFailed(line)
-    created = [report.spec.name for report in reports if report.found is None]
+    created = [
+        report.spec.name for report in reports if report.found is None and report.spec.name not in left_out
+    ]
     if created:
         log.info("topics created", topics=created)
     largest = _room(names, await admin.existing([names.activity, *names.asides]))
-    return Prepared(partitions, largest)
+    identity = None if settings.dry_run else await admin.identity(names.ledger)
+    return Prepared(partitions, largest, identity or Identity())
 
 
 def _room(names: TopicNames, existing: Mapping[str, ExistingTopic]) -> dict[str, int]:

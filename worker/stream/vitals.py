@@ -8,7 +8,11 @@ from mode import Service
 from worker.stream.app import WorkerApp
 from worker.stream.consumer import Consumer
 from worker.stream.lanes import Partition
+from worker.stream.ledger import LedgerTable
+from worker.stream.ledger_guard import LedgerWatch
+from worker.stream.producer import Producer
 from worker.stream.rebuild import RebuildingTables
+from worker.stream.topic_identity import Identity, identity_of
 from worker.stream.watchdog import Pulse
 
 
@@ -39,6 +43,27 @@ def pulse(app: WorkerApp, progress: int, event_seconds: float) -> Pulse:
 def partition_count(app: WorkerApp, topic: str) -> int | None:
     """Return how many partitions the topic has as far as the consumer knows, None before it knows."""
     return app.consumer.topic_partitions(topic) if app.started else None
+
+
+def ledger_watch(app: WorkerApp, topic: str) -> LedgerWatch:
+    """Return what looks whether the ledger's topic still is what it was."""
+
+    def ours() -> list[TP]:
+        return [tp for tp in app.consumer.assignment() if tp.topic == topic]
+
+    async def identify() -> Identity | None:
+        client = cast("Producer", app.producer)._ensure_producer().client  # noqa: SLF001 - connected already
+        return await identity_of(client, topic)
+
+    def held() -> dict[int, int]:
+        (table,) = app.tables.values()
+        marks = {tp.partition: cast("LedgerTable", table).data.mark(tp.partition) for tp in ours()}
+        return {number: mark.offset for number, mark in marks.items() if mark is not None}
+
+    async def ends() -> dict[int, int]:
+        return {tp.partition: end for tp, end in (await app.consumer.highwaters(*ours())).items()}
+
+    return LedgerWatch(app.ledger_guard, lambda: is_ready(app), identify, held, ends)
 
 
 def lags(app: WorkerApp) -> dict[Partition, int]:

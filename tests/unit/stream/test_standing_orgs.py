@@ -39,4 +39,4 @@ def test_every_organisation_is_found(kind: str, tmp_path: Path) -> None:
     put(1, b"standing/6/1/2/3")
     assert found.of(1, 1) == {5, 6}
     assert found.of(1, 2) == {5, 6}
-    table.data.reset_state()
+    store.reset_state()
