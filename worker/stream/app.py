@@ -54,16 +54,24 @@ class GaveUp(Exception):  # noqa: N818 - reads as what happened
     """The process ends because an event could not be brought to its end."""
 
 
+_LOOP_CLOSED: Final = repr(RuntimeError("Event loop is closed"))
+
+
 class ToldWhy(GaveUp):
     """The same, once a line has told why and what to do: where it was raised is nobody's matter."""
 
 
 def _tells_more(line: logging.LogRecord) -> bool:
-    """Tell whether a line of the framework says more than was said."""
-    return not any(isinstance(each, ToldWhy) for each in line.args or ())
+    """Tell whether a line of the framework says more than was said.
+
+    A thread that crashed with the application has closed its loop; to stop it is no error.
+    """
+    given = line.args if isinstance(line.args, tuple) else ()
+    return not any(isinstance(each, ToldWhy) or repr(each) == _LOOP_CLOSED for each in given)
 
 
-logging.getLogger(__name__).addFilter(_tells_more)
+for _name in (__name__, consumer.__name__):
+    logging.getLogger(_name).addFilter(_tells_more)
 
 
 class WorkerApp(faust.App):
