@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV PYTHONPATH UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo test long crash soak upgrade fuzz bench chart image sbom check asyncapi format docs clean help
+.PHONY: install demo test long crash disasters soak upgrade fuzz bench chart image sbom check asyncapi format docs clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ long: install ## Run the tests that wait long: outages, lost answers, the budget
 
 crash: install ## Kill, freeze and restart everything for minutes, then compare the books
 	@$(RUN) tests.crash $(CRASH_ARGS)
+
+disasters: install ## Delete, cut and expire the logs themselves under load, then compare the books
+	@$(RUN) tests.crash.disasters $(DISASTER_ARGS)
 
 soak: install ## Run for minutes against an API of all weathers, then compare the books
 	@$(RUN) tests.soak $(SOAK_ARGS)

@@ -1,7 +1,7 @@
 """What a run happens on: all events in Kafka, the simulator, workers that make progress, and its books."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from tests.support.lab import CREDENTIALS, Lab, Stage, running_lab
 from tests.support.redriving import redrive
 from tests.support.waiting import wait_until
 from tests.support.worker_process import WorkerProcess
+from topics.record import Position
 from worker.demo.broker import Broker, running_broker
 
 _SETTINGS: Final = {
@@ -83,23 +84,31 @@ class Run(Generic[W]):
         self._thawed: list[str] = []
         self._written: list[datetime] = []
         """When each lot of events was written."""
+        self._positions: list[tuple[Fed, Position]] = []
+        self._gone: frozenset[Fed] = frozenset()
+        """Events that Kafka has lost before anybody read them."""
         self.ended_by_themselves: Final[list[int]] = []
         """Exit statuses; each of these workers was started again, as an orchestrator does."""
         self.seconds = 0.0
 
     def prepare(self) -> None:
         """Produce all events."""
-        for first in range(0, len(self._fed), _FED_AT_ONCE):
+        self._feed(self._fed)
+
+    def _feed(self, events: Sequence[Fed]) -> None:
+        for first in range(0, len(events), _FED_AT_ONCE):
+            lot = events[first : first + _FED_AT_ONCE]
             written = self._ground.stage.feed.send_all(
                 Message(
                     event(fed.event_id, {"customerId": fed.customer_id}),
                     b"%d" % fed.customer_id,
                     (("traceparent", fed.traceparent.encode()),),
                 )
-                for fed in self._fed[first : first + _FED_AT_ONCE]
+                for fed in lot
             )
             self._written.append(written[0].timestamp)
-        self._ground.tell(f"{len(self._fed)} events are in {self._ground.options.partitions} partitions")
+            self._positions += [(fed, record.position) for fed, record in zip(lot, written, strict=True)]
+        self._ground.tell(f"{len(events)} events are in {self._ground.options.partitions} partitions")
 
     def close(self) -> None:
         """End the workers."""
@@ -120,7 +129,7 @@ class Run(Generic[W]):
 
         Before that the API refuses nobody any more, and what was refused or failed is asked for once more.
         """
-        self._wait_for(len(self._fed))
+        self._wait_for(len(self._fed) - len(self._gone))
         self._wait_until_none("DEFERRED")
         self.seconds = time.monotonic() - started
         end_refusals(self._ground.api, self._ground.options)
@@ -199,11 +208,14 @@ class Run(Generic[W]):
         committed = self._ground.stage.committed()
         return all(committed.get(number, 0) >= end for number, end in self._ends().items())
 
-    def _ends(self) -> dict[int, int]:
-        """Return the offset behind the last record of each partition, the marks of transactions left out."""
+    def _ends(self, topic: str | None = None) -> dict[int, int]:
+        """Return the offset behind the last record of each partition, the marks of transactions left out.
+
+        Of the activity topic, if no other one is named.
+        """
         on = self._ground
-        servers, topic = on.broker.bootstrap_servers, on.stage.names.activity
-        reader = TopicReader(on.lab.loop, servers, topic, on.options.partitions, committed=True)
+        servers, name = on.broker.bootstrap_servers, topic or on.stage.names.activity
+        reader = TopicReader(on.lab.loop, servers, name, on.options.partitions, committed=True)
         try:
             return {one.position.partition: one.position.offset + 1 for one in reader.read()}
         finally:
@@ -213,7 +225,7 @@ class Run(Generic[W]):
         self._outlook.look()
         api = self._ground.api
         return Books(
-            fed=self._fed,
+            fed=[fed for fed in self._fed if fed not in self._gone],
             outcomes=[outcome.value for outcome in self._ground.stage.outcomes.read()],
             enrolments=api.get("/enrolments")["enrolments"],
             requests=api.get("/requests")["requests"],
