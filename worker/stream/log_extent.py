@@ -7,27 +7,16 @@ keeps it from answering for any. Of the other two it knows nothing.
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
-from aiokafka.protocol.types import (
-    AbstractType,
-    Array,
-    Boolean,
-    CompactArray,
-    CompactString,
-    Int16,
-    Int32,
-    Int64,
-    Schema,
-    String,
-    TaggedFields,
-)
+from aiokafka.protocol.types import Array, Int16, Int32, Int64, Schema, String
 
 from worker.stream.positions import Extent
+from worker.stream.topic_ids import TopicMetadata
 
 _SECONDS: Final = 5.0
 _UNCOMMITTED: Final = 0
@@ -117,7 +106,7 @@ async def _epoch_ends(
 
 async def _topic_ids(client: Any, topics: Iterable[str]) -> dict[str, str]:  # noqa: ANN401 - as above
     node = client.get_random_node()
-    answer = None if node is None else await _send(client, node, _Topics(sorted(topics)))
+    answer = None if node is None else await _send(client, node, TopicMetadata(sorted(topics)))
     return {
         name: topic_id
         for code, name, topic_id, *_ in (answer.topics if answer else ())
@@ -189,95 +178,3 @@ class _EpochEnds(Request[_EpochEndsRequest]):  # type: ignore[misc]  # aiokafka 
 
     def build(self, request_struct_class: type[_EpochEndsRequest]) -> _EpochEndsRequest:
         return request_struct_class(_CONSUMER, self._topics)
-
-
-class _Id(AbstractType[str]):  # type: ignore[misc]  # aiokafka ships no types
-    """A UUID; the one of zeros stands for none."""
-
-    _BYTES: ClassVar[int] = 16
-
-    @classmethod
-    def encode(cls, value: str) -> bytes:
-        return bytes.fromhex(value) if value else bytes(cls._BYTES)
-
-    @classmethod
-    def decode(cls, data: Any) -> str:  # noqa: ANN401 - a buffer
-        read = data.read(cls._BYTES)
-        return read.hex() if any(read) else ""
-
-
-class _TopicsResponse(Response):  # type: ignore[misc]  # aiokafka ships no types
-    API_KEY = 3
-    API_VERSION = 10
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "brokers",
-            CompactArray(
-                ("node_id", Int32),
-                ("host", CompactString("utf-8")),
-                ("port", Int32),
-                ("rack", CompactString("utf-8")),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("cluster_id", CompactString("utf-8")),
-        ("controller_id", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("error_code", Int16),
-                ("name", CompactString("utf-8")),
-                ("topic_id", _Id),
-                ("is_internal", Boolean),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("error_code", Int16),
-                        ("partition", Int32),
-                        ("leader", Int32),
-                        ("leader_epoch", Int32),
-                        ("replicas", CompactArray(Int32)),
-                        ("isr", CompactArray(Int32)),
-                        ("offline_replicas", CompactArray(Int32)),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("authorized_operations", Int32),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("authorized_operations", Int32),
-        ("tags", TaggedFields),
-    )
-
-
-class _TopicsRequest(RequestStruct):  # type: ignore[misc]  # aiokafka ships no types
-    API_KEY = 3
-    API_VERSION = 10
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _TopicsResponse
-    SCHEMA = Schema(
-        (
-            "topics",
-            CompactArray(("topic_id", _Id), ("name", CompactString("utf-8")), ("tags", TaggedFields)),
-        ),
-        ("allow_auto_topic_creation", Boolean),
-        ("include_cluster_authorized_operations", Boolean),
-        ("include_topic_authorized_operations", Boolean),
-        ("tags", TaggedFields),
-    )
-
-
-class _Topics(Request[_TopicsRequest]):  # type: ignore[misc]  # aiokafka ships no types
-    """Metadata in the version that first tells the ids of topics; creates none."""
-
-    API_KEY = 3
-
-    def __init__(self, names: list[str]) -> None:
-        self._names = names
-
-    def build(self, request_struct_class: type[_TopicsRequest]) -> _TopicsRequest:
-        creates = tells_rights = False
-        names: list[tuple[str, str, dict[int, bytes]]] = [("", name, {}) for name in self._names]
-        return request_struct_class(names, creates, tells_rights, tells_rights, {})

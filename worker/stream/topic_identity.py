@@ -1,12 +1,6 @@
-"""Which topic a name stands for: Kafka gives each topic an id when it is made, and no other one ever gets it.
+"""Which topic a name stands for: Kafka gives each topic an id when it is made, and never to another one."""
 
-aiokafka asks for metadata in an older version, without ids; so the request is spelt out here.
-"""
-
-import uuid
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Any, Final
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
@@ -16,19 +10,8 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import (
-    AbstractType,
-    Boolean,
-    CompactArray,
-    CompactString,
-    Int16,
-    Int32,
-    Schema,
-    TaggedFields,
-)
 
-_NO_ID: Final = uuid.UUID(int=0)
+from worker.stream.topic_ids import TopicMetadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +45,7 @@ async def identity_of(client: AIOKafkaClient, name: str) -> Identity | None:
     if node is None:
         raise NodeNotReadyError("no broker is known")
     try:
-        answer = await client.send(node, _MetadataRequest(name))
+        answer = await client.send(node, TopicMetadata([name]))
     except (NotImplementedError, IncompatibleBrokerVersion):
         # Brokers before Kafka 2.8, and some that are not Apache's.
         return Identity()
@@ -71,87 +54,4 @@ async def identity_of(client: AIOKafkaClient, name: str) -> Identity | None:
         return None
     if code != NoError.errno:
         raise for_code(code)(name)
-    return Identity(answer.cluster_id, None if topic_id == _NO_ID else str(topic_id))
-
-
-class _Uuid(AbstractType[uuid.UUID]):  # type: ignore[misc]  # aiokafka ships no types
-    @classmethod
-    def encode(cls, value: uuid.UUID) -> bytes:
-        return value.bytes
-
-    @classmethod
-    def decode(cls, data: BytesIO) -> uuid.UUID:
-        return uuid.UUID(bytes=data.read(16))
-
-
-class _MetadataResponse(Response):  # type: ignore[misc]  # see above
-    API_KEY = 3
-    API_VERSION = 10
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "brokers",
-            CompactArray(
-                ("node_id", Int32),
-                ("host", CompactString("utf-8")),
-                ("port", Int32),
-                ("rack", CompactString("utf-8")),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("cluster_id", CompactString("utf-8")),
-        ("controller_id", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("error_code", Int16),
-                ("name", CompactString("utf-8")),
-                ("topic_id", _Uuid),
-                ("is_internal", Boolean),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("error_code", Int16),
-                        ("partition", Int32),
-                        ("leader", Int32),
-                        ("leader_epoch", Int32),
-                        ("replicas", CompactArray(Int32)),
-                        ("isr", CompactArray(Int32)),
-                        ("offline_replicas", CompactArray(Int32)),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("authorized_operations", Int32),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("authorized_operations", Int32),
-        ("tags", TaggedFields),
-    )
-
-
-class _MetadataRequestStruct(RequestStruct):  # type: ignore[misc]  # see above
-    FLEXIBLE_VERSION = True
-    API_KEY = 3
-    API_VERSION = 10
-    RESPONSE_TYPE = _MetadataResponse
-    SCHEMA = Schema(
-        (
-            "topics",
-            CompactArray(("topic_id", _Uuid), ("name", CompactString("utf-8")), ("tags", TaggedFields)),
-        ),
-        ("allow_auto_topic_creation", Boolean),
-        ("include_cluster_authorized_operations", Boolean),
-        ("include_topic_authorized_operations", Boolean),
-        ("tags", TaggedFields),
-    )
-
-
-class _MetadataRequest(Request[_MetadataRequestStruct]):  # type: ignore[misc]  # see above
-    API_KEY = 3
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def build(self, request_struct_class: type[_MetadataRequestStruct]) -> Any:  # noqa: ANN401 - aiokafka ships no types
-        return request_struct_class([(_NO_ID, self._name, {})], False, False, False, {})  # noqa: FBT003 - by position
+    return Identity(answer.cluster_id, topic_id or None)
