@@ -4,7 +4,6 @@ An identity may come again with another key or customer: upstream numbers its ev
 made anew and positions stand for ids. That is another event, and the first one's plan is none of its own.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -16,6 +15,7 @@ from worker.domain.promotions import IdentifierName
 from worker.intake import Admitted
 from worker.plans import EventPlan, Lane
 from worker.ports import Ledger, Tracker
+from worker.signs import Turn
 
 LaneOf = Callable[[bytes | None], Lane | None]
 """Hashes a record's key."""
@@ -28,11 +28,11 @@ class Identities:
         self._ledger: Final = ledger
         self._tracker = tracker
         self._lane_of = lane_of
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[str, Turn] = WeakValueDictionary()
 
-    def turn(self, event: Admitted) -> asyncio.Lock:
+    def turn(self, event: Admitted) -> Turn:
         """Return the lock of all events of this identity: two at once would both find no plan."""
-        return self._turns.setdefault(event.origin.event_id, asyncio.Lock())
+        return self._turns.setdefault(event.origin.event_id, Turn())
 
     def began(self, record: Record) -> bool:
         """Whether the ledger has a plan for this record's event, under its key."""

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 import httpx
 import pytest
 
-from tests.unit.fakes import FakeTracker
+from tests.unit.fakes import NOW, FakeLedger, FakeTracker, event, record
 from tests.unit.virtual_time import run_in_virtual_time
 from worker.capillary.auth import OAuthAuthenticator
 from worker.capillary.exchange import Exchange, Target
@@ -20,6 +20,8 @@ from worker.domain.answers import Doubtful, Fault, FaultKind, Issued, Throttled
 from worker.domain.concurrency import ConcurrencyLimit
 from worker.domain.pace import Pace
 from worker.gate import ApiGate
+from worker.identities import Identities
+from worker.intake import Admitted, Rules, admit
 from worker.retrying import Retrying, RetryPolicy
 from worker.signs import Signs, Turn, count_down
 from worker.stream.watchdog import Pulse, Watch
@@ -167,6 +169,21 @@ async def _held_lock_of_a_customer() -> str | None:
     return await plant.watched(*(plant.event(handle) for _ in range(3)), seconds=_LONG)
 
 
+async def _held_turn_of_an_identity() -> str | None:
+    plant, own = Plant(), admit(record(event()), Rules(), NOW)
+    assert isinstance(own, Admitted)
+    identities = Identities(FakeLedger(), FakeTracker(), lambda _: None)
+
+    async def handle() -> None:
+        async with identities.turn(own):
+            await plant.retrying.lookup(1, throttled)
+
+    async def throttled(_: int) -> Fault:
+        return Throttled(_LONG / 4)
+
+    return await plant.watched(*(plant.event(handle) for _ in range(3)), seconds=_LONG)
+
+
 async def _tiny_budget() -> str | None:
     plant = Plant(budget=1)
     return await plant.watched(*(plant.event(plant.ask) for _ in range(120)), seconds=_LONG)
@@ -205,6 +222,7 @@ async def _token_behind_the_pace() -> str | None:
         _open_circuit,
         _long_retry_after,
         _held_lock_of_a_customer,
+        _held_turn_of_an_identity,
         _tiny_budget,
         _one_at_a_time,
         _many_pages,
