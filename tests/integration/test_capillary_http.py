@@ -273,6 +273,24 @@ async def test_an_error_that_a_new_token_does_not_mend_asks_for_no_more_tokens()
     assert server.tokens == 2
 
 
+async def test_a_refused_enrolment_asks_for_no_more_tokens() -> None:
+    """A code that no page lists, of one promotion for everybody: one token is asked for, once."""
+    server = _OAuthServer()
+
+    async def handler(request: web.Request) -> web.Response:
+        answer = await server.handle(request)
+        server.good = f"t{server.tokens}"
+        if request.path == "/v2/promotion/issue":
+            return web.json_response({"errors": [{"code": 4711, "message": "sorry"}]})
+        return answer
+
+    async with _serving(handler) as url, _client(url, credentials=OAuth("key", "hush")) as client:
+        for _ in range(5):
+            assert isinstance(await client.lookup(MOBILE), Found)
+            assert await client.issue(MOBILE, 3, 7, "key") == Refused((Notice(4711, "sorry"),))
+    assert server.tokens == 2
+
+
 @pytest.mark.parametrize(
     "ttl", [1e300, float("inf"), float("nan"), -5, 0, "1e308", "soon", None, [], 10**400]
 )

@@ -73,6 +73,8 @@ class Exchange:
         self._timer = timer
         self._of_events: set[int] = set()
         """Codes of errors that no token mends."""
+        self._of_posts: set[int] = set()
+        """Codes of errors that a POST was refused by."""
         self._date_heard = date_heard
 
     async def authenticated(
@@ -106,9 +108,11 @@ class Exchange:
             auth.served(header)
             return answer
         is_refusal = status == HTTPStatus.UNAUTHORIZED
-        if not (is_refusal or self._may_be_refusal(status, answer)):
+        is_post = target.method == "POST"
+        may_be = is_refusal or self._may_be_refusal(status, answer)
+        if not may_be or (is_post and self._came_before(answer)):
             return answer
-        if not auth.rejected(header, certainly=is_refusal) or target.method == "POST":
+        if not auth.rejected(header, certainly=is_refusal) or is_post:
             return answer
         header = await auth.header()
         if not isinstance(header, tuple):
@@ -119,6 +123,20 @@ class Exchange:
         elif isinstance(again, Refused) and len(self._of_events) < _MOST_CODES:
             self._of_events.update(error.code for error in again.errors)
         return again
+
+    def _came_before(self, answer: Answer) -> bool:
+        """Whether a POST was refused by these codes before, which cost a token then.
+
+        If it is the token all the same, the next reading shows it.
+        """
+        if not isinstance(answer, Refused):
+            return False
+        said = {error.code for error in answer.errors}
+        if said <= self._of_posts:
+            return True
+        if len(self._of_posts) < _MOST_CODES:
+            self._of_posts |= said
+        return False
 
     def _may_be_refusal(self, status: int | None, answer: Answer) -> bool:
         """Whether an answer may stand for an expired token: 403, a login page, an error that no page lists.
