@@ -93,6 +93,7 @@ class Settling:
         self._rules = rules
         self._plan = plan
         self._unwritten: tuple[LedgerEntry, ...] = () if is_written else (PlanEntry(plan.event_id, plan),)
+        self._is_resumed = is_written
         self._reopens = reopens
         self._opening = 0
         self._lease = lease
@@ -171,8 +172,12 @@ class Settling:
     async def _noted(self, request: Request, standing: Standing) -> Evidence | Unread:
         """Return what was seen before the request: by the plan, or anew if that may lack our last enrolment.
 
-        An enrolment of ours that shows only afterwards would be taken for what the request came to.
+        An enrolment of ours that shows only afterwards would be taken for what the request came to. And of a
+        request that nothing could tell the fate of, the first answer must be to a reading: credentials that
+        are refused since it was planned are waited out by that.
         """
+        if self._is_resumed and request.noted == Evidence():
+            return await self._world.readings.note(self._customer, request.subject, 0.0, self._lease)
         if standing.enrolment is None:
             return request.noted
         unshown = standing.enrolment.unshown_for(

@@ -52,4 +52,5 @@ def unsettled(
         reason, message = Unsettled.IN_DOUBT, "issue: no evidence of its effect either way"
     elif isinstance(finding, Unread):
         message, waits = "reconciliation: no usable answer", finding.waits
+        reason = Unsettled.BUSY if finding.is_busy else reason
     return PutAside(reason, message, attempts, request.subject, request.key, waits)

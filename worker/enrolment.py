@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
 from weakref import WeakValueDictionary
 
 from topics.dead_letter import DeadLetterReason
@@ -18,15 +17,15 @@ from worker.circuit import Call
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,
+    Fault,
     Found,
-    LookupAnswer,
     Misconfigured,
     Refused,
     Throttled,
     Unsent,
 )
-from worker.domain.faults import describe, is_merged, names_of_survivor
-from worker.domain.promotions import CustomerPromotions, Identifier
+from worker.domain.faults import describe
+from worker.domain.promotions import CustomerPromotions
 from worker.domain.settlement import (
     Deferred,
     NothingAvailable,
@@ -41,6 +40,7 @@ from worker.domain.settlement import (
 from worker.domain.times import Span, is_within
 from worker.identities import Identities, LaneOf
 from worker.intake import Admission, Admitted, PassOver, PutAway, Rules, TooOld, admit
+from worker.lookups import look_up
 from worker.organisation import Organisation
 from worker.outcomes import Origin, tell, tell_dead_letter
 from worker.planning import plan_event
@@ -56,9 +56,6 @@ from worker.ports import (
     until_certain,
 )
 from worker.signs import Turn
-
-_MOST_NAMES: Final = 4
-"""By which a merged customer is looked for."""
 
 _UNKNOWN_YET = "customer: not found, and the event is younger than ENROLMENT_NOT_FOUND_GRACE_SECONDS"
 
@@ -177,12 +174,25 @@ class Enrolments:
         if self._ruled_out(self._world.now()):
             await self._settle(event.origin, NothingAvailable(PassedOver.CATALOGUE), lease)
             return
-        read_at = self._world.machine_time()
-        began = self._world.timer()
-        answer, attempts = await self._look_up(event)
+        read_at, began = self._world.machine_time(), self._world.timer()
+        answer, attempts = await look_up(self._world, event)
+        if isinstance(answer, Found):
+            await self._enrol_found(arrival, event, answer.customer, read_at, lease)
+            return
+        await self._not_read(arrival, event, answer, attempts=attempts, began=began, lease=lease)
+
+    async def _not_read(
+        self,
+        arrival: Arrival,
+        event: Admitted,
+        answer: CustomerNotFound | Refused | Fault,
+        *,
+        attempts: int,
+        began: float,
+        lease: Lease,
+    ) -> None:
+        """Settle an event whose lookup, begun at `began` on the timer, found no customer, or set it aside."""
         match answer:
-            case Found(customer):
-                await self._enrol_found(arrival, event, customer, read_at, lease)
             case CustomerNotFound(errors):
                 await self._not_found(arrival, event, UnknownCustomer(errors, attempts), lease)
             case Refused(errors):
@@ -191,22 +201,6 @@ class Enrolments:
                 alone = self._world.retrying.served_since(Call.LOOKUP, began)
                 lost = put_aside(f"lookup: {describe(answer)}", answer, attempts, alone=alone)
                 await self._set_aside(arrival, event.origin, [lost], lease)
-
-    async def _look_up(self, event: Admitted) -> tuple[LookupAnswer, int]:
-        """Look the customer up; one that was merged into another by what the answer or the event names."""
-        api, attempts = self._world.api, 0
-        names, asked = [event.identifier, *event.others], set[Identifier]()
-        while True:
-            who = names.pop(0)
-            asked.add(who)
-            answer, more = await self._world.retrying.lookup(
-                who,
-                lambda resend, who=who: api.lookup(who, resend_count=resend),  # type: ignore[misc]  # bound
-            )
-            attempts += more
-            names = [name for name in (*names_of_survivor(answer), *names) if name not in asked]
-            if not is_merged(answer) or not names or len(asked) == _MOST_NAMES:
-                return answer, attempts
 
     async def _not_found(
         self, arrival: Arrival, event: Admitted, unknown: UnknownCustomer, lease: Lease
@@ -260,11 +254,14 @@ class Enrolments:
         was_busy = turn.locked()
         async with turn:
             if was_busy:
-                # Another event of this customer, under another key, was at work since the lookup.
-                again_at = self._world.machine_time()
-                answer, _ = await self._look_up(event)
-                if isinstance(answer, Found):
-                    customer, read_at = answer.customer, again_at
+                # Another event of this customer, under another key, was at work since the lookup: what that
+                # showed counts no more, whatever comes of this one.
+                read_at, began = self._world.machine_time(), self._world.timer()
+                answer, attempts = await look_up(self._world, event)
+                if not isinstance(answer, Found):
+                    await self._not_read(arrival, event, answer, attempts=attempts, began=began, lease=lease)
+                    return
+                customer = answer.customer
             plan = plan_event(
                 event,
                 customer,

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from worker.circuit import Call
 from worker.domain.answers import Found, LookupAnswer
 from worker.domain.evidence import Applied, Evidence, Finding, compare, evidence_of
-from worker.domain.faults import is_ours
+from worker.domain.faults import is_busy, is_ours
 from worker.domain.limits import LimitReason, exhausted_limit
 from worker.domain.promotions import Identifier, Restriction
 from worker.domain.settlement import Subject
@@ -18,6 +19,8 @@ class Unread:
     """The customer's promotions could not be read; `waits` where that is no fault of the event."""
 
     waits: bool = False
+    is_busy: bool = False
+    """The API asks to try after some time."""
 
 
 class Readings:
@@ -50,8 +53,9 @@ class Readings:
         final_from = since + self._settle_seconds
         while True:
             final = self._timer() >= final_from
+            began = self._timer()
             answer = await self._read(customer)
-            finding: Finding | Unread = Unread(is_ours(answer))
+            finding: Finding | Unread = self._unread(answer, began)
             if isinstance(answer, Found):
                 finding = compare(noted, answer.customer.find(subject.program_id, subject.promotion_id))
             if final or isinstance(finding, Applied):
@@ -63,9 +67,10 @@ class Readings:
     ) -> Evidence | Unread:
         """Return what a reading shows that begins in so many seconds, as what there is before a request."""
         await self._wait_until(self._timer() + seconds, lease)
+        began = self._timer()
         answer = await self._read(customer)
         if not isinstance(answer, Found):
-            return Unread(is_ours(answer))
+            return self._unread(answer, began)
         seen = answer.customer.find(subject.program_id, subject.promotion_id)
         return Evidence() if seen is None else evidence_of(seen)
 
@@ -82,6 +87,11 @@ class Readings:
         while (early := moment - self._timer()) > 0:
             await self._sleep(early)
         ensure_held(lease)
+
+    def _unread(self, answer: LookupAnswer, began: float) -> Unread:
+        busy = is_busy(answer)
+        waits = is_ours(answer) or (busy and not self._retrying.served_since(Call.LOOKUP, began))
+        return Unread(waits, busy)
 
     async def _read(self, customer: Identifier) -> LookupAnswer:
         answer, _ = await self._retrying.lookup(

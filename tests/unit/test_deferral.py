@@ -192,6 +192,38 @@ async def test_only_a_customer_that_alone_stays_busy_is_a_dead_letter(others: bo
         assert group.publisher.dead_letters == []
 
 
+@pytest.mark.parametrize("others", [True, False])
+@pytest.mark.asyncio
+async def test_a_reading_of_what_became_of_a_request_may_meet_a_busy_api_too(others: bool) -> None:  # noqa: FBT001 - a case
+    """It is told so, and is a dead letter only if the API had time for others."""
+    group = Group()
+    group.others_are_served = others
+    told = await group.handle(SOURCE, [found(promotion(1)), BUSY], {1: [BROKEN]})
+    for _ in range(3 if others else 4):
+        told += await group.handle(group.retry(), [BUSY])
+    reasons = [outcome.reason for _, outcome in group.publisher.outcomes]
+    if others:
+        assert told == [*[("DEFERRED", 1)] * 3, ("DEAD_LETTERED", 1)]
+        assert reasons == [*["busy"] * 3, "retries_exhausted"]
+    else:
+        assert (told, reasons) == ([("DEFERRED", 1)] * 5, ["busy"] * 5)
+    assert len([call for call in group.api_journal if call[0] == "issue"]) == 1
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_asked_blindly_while_the_credentials_are_refused() -> None:
+    """Whether such a request was applied could never be told: it waits until a reading is answered."""
+    blind, refused = found(promotion(1, timeline=None)), Doubtful(FaultKind.MISCONFIGURED, "HTTP 401")
+    group = Group()
+    assert await group.handle(SOURCE, [blind], {1: [BUSY]}) == [("DEFERRED", 1)]
+    group.api_journal.clear()
+    for _ in range(4):
+        told = await group.handle(group.retry(), [Misconfigured("HTTP 401")], {1: [refused]})
+        assert told == [("DEFERRED", 1)]
+    assert [call[0] for call in group.api_journal if call[0] == "issue"] == []
+    assert await group.handle(group.retry(), [blind], {1: [Issued(1, ())]}) == [("ENROLLED", 1)]
+
+
 @pytest.mark.parametrize("code", [8069, 91009])
 @pytest.mark.parametrize("survivor", [None, 77])
 @pytest.mark.asyncio
@@ -207,6 +239,25 @@ async def test_a_merged_customer_is_read_again_by_what_the_answer_or_the_event_n
     assert group.publisher.outcomes[-1][1].customer_id == 77
     asked = [(call[1], call[2]) for call in group.api_journal if call[0] == "lookup"]
     assert asked == [("id", "5"), ("id", "77") if survivor else ("mobile", "919845012345")]
+
+
+@pytest.mark.asyncio
+async def test_a_merged_customer_is_looked_for_by_every_name() -> None:
+    """One that finds nobody is not the end; if none does, the customer is known, and was merged."""
+    source = record(event(customer={"customerId": 5, "mobile": "919845012345", "email": "a@b.example"}))
+    merged = Refused((Notice(8069, "merged"),))
+    group = Group()
+    told = await group.handle(
+        source, [merged, UNKNOWN, found(promotion(1), customer_id=77)], {1: [Issued(1, ())]}
+    )
+    assert told == [("ENROLLED", 1)]
+
+    group = Group()
+    assert await group.handle(source, [merged, UNKNOWN]) == [("REJECTED", None)]
+    assert [call[1] for call in group.api_journal] == ["id", "mobile", "email"]
+    errors = group.publisher.outcomes[-1][1].errors
+    assert errors is not None
+    assert [error.code for error in errors] == [8069]
 
 
 @pytest.mark.asyncio

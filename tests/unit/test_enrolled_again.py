@@ -9,14 +9,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.fakes import CUSTOMER, NOW
-from tests.unit.honest_api import SETTLE, Shop, policy
+from tests.unit.fakes import CUSTOMER, NOW, event, record
+from tests.unit.honest_api import SETTLE, MortalLedger, Shop, policy
 from worker.checkpoints import Checkpoint
-from worker.domain.answers import Doubtful, FaultKind, Notice, NotIssued
+from worker.domain.answers import (
+    CustomerNotFound,
+    Doubtful,
+    FaultKind,
+    Found,
+    LookupAnswer,
+    Notice,
+    NotIssued,
+    Refused,
+    Unsent,
+)
 from worker.domain.identity import Reenrol
+from worker.domain.ledger import UNKNOWN, Standing
+from worker.domain.promotions import CustomerPromotions
+from worker.domain.settlement import Subject
 from worker.intake import Rules
 from worker.plans import StandingEntry
 
+BUSY = Unsent(FaultKind.BUSY, "busy: 521, try after some time")
 LOST = Doubtful(FaultKind.TIMEOUT, "slow")
 LIMIT = NotIssued((Notice(8890, "not issued"),))
 EVERY_EVENT = policy(reenrol=Reenrol.EVERY_EVENT)
@@ -187,3 +201,35 @@ async def _live(shop: Shop, lives: Sequence[Life]) -> list[str]:
     for each in events:
         await shop.handle(each)
     return events
+
+
+class _Elsewhere(MortalLedger):
+    """Knows no standing: the customer's other key lies in another partition."""
+
+    def standing(self, customer_id: int, subject: Subject) -> Standing:  # noqa: ARG002 - the port's
+        """Know nothing."""
+        return UNKNOWN
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("again", "told"),
+    [
+        (BUSY, "DEFERRED"),
+        (CustomerNotFound((Notice(8015, "unknown"),)), "CUSTOMER_NOT_FOUND"),
+        (Refused((Notice(9999, "no"),)), "REJECTED"),
+    ],
+    ids=str,
+)
+async def test_a_customer_under_two_keys_is_not_enrolled_by_an_old_reading(
+    again: LookupAnswer, told: str
+) -> None:
+    """What was read before the other key's enrolment counts no more, also if it cannot be read again."""
+    shop = Shop()
+    shop.ledger = _Elsewhere()
+    before = Found(CustomerPromotions(CUSTOMER, (shop.api.promotion(),)))
+    shop.api.script.append((False, BUSY))
+    shop.api.readings.extend([before, before, *[again] * 3])
+    both = [record(event(eventId=name), key=name.encode()) for name in ("evt-1", "evt-2")]
+    assert await shop.handle(*both) == ["ENROLLED", told]
+    assert len(shop.api.applied) == 1
