@@ -13,8 +13,9 @@ from topics.outcome import Outcome, OutcomeName
 from worker.checkpoints import Checkpoint, Probe
 from worker.circuit import Call
 from worker.domain import ledger as states
-from worker.domain.answers import Doubtful, FaultKind, IssueAnswer, LeftOpen, Throttled
+from worker.domain.answers import Doubtful, Fault, FaultKind, IssueAnswer, LeftOpen, Throttled
 from worker.domain.evidence import Applied, Evidence, Finding, NotShown
+from worker.domain.faults import treatment
 from worker.domain.ledger import Ask, Attempt, CoolingDown, Limit, NotAgain, OwnEnrolment, Settle, Standing
 from worker.domain.promotions import Identifier, IdentifierName
 from worker.domain.settlement import (
@@ -204,12 +205,20 @@ class Settling:
         world = self._world
         attempt = Attempt(self._plan.event_id, request.key, number, noted, self._opening)
         opened = states.begin(standing, attempt)
-        await self._write(self._standing_entry(request.subject, opened))
-        world.probe(Checkpoint.PLANNED)
         began = world.timer()
-        answer, sends = await world.retrying.issue(
-            self._plan.customer_id, lambda resend: self._send(request, number - 1 + resend)
-        )
+
+        async def send(resend: int) -> IssueAnswer:
+            if resend == 0 or noted == Evidence():
+                await self._write(self._standing_entry(request.subject, opened))
+                world.probe(Checkpoint.PLANNED)
+            answer = await self._send(request, number - 1 + resend)
+            if noted == Evidence() and isinstance(answer, Fault) and not treatment(answer).may_be_applied:
+                # An attempt that nothing can tell the fate of is open only while there is a doubt: the next
+                # try may be hours away, and whoever found it open after a restart could not send it any more.
+                await self._write(self._standing_entry(request.subject, states.released(opened)))
+            return answer
+
+        answer, sends = await world.retrying.issue(self._plan.customer_id, send)
         world.probe(Checkpoint.ANSWERED)
         if isinstance(answer, Doubtful) or (isinstance(answer, Throttled) and answer.may_be_applied):
             return answer

@@ -308,7 +308,13 @@ class FakeLedger:
                 case PlanEntry():
                     self.plans[entry.event_id] = entry.plan
                 case ResultEntry():
-                    self.results[entry.event_id, entry.subject] = entry.result
+                    subject = entry.subject
+                    which = (entry.event_id, subject.program_id, subject.promotion_id)
+                    # Under one key, whatever organisation the subject names.
+                    for event_id, other in list(self.results):
+                        if (event_id, other.program_id, other.promotion_id) == which:
+                            del self.results[event_id, other]
+                    self.results[entry.event_id, subject] = entry.result
                 case StandingEntry():
                     for each in entries_of(self.standings.get, self.organisations(), entry):
                         key, value = ledger_format.write(each, None)

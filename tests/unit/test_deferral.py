@@ -21,6 +21,7 @@ from tests.unit.fakes import (
     record,
     retrying_with,
 )
+from tests.unit.honest_api import Killed
 from topics.dead_letter import REDRIVEN, DeadLetterReason, dead_letter_headers
 from topics.record import Headers, Position, Record
 from worker.attempts import World
@@ -37,6 +38,7 @@ from worker.domain.answers import (
     Misconfigured,
     Notice,
     Refused,
+    Throttled,
     Unsent,
 )
 from worker.domain.identity import outcome_id
@@ -65,6 +67,7 @@ class Group:
         self.deferred_for: list[str] = []
         self.others_are_served = True
         """Whether the API serves somebody else while it is asked."""
+        self.dies_waiting = False
 
     async def handle(
         self,
@@ -77,6 +80,8 @@ class Group:
         retrying = retrying_with(RetryPolicy(2), tracker, sleep)
 
         async def wait(seconds: float) -> None:
+            if self.dies_waiting:
+                raise Killed
             await sleep(seconds)
             if self.others_are_served:
                 for call in Call:
@@ -222,6 +227,26 @@ async def test_nothing_is_asked_blindly_while_the_credentials_are_refused() -> N
         assert told == [("DEFERRED", 1)]
     assert [call[0] for call in group.api_journal if call[0] == "issue"] == []
     assert await group.handle(group.retry(), [blind], {1: [Issued(1, ())]}) == [("ENROLLED", 1)]
+
+
+@pytest.mark.parametrize(
+    "outage",
+    [Unsent(FaultKind.NOT_CONNECTED, "refused"), Throttled(60.0), Misconfigured("310144")],
+    ids=lambda fault: type(fault).__name__,
+)
+@pytest.mark.asyncio
+async def test_a_process_that_ends_in_an_outage_leaves_nothing_in_doubt_that_was_never_sent(
+    outage: Fault,
+) -> None:
+    """Nothing could tell what became of such a request; but it is known that it did not leave."""
+    blind = found(promotion(1, timeline=None))
+    group = Group()
+    group.dies_waiting = True
+    with pytest.raises(Killed):
+        await group.handle(SOURCE, [blind], {1: [outage]})
+    group.dies_waiting = False
+    assert await group.handle(SOURCE, [blind], {1: [Issued(1, ())]}) == [("ENROLLED", 1)]
+    assert group.publisher.dead_letters == []
 
 
 @pytest.mark.parametrize("code", [8069, 91009])
