@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.brokers import unique
 from tests.support.desk import Desk
+from tests.support.events import event
 from tests.support.lab import CREDENTIALS, Lab, running_lab
 from worker.demo.broker import Broker
 from worker.demo.simulator import RunningSimulator, World
@@ -26,11 +28,16 @@ def world_api(lab: Lab) -> Iterator[RunningSimulator]:
 
 @pytest.fixture(scope="session")
 def desk(lab: Lab, world_api: RunningSimulator) -> Iterator[Desk]:
-    """Give a worker with nothing set that need not be; its log shows as much as it can."""
+    """Give a worker with nothing set that need not be; its log shows as much as it can.
+
+    Its first event names organisation 100: from then on that is the organisation of all that name none.
+    """
     with lab.stage(world_api.api_url) as stage:
         worker = stage.worker(LOG_LEVEL="DEBUG", RETRY_MAX_ATTEMPTS="2", **CREDENTIALS)
         worker.wait_ready()
-        yield Desk(stage, world_api, worker)
+        desk = Desk(stage, world_api, worker)
+        assert desk.tell(event(unique("first"), {"customerId": 1}, orgId=100)).only.value["orgId"] == 100
+        yield desk
 
 
 @pytest.fixture(scope="session")

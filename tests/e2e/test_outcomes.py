@@ -51,9 +51,9 @@ def test_enrolled_with_a_warning(desk: Desk) -> None:
         "info",
         customer=customer,
         promotion=promotion,
-        org=0,
+        org=100,
         issualId=_issual(desk, customer, promotion),
-        idempotencyKey=_key(0, customer, promotion),
+        idempotencyKey=_key(100, customer, promotion),
         attempts=1,
         warnings=[{"code": 7001, "message": "simulated warning"}],
     )
@@ -71,7 +71,7 @@ def test_already_enrolled(desk: Desk) -> None:
         "info",
         customer=customer,
         promotion=promotion,
-        org=0,
+        org=100,
         enrollmentId=enrolment_id,
     )
     assert desk.requests(customer) == ["lookup"]
@@ -88,9 +88,9 @@ def test_limit_exhausted_for_a_reason_that_the_api_does_not_tell(desk: Desk) -> 
         "warning",
         customer=customer,
         promotion=promotion,
-        org=0,
+        org=100,
         reason="CONFIGURATION_OR_LIMIT",
-        idempotencyKey=_key(0, customer, promotion),
+        idempotencyKey=_key(100, customer, promotion),
         attempts=1,
         warnings=_NOT_ISSUED,
     )
@@ -118,9 +118,9 @@ def test_limit_exhausted_between_lookup_and_issue(desk: Desk, limit_on: str) -> 
         "warning",
         customer=customer,
         promotion=promotion,
-        org=0,
+        org=100,
         reason=f"{limit_on}_LIMIT",
-        idempotencyKey=_key(0, customer, promotion),
+        idempotencyKey=_key(100, customer, promotion),
         attempts=1,
         warnings=_NOT_ISSUED,
         restriction=_used_up(limit_on),
@@ -139,7 +139,7 @@ def test_limit_seen_before_it_is_met(desk: Desk) -> None:
         "warning",
         customer=customer,
         promotion=promotion,
-        org=0,
+        org=100,
         reason="CUSTOMER_LIMIT",
         restriction=_used_up("CUSTOMER"),
     )
@@ -150,7 +150,7 @@ def test_no_promotion_available(desk: Desk) -> None:
     """A customer without a promotion to enrol into must be told of, with nothing asked but the lookup."""
     customer = desk.customer()
     told = desk.tell(event(unique("event"), _by_id(customer)))
-    assert _value(told.only) == told_as(told, "NO_PROMOTION_AVAILABLE", "info", customer=customer)
+    assert _value(told.only) == told_as(told, "NO_PROMOTION_AVAILABLE", "info", customer=customer, org=100)
     assert desk.requests(customer) == ["lookup"]
 
 
@@ -170,7 +170,7 @@ def test_rejected_by_the_lookup(desk: Desk, code: int) -> None:
     told = desk.tell(event(unique("event"), _by_id(customer)))
     errors = [{"code": code, "message": "simulated error"}]
     assert _value(told.only) == told_as(
-        told, "REJECTED", "error", customer=customer, attempts=1, errors=errors
+        told, "REJECTED", "error", customer=customer, org=100, attempts=1, errors=errors
     )
 
 
@@ -187,8 +187,8 @@ def test_rejected_by_the_issue(desk: Desk) -> None:
         "error",
         customer=customer,
         promotion=refused,
-        org=0,
-        idempotencyKey=_key(0, customer, refused),
+        org=100,
+        idempotencyKey=_key(100, customer, refused),
         attempts=1,
         errors=[{"code": 8874, "message": "simulated error"}],
     )
@@ -211,9 +211,9 @@ def test_dead_lettered_in_doubt(desk: Desk) -> None:
         "error",
         customer=customer,
         promotion=doubtful,
-        org=0,
+        org=100,
         reason="in_doubt",
-        idempotencyKey=_key(0, customer, doubtful),
+        idempotencyKey=_key(100, customer, doubtful),
         attempts=1,
     )
     assert sorted(outcome.name for outcome in told.outcomes) == ["DEAD_LETTERED", "ENROLLED"]
@@ -231,7 +231,14 @@ def test_deferred_after_the_last_attempt(desk: Desk) -> None:
     desk.fault("garbage", customer, endpoint=Endpoint.LOOKUP)
     told = desk.tell(event(unique("event"), _by_id(customer)))
     assert _value(told.only) == told_as(
-        told, "DEFERRED", "warning", customer=customer, hop=1, reason="retries_exhausted", attempts=2
+        told,
+        "DEFERRED",
+        "warning",
+        customer=customer,
+        org=100,
+        hop=1,
+        reason="retries_exhausted",
+        attempts=2,
     )
     letters = [each.error for each in desk.stage.retries[0].of(told.record)]
     assert [(each["reason"], each["attempts"]) for each in letters] == [("retries_exhausted", "2")]
