@@ -66,12 +66,22 @@ class Stop:
     def listen(self) -> None:
         """Hear the signals from now on; a second call does nothing.
 
-        Threads and children that are started from here on leave them to us.
+        Threads and children that are started from here on leave them to us. Those that an injected
+        instrumentation has started before may be handed one: it is passed on.
         """
-        if not self._is_listening:
-            self._is_listening = True
-            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-            threading.Thread(target=self._listen, name="signals", daemon=True).start()
+        if self._is_listening:
+            return
+        self._is_listening = True
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        listener = threading.Thread(target=self._listen, name="signals", daemon=True)
+        listener.start()
+
+        def pass_on(number: int, _: object) -> None:
+            if listener.ident is not None and listener.is_alive():
+                signal.pthread_kill(listener.ident, number)
+
+        for number in SIGNALS:
+            signal.signal(number, pass_on)
 
     def say_by(self, say: Callable[[str], object]) -> None:
         """Tell what happens by `say`, now that there is a log."""

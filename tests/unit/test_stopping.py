@@ -101,3 +101,19 @@ def test_it_listens_before_anything_heavy_is_imported() -> None:
     )
     heavy = {"click", "pydantic", "structlog", "faust", "aiokafka", "asyncio", "worker.commands"}
     assert heavy & set(done.stdout.split()) == set()
+
+
+def test_a_thread_that_was_there_before_passes_a_signal_on() -> None:
+    """An injected instrumentation starts threads first; the kernel may choose one of them."""
+    code = """
+import signal, threading, time
+early = threading.Thread(target=time.sleep, args=(30,), daemon=True)
+early.start()
+from worker.stopping import STOP
+STOP.listen()
+signal.pthread_kill(early.ident, signal.SIGTERM)
+while True:
+    time.sleep(0.05)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=20)  # noqa: S603 - our own code
+    assert done.returncode == 0
