@@ -239,8 +239,8 @@ def test_what_cannot_go_back_is_named_and_left(office: Office) -> None:
     result = office.call("redrive", "--yes")
     assert result.exit_code == 0, result.output
     assert (
-        f"left: 1 without their value, which was too large for the dead-letter topic ({letters[0].position})"
-        in (result.stdout)
+        "left: 1 without value, headers or key, which were too large for the dead-letter topic "
+        f"({letters[0].position})" in result.stdout
     )
     assert f"larger max.message.bytes ({letters[1].position})" in result.stdout
     assert [record.key for record in office.activity.read()] == [b"key 3"]
