@@ -3,7 +3,7 @@
 from typing import Final
 
 from worker.attempts import World
-from worker.domain.answers import CustomerNotFound, LookupAnswer
+from worker.domain.answers import CustomerNotFound, LookupAnswer, Refused
 from worker.domain.faults import is_merged, names_of_survivor
 from worker.domain.promotions import Identifier
 from worker.intake import Admitted
@@ -30,8 +30,12 @@ async def look_up(world: World, event: Admitted) -> tuple[LookupAnswer, int]:
         attempts += more
         if is_merged(answer):
             merged = answer
-        elif merged is None or not isinstance(answer, CustomerNotFound):
+        elif merged is None or not _found_nobody(answer):
             return answer, attempts
         names = [name for name in (*names_of_survivor(answer), *names) if name not in asked]
         if not names or len(asked) == _MOST_NAMES:
             return merged, attempts
+
+
+def _found_nobody(answer: LookupAnswer) -> bool:
+    return isinstance(answer, CustomerNotFound) or (isinstance(answer, Refused) and answer.unsent)

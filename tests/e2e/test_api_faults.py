@@ -95,7 +95,7 @@ def test_broken_answers(api: _Api, stage: Stage) -> None:
             f"{name}-l", _of(LOOKUP, customer), *(broken if where == "lookup" else []), _found(customer)
         )
         api.answers(f"{name}-i", _of(ISSUE, customer), *(broken if where == "issue" else []), _issued())
-    worker = stage.worker(API_TIMEOUT_SECONDS="1", RETRY_MAX_ATTEMPTS="6", **CREDENTIALS)
+    worker = stage.worker(API_TIMEOUT_SECONDS="2", RETRY_MAX_ATTEMPTS="6", **CREDENTIALS)
     worker.wait_ready()
     stage.feed.send_all(
         Message(event(name, {"customerId": customer}), b"%d" % customer)

@@ -271,11 +271,12 @@ async def test_a_merged_customer_is_looked_for_by_every_name() -> None:
     """One that finds nobody is not the end; if none does, the customer is known, and was merged."""
     source = record(event(customer={"customerId": 5, "mobile": "919845012345", "email": "a@b.example"}))
     merged = Refused((Notice(8069, "merged"),))
-    group = Group()
-    told = await group.handle(
-        source, [merged, UNKNOWN, found(promotion(1), customer_id=77)], {1: [Issued(1, ())]}
-    )
-    assert told == [("ENROLLED", 1)]
+    for nobody in (UNKNOWN, Refused((Notice(422, "too long"),), unsent=True)):
+        group = Group()
+        told = await group.handle(
+            source, [merged, nobody, found(promotion(1), customer_id=77)], {1: [Issued(1, ())]}
+        )
+        assert told == [("ENROLLED", 1)]
 
     group = Group()
     assert await group.handle(source, [merged, UNKNOWN]) == [("REJECTED", None)]
@@ -346,6 +347,20 @@ async def test_an_enrolment_refused_by_who_may_not_know_is_found_out(
         errors = group.publisher.outcomes[-1][1].errors
         assert errors is not None
         assert errors[0].code == 422
+
+
+@pytest.mark.asyncio
+async def test_attempts_are_requests_that_left() -> None:
+    """An answer that was given without asking is none."""
+    rests = Refused((Notice(8892, "promotion inactive"),), unsent=True, cached=True)
+    group = Group()
+    assert await group.handle(SOURCE, [found(promotion(1))], {1: [rests]}) == [("REJECTED", 1)]
+    ((_, outcome),) = group.publisher.outcomes
+    assert (outcome.cached, outcome.attempts) == (True, None)
+
+    group = Group()
+    assert await group.handle(SOURCE, [found(promotion(1))], {1: [BROKEN, rests]}) == [("REJECTED", 1)]
+    assert group.publisher.outcomes[-1][1].attempts == 1
 
 
 @pytest.mark.asyncio

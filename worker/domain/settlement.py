@@ -262,7 +262,8 @@ def settle_issue(  # noqa: PLR0911 - one for each kind of answer
         case CustomerNotFound():
             return UnknownCustomer(answer.errors, attempts, subject, key)
         case Refused():
-            return Rejected(answer.errors, attempts, subject, key, cached=answer.cached)
+            asked = attempts - answer.unsent
+            return Rejected(answer.errors, asked or None, subject, key, cached=answer.cached)
         case Unsent() if not (is_busy(answer) or is_ours(answer)):
             return put_aside(f"issue: {answer.kind}", answer, attempts, subject, key)
         case Unsent() | Throttled() | Misconfigured():
