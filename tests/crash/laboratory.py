@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from http import HTTPStatus
 from typing import Final, assert_never
 
 from tests.crash.books import Books
@@ -157,9 +159,11 @@ class Laboratory(Run[CrashingWorker]):
         """
         rejected = self._outlook.count("REJECTED")
         self._note(f"all workers stop; what was written before {until:%H:%M:%S.%f} is replayed")
+        # One that was killed or has just joined may be starting still.
         for worker in self._workers:
-            if worker.poll() is None:
-                assert worker.stop() == 0, worker.tail()
+            wait_until(partial(self._is_up, worker), "a worker is up", seconds=PATIENCE_SECONDS)
+        for worker in self._workers:
+            assert worker.stop() == 0, f"it ended with {worker.poll()}\n{worker.tail()}"
         replaying = self._workers[0]
         for kill in kills:
             self._begin_replay(replaying, until)
@@ -189,6 +193,13 @@ class Laboratory(Run[CrashingWorker]):
         self._note(f"replayed; rejected before {rejected}, now {self._outlook.count('REJECTED')}")
         for worker in self._workers:
             worker.start()
+
+    def _is_up(self, worker: CrashingWorker) -> bool:
+        self._revive()
+        try:
+            return worker.get("/ready").status == HTTPStatus.OK
+        except OSError:
+            return False
 
     def _begin_replay(self, worker: CrashingWorker, until: datetime) -> None:
         """Start it once the group has no member any more: one that was killed counts for a while."""
