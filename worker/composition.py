@@ -55,7 +55,7 @@ from worker.stream.process import Background, Closing, new_event_loop, serve
 from worker.stream.publisher import KafkaPublisher
 from worker.stream.replay import Replay, Replaying
 from worker.stream.startup import Prepared, prepare_topics
-from worker.stream.vitals import Lookout, is_ready, lags, ledger_watch, partition_count, pulse
+from worker.stream.vitals import Lookout, is_ready, join_anew, lags, ledger_watch, partition_count, pulse
 from worker.stream.watchdog import Pulse, Watch, Watchdog
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.spans import Spans
@@ -185,7 +185,9 @@ def run_worker(
         Watchdog(watch, taken, STOP.end),
         Lookout(app),
         LogWatch(app.positions, lambda: is_ready(app)),
-        PartitionWatch(app.guard, lambda: partition_count(app, settings.activity_topic)),
+        PartitionWatch(
+            app.guard, lambda: partition_count(app, settings.activity_topic), lambda: join_anew(app)
+        ),
         *([] if settings.dry_run else [ledger_watch(app, names.ledger)]),
         *follower,
         *replaying.services(app, STOP.finish),

@@ -115,8 +115,7 @@ class Consumer(driver.Consumer):
         """Take an assignment up, unless it shows that the ledger is cut off from its keys."""
         # Faust may have sought once more since the drain, in the partitions that it had.
         self.app.positions.forget()
-        self.app.guard.assigned(assigned, self.topic_partitions)
-        if not self.app.guard.refused:
+        if self.app.guard.assigned(assigned, self.topic_partitions):
             await super().on_partitions_assigned(assigned, generation_id)
 
     async def perform_seek(self) -> None:

@@ -1,7 +1,9 @@
 """What the thread of aiokafka's consumer tells of positions and logs beyond what Faust asks it."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from contextlib import suppress
+from typing import Any, Final, cast
 
 import structlog
 from aiokafka import TopicPartition
@@ -12,6 +14,8 @@ from faust.types import TP
 
 from worker.stream import log_extent
 from worker.stream.positions import Extent, Mark
+
+_METADATA_SECONDS: Final = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +92,10 @@ class LogAccess(driver.AIOKafkaConsumerThread):
         await self.call_thread(self._join_anew)
 
     async def _join_anew(self) -> None:
+        client = self._ensure_consumer()._client  # noqa: SLF001 - as below
+        with suppress(TimeoutError):
+            # Who leads the group assigns by what it knows of the cluster.
+            await asyncio.wait_for(client.force_metadata_update(), _METADATA_SECONDS)
         self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001 - aiokafka has no call for it
 
     def owns(self, tp: TP) -> bool:

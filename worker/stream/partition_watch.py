@@ -1,10 +1,14 @@
-"""Ends a worker whose activity topic got another number of partitions than it had at the start.
+"""Ends a worker whose topics got another number of partitions than the activity topic had at the start.
 
 Keys then lead to other partitions than the ledger entries of their customers lie on, and an entry that is not
 found is a customer enrolled twice.
+
+An assignment that keeps partitions apart from their ledger shows as much only if a topic's count is another.
+Else whoever made it knew less than all of the cluster's topics, as after a broker's restart: nothing of it is
+handled, and a new one is asked for.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import structlog
@@ -33,46 +37,70 @@ class PartitionGuard:
         self._names = names
         self._partitions = partitions
         self._keeps_ledger = keeps_ledger
+        self._topics = (names.activity, names.ledger, *names.retries) if keeps_ledger else (names.activity,)
         self._end = end
         self._refused = False
+        self._apart = False
+        self._asks = False
+        self._was_gone = False
 
     @property
     def refused(self) -> bool:
         """Whether the count is another: no event may be handled any more."""
         return self._refused
 
+    @property
+    def is_apart(self) -> bool:
+        """Whether the last assignment was not taken up, and another one is waited for."""
+        return self._apart and not self._refused
+
+    def asks_for_another(self) -> bool:
+        """Return whether a new assignment is to be asked for; true once for each that is not taken up."""
+        asks, self._asks = self._asks, False
+        return asks and self.is_apart
+
     def counted(self, partitions: int | None) -> None:
         """Judge by the cluster's metadata; None and 0 stand for a topic that they do not tell of now."""
-        if partitions and partitions != self._partitions:
-            self._moved(f"has {partitions} partitions now")
+        self._count(self._names.activity, partitions)
 
-    def assigned(self, partitions: Iterable[TP], count: Callable[[str], int | None]) -> None:
-        """Judge by an assignment: `count`, our own metadata, may be older than what it was made by.
+    def assigned(self, partitions: Iterable[TP], count: Callable[[str], int | None]) -> bool:
+        """Judge an assignment; return whether it may be taken up.
 
-        With equal counts Faust assigns the same numbers of activity and ledger together.
+        `count`, our own metadata, may be older or newer than what it was made by. With equal counts Faust
+        assigns the same numbers of all topics together.
         """
-        self.counted(count(self._names.activity))
-        numbers: dict[str, set[int]] = {self._names.activity: set(), self._names.ledger: set()}
+        for topic in self._topics:
+            self._count(topic, count(topic))
+        numbers: dict[str, set[int]] = {}
         for topic, number in partitions:
             numbers.setdefault(topic, set()).add(number)
-        ours, ledger = numbers[self._names.activity], numbers[self._names.ledger]
+        ours = numbers.get(self._names.activity, set())
         if any(number >= self._partitions for number in ours):
-            self._moved(f"has a partition {max(ours)} now")
-        elif ledger and not ours and not count(self._names.activity):
-            self._wait_for_topic(ledger, [numbers.get(name, ledger) for name in self._names.retries])
-        elif self._keeps_ledger and ours != ledger:
-            self._moved("is assigned apart from the ledger now")
-
-    def _wait_for_topic(self, ledger: set[int], retries: list[set[int]]) -> None:
-        """Go on without the activity topic, which was deleted, unless retries would miss their ledger."""
-        if any(numbers != ledger for numbers in retries):
-            self._moved("is gone, and its retry topics are assigned apart from the ledger now")
-        else:
+            self._moved(self._names.activity, f"has a partition {max(ours)} now")
+        is_gone = not ours and self._names.ledger in numbers and not count(self._names.activity)
+        self._apart = self._is_apart(numbers, count) or (is_gone and not self._was_gone)
+        if self._apart:
+            log.warning(
+                "partitions were assigned apart from the ledger, as by a member that did not know of all "
+                "topics: none is taken up, and a new assignment is asked for",
+                assigned={topic: sorted(of) for topic, of in sorted(numbers.items())},
+            )
+        elif is_gone:
             log.error(
                 "the activity topic is gone: events are waited for until it is there again",
                 topic=self._names.activity,
                 remedy=f"create it again with {self._partitions} partitions; it is read from its beginning",
             )
+        self._asks, self._was_gone = self._apart, is_gone
+        return not (self._apart or self._refused)
+
+    def _is_apart(self, numbers: dict[str, set[int]], count: Callable[[str], int | None]) -> bool:
+        """Whether events would miss their ledger, or a topic that is there was left out."""
+        ledger = numbers.get(self._names.ledger, set())
+        return self._keeps_ledger and any(
+            numbers.get(topic, set()) != ledger and (topic in numbers or bool(count(topic)))
+            for topic in self._topics
+        )
 
     def refuse(self, line: str) -> None:
         """Handle no event any more, and end the process; the line tells the operator why."""
@@ -82,27 +110,43 @@ class PartitionGuard:
         log.critical(line)
         self._end()
 
-    def _moved(self, seen: str) -> None:
+    def _count(self, topic: str, partitions: int | None) -> None:
+        if partitions and partitions != self._partitions:
+            self._moved(topic, f"has {partitions} partitions now")
+
+    def _moved(self, topic: str, seen: str) -> None:
+        had = "had" if topic == self._names.activity else f"the activity topic {self._names.activity} had"
         self.refuse(
-            f"topic {self._names.activity} {seen}, and had {self._partitions} partitions when this worker "
+            f"topic {topic} {seen}, and {had} {self._partitions} partitions when this worker "
             "started: stop all workers and run `enrolment-worker ledger move`, see 'More partitions' in the "
             "manual"
         )
 
 
 class PartitionWatch(Service):
-    """Looks every second at what the consumer knows of the cluster; asks the cluster nothing."""
+    """Looks every second at what the consumer knows of the cluster; asks the cluster nothing.
+
+    Has the group joined anew after an assignment that was not taken up.
+    """
 
     def __init__(
         self,
         guard: PartitionGuard,
         count: Callable[[], int | None],
+        join_anew: Callable[[], Awaitable[None]],
         **kwargs: Any,  # noqa: ANN401 - mode's own
     ) -> None:
         self._guard = guard
         self._count = count
+        self._join_anew = join_anew
         super().__init__(**kwargs)
 
     @Service.timer(1.0)
     async def _look(self) -> None:
+        await self.look()
+
+    async def look(self) -> None:
+        """Look once."""
         self._guard.counted(self._count())
+        if self._guard.asks_for_another():
+            await self._join_anew()

@@ -45,11 +45,16 @@ def partition_count(app: WorkerApp, topic: str) -> int | None:
     return app.consumer.topic_partitions(topic) if app.started else None
 
 
+async def join_anew(app: WorkerApp) -> None:
+    """Ask the group for another assignment."""
+    await cast("Consumer", app.consumer).thread.join_anew()
+
+
 def ledger_watch(app: WorkerApp, topic: str) -> LedgerWatch:
     """Return what looks whether the ledger's topic still is what it was."""
 
     def ours() -> list[TP]:
-        return [tp for tp in app.consumer.assignment() if tp.topic == topic]
+        return [tp for tp in app.consumer.assignment() if tp.topic == topic and is_ready(app)]
 
     async def identify() -> Identity | None:
         client = cast("Producer", app.producer)._ensure_producer().client  # noqa: SLF001 - connected already
@@ -63,7 +68,11 @@ def ledger_watch(app: WorkerApp, topic: str) -> LedgerWatch:
     async def ends() -> dict[int, int]:
         return {tp.partition: end for tp, end in (await app.consumer.highwaters(*ours())).items()}
 
-    return LedgerWatch(app.ledger_guard, lambda: is_ready(app), identify, held, ends)
+    def looks() -> bool:
+        # A ledger that is gone may be what keeps an assignment from being taken up.
+        return is_ready(app) or app.guard.is_apart
+
+    return LedgerWatch(app.ledger_guard, looks, identify, held, ends)
 
 
 def lags(app: WorkerApp) -> dict[Partition, int]:

@@ -2,9 +2,10 @@
 
 import pytest
 from faust.types import TP
+from structlog.testing import capture_logs
 
 from topics.names import TopicNames
-from worker.stream.partition_watch import PartitionGuard
+from worker.stream.partition_watch import PartitionGuard, PartitionWatch
 from worker.stream.startup import cut_off
 
 NAMES = TopicNames("activity", "outcomes", "group")
@@ -13,6 +14,11 @@ NAMES = TopicNames("activity", "outcomes", "group")
 def tps(topic: str, *numbers: int) -> set[TP]:
     """Return partitions of a topic."""
     return {TP(topic, number) for number in numbers}
+
+
+def whole(*numbers: int) -> set[TP]:
+    """Return these partitions of all topics."""
+    return {tp for topic in ("activity", NAMES.ledger, *NAMES.retries) for tp in tps(topic, *numbers)}
 
 
 def guard(ends: list[str], *, keeps_ledger: bool = True) -> PartitionGuard:
@@ -41,33 +47,96 @@ def test_another_count_ends_it_once(partitions: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("assigned", "refused"),
-    [
-        (set(), False),
-        (tps("activity", 0, 3) | tps(NAMES.ledger, 0, 3), False),
-        (tps("activity", 0, 4) | tps(NAMES.ledger, 0, 4), True),
-        (tps("activity", 0, 1) | tps(NAMES.ledger, 0), True),
-        (tps("activity", 0) | tps(NAMES.ledger, 1), True),
-    ],
+    "numbers",
+    [{0, 3}, set()],
 )
-def test_assignments(assigned: set[TP], *, refused: bool) -> None:
-    """A partition that was not there, or one without its part of the ledger, must not be worked on."""
+def test_a_whole_assignment_is_taken_up(numbers: set[int]) -> None:
+    """So is none at all, as that of one member too many."""
     watched = guard([])
-    watched.assigned(assigned, lambda _: 4)
-    assert watched.refused == refused
+    assert watched.assigned(whole(*numbers), lambda _: 4)
+    assert not watched.is_apart
+    assert not watched.refused
+
+
+def test_a_partition_that_was_not_there_ends_it() -> None:
+    """Whatever our own metadata say: they may be older."""
+    watched = guard([])
+    assert not watched.assigned(whole(0, 4), lambda _: 4)
+    assert watched.refused
+
+
+@pytest.mark.parametrize("topic", [NAMES.ledger, NAMES.retries[1]])
+def test_another_count_of_a_topic_that_goes_with_it_ends_it(topic: str) -> None:
+    """Events would miss their ledger, now or after the next assignment; the line names the topic."""
+    watched = guard([])
+    with capture_logs() as lines:
+        assert not watched.assigned(whole(0), lambda name: 8 if name == topic else 4)
+    assert watched.refused
+    assert f"topic {topic} has 8 partitions now, and the activity topic activity had 4" in lines[0]["event"]
 
 
 @pytest.mark.parametrize(
-    ("retries", "refused"),
-    [(set(), False), (tps("activity-retry-1", 0, 1), False), (tps("activity-retry-1", 1), True)],
+    "assigned",
+    [
+        tps("activity", 0, 1) | tps(NAMES.ledger, 0),
+        tps("activity", 0) | tps(NAMES.ledger, 1),
+        tps("activity", 0, 1),
+        tps(NAMES.ledger, 0, 1),
+        tps("activity", 0) | tps(NAMES.ledger, 0),
+        tps("activity", 0) | tps(NAMES.ledger, 0) | tps(NAMES.retries[0], 1),
+    ],
 )
-def test_a_topic_that_is_gone_is_waited_for(retries: set[TP], *, refused: bool) -> None:
-    """It is no matter of partition counts, as long as retries meet their ledger."""
+def test_an_assignment_that_was_made_without_all_topics_is_not_taken_up(assigned: set[TP]) -> None:
+    """As by a member whose broker had just started. No count has changed: another one is asked for, once."""
+    ends: list[str] = []
+    watched = guard(ends)
+    assert not watched.assigned(assigned, lambda _: 4)
+    assert (watched.refused, watched.is_apart, ends) == (False, True, [])
+    assert [watched.asks_for_another(), watched.asks_for_another()] == [True, False]
+    assert watched.assigned(whole(0, 1), lambda _: 4)
+    assert not watched.is_apart
+    assert not watched.asks_for_another()
+
+
+def test_apart_from_the_ledger_and_another_count_ends_it() -> None:
+    """The leader of the group heard of the new partitions before we did."""
     watched = guard([])
-    watched.assigned(tps(NAMES.ledger, 0, 1) | retries, lambda _: None)
-    assert watched.refused == refused
-    watched.assigned(tps(NAMES.ledger, 0, 1) | tps("activity", 0, 1), lambda _: 3)
+    assert not watched.assigned(tps("activity", 2, 3) | tps(NAMES.ledger, 1), lambda _: 4)
+    watched.counted(8)
+    assert watched.refused
+    assert not watched.is_apart
+    assert not watched.asks_for_another()
+
+
+@pytest.mark.parametrize("retries", [set(), {0, 1}])
+def test_a_topic_that_is_gone_is_waited_for(retries: set[int]) -> None:
+    """It is no matter of partition counts. That it is gone is believed the second time."""
+    watched = guard([])
+    without = tps(NAMES.ledger, 0, 1) | {TP(name, number) for name in NAMES.retries for number in retries}
+    known = {NAMES.ledger: 4} | (dict.fromkeys(NAMES.retries, 4) if retries else {})
+    with capture_logs() as lines:
+        assert not watched.assigned(without, known.get)
+    assert [line["log_level"] for line in lines] == ["warning"]
+    with capture_logs() as lines:
+        assert watched.assigned(without, known.get)
+    assert [line["event"].partition(":")[0] for line in lines] == ["the activity topic is gone"]
+    watched.assigned(without | tps("activity", 0, 1), {"activity": 3}.get)
     assert watched.refused, "it came back with another count"
+
+
+@pytest.mark.asyncio
+async def test_the_group_is_joined_anew_for_an_assignment_that_was_not_taken_up() -> None:
+    """Nobody else does so when the member that leads the group has left."""
+    watched, joins = guard([]), list[str]()
+
+    async def join_anew() -> None:
+        joins.append("joined")
+
+    watched.assigned(tps("activity", 0), lambda _: 4)
+    watch = PartitionWatch(watched, lambda: 4, join_anew)
+    for _ in range(2):
+        await watch.look()
+    assert joins == ["joined"]
 
 
 def test_an_assignment_is_also_judged_by_the_count() -> None:
