@@ -198,16 +198,21 @@ class Positions:
 
     async def _begin_anew(self, tp: TP, position: int, cut: Cut, extent: Extent) -> None:
         """Set the group's offset back, and let a new assignment begin from there."""
-        at = (tp.topic, tp.partition)
+        at, era = (tp.topic, tp.partition), self._era
         if at in self._cut:
             return
         self._cut[at] = self._corrected[at] = cut.begin
         _tell_of_cut(tp, position, cut.begin, extent, cut.why)
         # A commit that is under way may hold what was done in the old log.
         await self._consumer.maybe_wait_for_commit_to_finish()
-        if await self._thread.correct({tp: (cut.begin, Mark(extent.topic_id))}):
-            del self._corrected[at]
-        await self._thread.join_anew()
+        if era != self._era:
+            # The next assignment has come meanwhile, and begins there.
+            return
+        is_kept = await self._thread.correct({tp: (cut.begin, Mark(extent.topic_id))})
+        if era == self._era:
+            if is_kept:
+                del self._corrected[at]
+            await self._thread.join_anew()
 
     def _count(self, tp: TP, offset: int, begin: int) -> None:
         """Tell once of records that are gone."""

@@ -1,6 +1,6 @@
 """Positions kept in line with the logs, without a broker: what is committed, sought, counted and told."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -29,6 +29,8 @@ class Kafka:
     held_back: dict[Any, int] = field(default_factory=dict)
     noted: dict[TP, int | None] = field(default_factory=dict)
     asked: list[Mapping[TP, int | None]] = field(default_factory=list)
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+    """What happens while a commit that is under way is waited for."""
 
     def assignment(self) -> set[TP]:
         return set(self.logs)
@@ -43,6 +45,8 @@ class Kafka:
         self.noted[tp] = offset
 
     async def maybe_wait_for_commit_to_finish(self) -> bool:
+        if self.meanwhile is not None:
+            await self.meanwhile()
         return True
 
     async def committed_with_marks(self, partitions: Iterable[TP]) -> dict[TP, tuple[int, str]]:
@@ -150,6 +154,26 @@ async def test_a_log_that_ends_before_the_position_is_another_after_two_looks() 
     positions.forget()
     assert await positions.place({AT}) == {AT: 0}
     assert positions.may_commit(AT)
+
+
+@pytest.mark.asyncio
+async def test_a_rebalance_in_the_middle_of_a_correction_completes_it() -> None:
+    """The new assignment began where the log differs: nothing is set back, nor joined anew, once more."""
+    kafka = Kafka({AT: Extent(0, 40, OLD)}, {AT: (40, "")})
+    positions, _ = kept(kafka)
+    await positions.place({AT})
+
+    async def rebalance() -> None:
+        positions.forget()
+        assert await positions.place({AT}) == {AT: 0}
+        kafka.group[AT] = 7, ""
+
+    kafka.meanwhile = rebalance
+    kafka.logs[AT] = Extent(0, 25, OLD)
+    for _ in range(2):
+        await positions.look()
+    assert (kafka.joins, kafka.group[AT][0]) == (0, 7)
+    assert positions.may_read(AT)
 
 
 @pytest.mark.asyncio
