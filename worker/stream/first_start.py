@@ -10,9 +10,10 @@ from collections.abc import Iterable
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError
 
 from worker.settings import Settings
+from worker.stream.admin import KafkaFailed
 from worker.stream.changelog import translated
 from worker.stream.partition_admin import PartitionAdmin
 from worker.stream.security import aiokafka_options
@@ -54,10 +55,13 @@ async def _skip(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> None
     ends = await _ends(consumer, topic, range(partitions), least=0)
     consumer.assign(list(ends))
     try:
-        await consumer.commit(ends)
-    except KafkaError as error:
+        with translated(topic):
+            await consumer.commit(ends)
+    except KafkaFailed as error:
+        if not isinstance(error.__cause__, CommitFailedError):
+            raise
         # Another replica was quicker, and has members by now.
-        log.info("the group has begun already", error=type(error).__name__)
+        log.info("the group has begun already")
         return
     log.warning("starting at the end of the topic: earlier events are skipped", topic=topic)
 
