@@ -40,19 +40,22 @@ log = structlog.get_logger(__name__)
 
 
 def install(
-    topics: Collection[str] = (), read_epoch: Callable[[str, int, int], object] = lambda *_: None
+    topics: Collection[str] = (), read_epoch: Callable[[str, int, int], object] | None = None
 ) -> None:
-    """Read like this from now on, in the whole process.
+    """Read like this from now on, in the whole process; what was asked for before still holds.
 
     What cannot be read at all is handed out as a record for these topics only: elsewhere, in a ledger,
     it is no record, and reading goes on to raise. `read_epoch` hears the topic, the
     partition and the leader's epoch of each batch that is read of them, also of those without records.
     """
-    handed_out = frozenset(topics)
+    now = fetcher.PartitionRecords
+    before = now if issubclass(now, _PartitionRecords) else _PartitionRecords
+    handed_out, hears = before.hand_out | frozenset(topics), read_epoch is not None
 
     class PartitionRecords(_PartitionRecords):
         hand_out = handed_out
-        note = staticmethod(read_epoch)
+        epochs_of = frozenset(topics) if hears else before.epochs_of
+        note = staticmethod(read_epoch or before.note)
 
     fetcher.MemoryRecords = _RememberingRecords
     fetcher.PartitionRecords = PartitionRecords
@@ -131,12 +134,13 @@ class _PartitionRecords(_Records):  # type: ignore[misc]  # of Any
     """A fetch's records, read again and by hand from where aiokafka gives up."""
 
     hand_out: frozenset[str] = frozenset()
+    epochs_of: frozenset[str] = frozenset()
     note: Callable[[str, int, int], object] = staticmethod(lambda *_: None)
     next_fetch_offset: int
 
     def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401 - aiokafka's own
         super().__init__(*arguments, **more)
-        if self._tp.topic in self.hand_out:
+        if self._tp.topic in self.epochs_of:
             # Not a method of ours: what was fetched would keep itself alive.
             self._records.heard = partial(self.note, self._tp.topic, self._tp.partition)
 

@@ -208,6 +208,21 @@ def test_epochs_are_told_as_batches_are_read_and_what_waits_is_known() -> None:
     assert records.end == 8
 
 
+def test_a_second_reader_in_the_process_takes_nothing_from_the_first() -> None:
+    """A worker looks up dead letters while it works: its own topics are read as before."""
+    told: list[tuple[str, int, int]] = []
+    before = fetcher.PartitionRecords
+    try:
+        raw_batches.install(["activity", "retry"], lambda *it: told.append(it))
+        raw_batches.install(["activity", "dead-letters"])
+        for topic in ("retry", "dead-letters"):
+            (record,), _ = read(raw_batch(b"garbage", 1, codec=4), at=TopicPartition(topic, 3))
+            assert record.headers[0][0] == UNREADABLE
+    finally:
+        fetcher.PartitionRecords = before
+    assert [each[:2] for each in told] == [("retry", 3)]
+
+
 def _led(batch: bytes, epoch: int) -> bytes:
     """Return the batch as a leader of that epoch wrote it."""
     return batch[:12] + epoch.to_bytes(4, "big") + batch[16:]
