@@ -42,7 +42,6 @@ class PartitionGuard:
         self._refused = False
         self._apart = False
         self._asks = False
-        self._was_gone = False
 
     @property
     def refused(self) -> bool:
@@ -78,7 +77,7 @@ class PartitionGuard:
         if any(number >= self._partitions for number in ours):
             self._moved(self._names.activity, f"has a partition {max(ours)} now")
         is_gone = not ours and self._names.ledger in numbers and not count(self._names.activity)
-        self._apart = self._is_apart(numbers, count) or (is_gone and not self._was_gone)
+        self._apart = self._is_apart(numbers, count)
         if self._apart:
             log.warning(
                 "partitions were assigned apart from the ledger, as by a member that did not know of all "
@@ -91,7 +90,7 @@ class PartitionGuard:
                 topic=self._names.activity,
                 remedy=f"create it again with {self._partitions} partitions; it is read from its beginning",
             )
-        self._asks, self._was_gone = self._apart, is_gone
+        self._asks = self._apart
         return not (self._apart or self._refused)
 
     def _is_apart(self, numbers: dict[str, set[int]], count: Callable[[str], int | None]) -> bool:
