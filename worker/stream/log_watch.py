@@ -18,7 +18,7 @@ from faust.types import TP
 from mode import Service
 
 from worker.stream.lanes import Partition
-from worker.stream.positions import Cut, Expired, Extent, Fits, Mark, judge
+from worker.stream.positions import Cut, Expired, Extent, Fits, Mark, Verdict, judge
 
 if TYPE_CHECKING:
     from worker.stream.app import WorkerApp
@@ -122,6 +122,8 @@ class Positions:
         await self._place_rest([tp for tp in ours if (tp.topic, tp.partition) not in self._began])
         placed = [tp for tp in ours if self.may_read((tp.topic, tp.partition))]
         reached = await thread.reached(placed)
+        # Before the marks: a batch tells its epoch when it is taken, and the next ones may be of another.
+        taken = {tp: thread.position_of(tp) or 0 for tp in placed}
         marks = {tp: self.mark((tp.topic, tp.partition)) for tp in placed}
         extents = await thread.extents({tp: mark.epoch for tp, mark in marks.items()})
         for tp, extent in extents.items():
@@ -129,8 +131,11 @@ class Positions:
                 return
             self.extents[tp.topic, tp.partition] = extent
             position = reached.get(tp)
-            if position is not None and self._is_settled(tp, judge(position, marks[tp], extent), position):
-                await self._act(tp, position, marks[tp], extent)
+            if position is None:
+                continue
+            verdict = judge(position, marks[tp], extent, taken=taken[tp])
+            if self._is_settled(tp, verdict, position):
+                await self._act(tp, position, verdict, extent)
 
     async def out_of_range(self, positions: Mapping[TopicPartition, int]) -> None:
         """Go on after the broker had nothing at these positions; does nothing while its log is not known."""
@@ -186,10 +191,10 @@ class Positions:
         self._seen[at] = (found, looks + 1 if seen == found else 1)
         return self._seen[at][1] >= _LOOKS
 
-    async def _act(self, tp: TP, position: int, mark: Mark, extent: Extent) -> None:
-        match judge(position, mark, extent):
-            case Cut() as cut:
-                await self._begin_anew(tp, position, cut, extent)
+    async def _act(self, tp: TP, position: int, verdict: Verdict, extent: Extent) -> None:
+        match verdict:
+            case Cut():
+                await self._begin_anew(tp, position, verdict, extent)
             case Expired(begin):
                 # Not sought: the fetch finds out, as soon as the partition is read again.
                 self._count(tp, position, begin)
@@ -201,14 +206,16 @@ class Positions:
         at, era = (tp.topic, tp.partition), self._era
         if at in self._cut:
             return
-        self._cut[at] = self._corrected[at] = cut.begin
-        _tell_of_cut(tp, position, cut.begin, extent, cut.why)
+        # What was read behind the finished events is nobody's yet, whatever the log has lost.
+        begin = min(cut.begin, self._app.lanes.watermarks.get(at, self._began[at]))
+        self._cut[at] = self._corrected[at] = begin
+        _tell_of_cut(tp, position, begin, extent, cut.why)
         # A commit that is under way may hold what was done in the old log.
         await self._consumer.maybe_wait_for_commit_to_finish()
         if era != self._era:
             # The next assignment has come meanwhile, and begins there.
             return
-        is_kept = await self._thread.correct({tp: (cut.begin, Mark(extent.topic_id))})
+        is_kept = await self._thread.correct({tp: (begin, Mark(extent.topic_id))})
         if era == self._era:
             if is_kept:
                 del self._corrected[at]

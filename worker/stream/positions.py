@@ -71,11 +71,15 @@ class Cut:
 Verdict = Fits | Expired | Cut
 
 
-def judge(position: int, mark: Mark, extent: Extent) -> Verdict:
-    """Say whether a position that was taken in the marked log still fits the log."""
+def judge(position: int, mark: Mark, extent: Extent, *, taken: int | None = None) -> Verdict:
+    """Say whether a position that was taken in the marked log still fits the log.
+
+    `taken` is up to where the mark tells the epoch, if the position is ahead of it: what was fetched and not
+    taken yet may be of a later one.
+    """
     if mark.topic_id and extent.topic_id and mark.topic_id != extent.topic_id:
         return Cut(extent.start, "the topic was made anew")
-    if extent.parted_at is not None and extent.parted_at < position:
+    if extent.parted_at is not None and extent.parted_at < (position if taken is None else taken):
         return Cut(max(extent.start, extent.parted_at), "the log has lost its end")
     if position > extent.end:
         return Cut(extent.start, "the log ends before it")

@@ -27,6 +27,9 @@ class Kafka:
     joins: int = 0
     sources: frozenset[str] = frozenset({"activity", "retry"})
     held_back: dict[Any, int] = field(default_factory=dict)
+    fetched: dict[TP, int] = field(default_factory=dict)
+    """Up to where records wait to be taken, if that is behind the position."""
+    watermarks: dict[Any, int] = field(default_factory=dict)
     noted: dict[TP, int | None] = field(default_factory=dict)
     asked: list[Mapping[TP, int | None]] = field(default_factory=list)
     meanwhile: Callable[[], Awaitable[object]] | None = None
@@ -57,7 +60,7 @@ class Kafka:
         return {tp: self.logs[tp] for tp in epochs if tp in self.logs}
 
     async def reached(self, partitions: Iterable[TP]) -> dict[TP, int]:
-        return {tp: self.position[tp] for tp in partitions if tp in self.position}
+        return {tp: self.position[tp] for tp in partitions if tp in self.position} | self.fetched
 
     async def correct(self, offsets: Mapping[TP, tuple[int, Mark]]) -> bool:
         if self.takes_commits:
@@ -231,3 +234,40 @@ async def test_out_of_range_and_yet_within_means_that_the_log_has_grown_since() 
     assert kafka.joins == 0, "of a position that we have left"
     await positions.out_of_range({TopicPartition(*AT): 40})
     assert (kafka.joins, kafka.group[AT][0], lost) == (1, 0, [])
+
+
+@pytest.mark.asyncio
+async def test_what_was_fetched_and_not_taken_tells_nothing_of_another_log() -> None:
+    """A retry that is not due waits in the fetch: its leader's epoch is not known before it is taken."""
+    kafka = Kafka({RETRY: Extent(0, 10, OLD)}, {RETRY: (7, f"log={OLD}/3")})
+    positions, _ = kept(kafka)
+    await positions.place({RETRY})
+    # The broker was restarted: what came after 7 is of the next epoch.
+    kafka.logs[RETRY] = Extent(0, 10, OLD, parted_at=7)
+    kafka.fetched[RETRY] = 10
+    for _ in range(3):
+        await positions.look()
+    assert (kafka.joins, positions.may_read(("retry", 0))) == (0, True)
+    kafka.position[RETRY] = 8
+    for _ in range(3):
+        await positions.look()
+    assert kafka.joins == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("watermarks", "goes_on_at"), [({AT: 45}, 45), ({}, 40), ({AT: 55}, 50)])
+async def test_a_correction_passes_over_nothing_that_is_not_finished(
+    watermarks: dict[TP, int], goes_on_at: int
+) -> None:
+    """Reading is ahead of what is finished: the group's offset goes back to the lower of both."""
+    kafka = Kafka({AT: Extent(0, 90, OLD)}, {AT: (40, f"log={OLD}/3")})
+    positions, _ = kept(kafka)
+    await positions.place({AT})
+    kafka.position[AT], kafka.watermarks = 60, {tuple(tp): at for tp, at in watermarks.items()}
+    kafka.logs[AT] = Extent(0, 90, OLD, parted_at=50)
+    for _ in range(3):
+        await positions.look()
+    assert kafka.group[AT][0] == goes_on_at
+    positions.forget()
+    await positions.place({AT})
+    assert kafka.position[AT] == goes_on_at
