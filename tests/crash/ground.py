@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from tests.crash.api import SETTLE_SECONDS, Api, end_refusals, start_api
@@ -19,6 +20,7 @@ from tests.support.waiting import wait_until
 from tests.support.worker_process import WorkerProcess
 from topics.record import Position
 from worker.demo.broker import Broker, running_broker
+from worker.demo.processes import Household
 
 _SETTINGS: Final = {
     **CREDENTIALS,
@@ -44,6 +46,8 @@ class Ground:
     options: Options
     tell: Callable[[str], None]
     broker: Broker
+    data: Path
+    """Where the broker has its logs."""
     lab: Lab
     stage: Stage
     api: Api
@@ -64,11 +68,13 @@ class Ground:
 def ground(options: Options, tell: Callable[[str], None]) -> Iterator[Ground]:
     """Set up broker, simulator and topic; nothing is left behind."""
     with ExitStack() as stack:
-        broker = stack.enter_context(running_broker(own=True, progress=tell))
+        home = stack.enter_context(Household())
+        broker = stack.enter_context(running_broker(own=True, household=home, progress=tell))
         lab = stack.enter_context(running_lab(broker.bootstrap_servers))
         api = start_api(lab.household, options)
         stage = stack.enter_context(lab.stage(api.url, options.partitions))
-        yield Ground(options, tell, broker, lab, stage, api)
+        data = home.folder / "kafka" / "data"
+        yield Ground(options, tell, broker=broker, data=data, lab=lab, stage=stage, api=api)
 
 
 class Run(Generic[W]):
@@ -96,9 +102,11 @@ class Run(Generic[W]):
         self._feed(self._fed)
 
     def _feed(self, events: Sequence[Fed]) -> None:
+        # A producer of its own: one that is idempotent cannot go on in a log that has lost its records.
+        feed = self._ground.stage.feed_of(self._ground.stage.names.activity)
         for first in range(0, len(events), _FED_AT_ONCE):
             lot = events[first : first + _FED_AT_ONCE]
-            written = self._ground.stage.feed.send_all(
+            written = feed.send_all(
                 Message(
                     event(fed.event_id, {"customerId": fed.customer_id}),
                     b"%d" % fed.customer_id,
