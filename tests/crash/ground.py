@@ -148,7 +148,9 @@ class Run(Generic[W]):
         self._wait_until_none("DEFERRED", "DEAD_LETTERED", "REJECTED")
         wait_until(self._all_committed, "all offsets are committed", evidence=self.tails)
         for worker in self._workers:
-            assert worker.stop() == 0, worker.tail()
+            # One that was killed, or started after a replay, may not be up yet.
+            worker.wait_ready(PATIENCE_SECONDS)
+            assert worker.stop() == 0, f"it ended with {worker.poll()}\n{worker.tail()}"
         time.sleep(SETTLE_SECONDS)
         return self._books()
 

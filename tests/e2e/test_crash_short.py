@@ -14,6 +14,9 @@ _OPTIONS = Options(
     broker_restarts=1,
     freezes=0,
     guests=0,
+    # The end has one of each, whatever is given here.
+    redrives=0,
+    replays=0,
     promotions=6,
     partitions=4,
     session_seconds=4.0,

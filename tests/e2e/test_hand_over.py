@@ -57,7 +57,7 @@ def test_a_worker_that_thaws_does_not_send_what_it_was_about_to(
 def test_a_drain_finishes_what_it_can_and_ends_in_time(lab: Lab) -> None:
     """SIGTERM with 256 in flight and one never answered: exit 0 in time, the others are done for good."""
     with (
-        lab.simulator(World.with_customers(256, *_OFFERS), latency="400ms") as simulator,
+        lab.simulator(World.with_customers(256, *_OFFERS), latency="600ms") as simulator,
         lab.stage(simulator.api_url) as stage,
     ):
         stuck = FaultRule(
