@@ -10,7 +10,6 @@ import yaml
 from worker.commands.main import program
 from worker.demo.kafka_jars import LOCK_FILE, kafka_version, read_lock
 from worker.settings import Settings, load_settings
-from worker.stream.app import rebalance_seconds
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _COMPOSE: Final = yaml.safe_load((_ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -19,10 +18,11 @@ _OURS: Final = ("simulator", "topics", "worker")
 
 
 def test_the_worker_takes_its_settings() -> None:
-    """The worker must accept what it is given, and be given time for its drain."""
+    """The worker must accept what it is given, and be given time for its drain: as much as a pod."""
     worker = _SERVICES["worker"]
     settings = load_settings(worker["environment"], Settings)
-    assert f"{rebalance_seconds(settings):.0f}s" == worker["stop_grace_period"]
+    chart = yaml.safe_load((_ROOT / "helm/enrolment-worker/values.yaml").read_text(encoding="utf-8"))
+    assert f"{settings.drain_seconds + chart['terminationRoomSeconds']:.0f}s" == worker["stop_grace_period"]
     assert f"{settings.api_base_url}".endswith(":8080")
     assert worker["ports"] == [f"127.0.0.1:{settings.http_port}:{settings.http_port}"]
 
