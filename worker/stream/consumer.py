@@ -217,7 +217,7 @@ class ConsumerThread(LogAccess):
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit as Faust does, and say beside each offset in which log it was taken."""
-        consumer, mark = self._ensure_consumer(), cast("Consumer", self.consumer).app.positions.mark
+        consumer, mark = self._ensure_consumer(), cast("Consumer", self.consumer).app.positions.leaders.mark
         ours = {
             TopicPartition(*tp): OffsetAndMetadata(offset, str(mark((tp.topic, tp.partition))))
             for tp, offset in offsets.items()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 from aiokafka.protocol.types import Array, Int16, Int32, Int64, Schema, String
@@ -22,6 +22,8 @@ _SECONDS: Final = 5.0
 _UNCOMMITTED: Final = 0
 _CONSUMER: Final = -1
 """In place of a replica's number."""
+_UNKNOWN_QUESTION: Final = (NotImplementedError, IncompatibleBrokerVersion)
+"""What aiokafka raises when the broker knows no version of the request, or none that we know."""
 
 
 async def ask(
@@ -63,7 +65,11 @@ async def _of_leader(
         _offsets(client, leader, partitions, OffsetResetStrategy.LATEST),
         _epoch_ends(client, leader, known),
     )
-    return {at: (starts[at], ends[at], parted.get(at)) for at in partitions if at in starts and at in ends}
+    return {
+        at: (starts[at], ends[at], parted.get(at))
+        for at in partitions
+        if at in starts and at in ends and (at in parted or at not in known)
+    }
 
 
 async def _offsets(
@@ -88,25 +94,34 @@ async def _epoch_ends(
     client: Any,  # noqa: ANN401 - as above
     leader: int,
     epochs: Mapping[TopicPartition, int],
-) -> dict[TopicPartition, int]:
-    """Return where each of the epochs ended, which is where the log parts from one that went on in it."""
+) -> dict[TopicPartition, int | None]:
+    """Return where each of the epochs ended, which is where the log parts from one that went on in it.
+
+    None for one that the leader knows nothing of, and from brokers that do not know the question.
+    """
     if not epochs:
         return {}
     topics: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
     for at, epoch in epochs.items():
         topics[at.topic].append((at.partition, _NO_EPOCH, epoch))
-    answer = await _send(client, leader, _EpochEnds(list(topics.items())))
+    try:
+        answer = await _send(client, leader, _EpochEnds(list(topics.items())))
+    except _UNKNOWN_QUESTION:
+        return dict.fromkeys(epochs)
     return {
-        TopicPartition(topic, number): offset
+        TopicPartition(topic, number): offset if offset >= 0 else None
         for topic, told in (answer.topics if answer else ())
         for code, number, _, offset in told
-        if code == 0 and offset >= 0
+        if code == 0
     }
 
 
 async def _topic_ids(client: Any, topics: Iterable[str]) -> dict[str, str]:  # noqa: ANN401 - as above
     node = client.get_random_node()
-    answer = None if node is None else await _send(client, node, TopicMetadata(sorted(topics)))
+    try:
+        answer = None if node is None else await _send(client, node, TopicMetadata(sorted(topics)))
+    except _UNKNOWN_QUESTION:
+        return {}
     return {
         name: topic_id
         for code, name, topic_id, *_ in (answer.topics if answer else ())
@@ -115,11 +130,16 @@ async def _topic_ids(client: Any, topics: Iterable[str]) -> dict[str, str]:  # n
 
 
 async def _send(client: Any, node: int, request: Any) -> Any:  # noqa: ANN401 - as above
-    """Return the answer, None when there is none in time or the broker does not know the question."""
+    """Return the answer, None when there is none in time.
+
+    Raises what _UNKNOWN_QUESTION names.
+    """
     try:
         async with asyncio.timeout(_SECONDS):
             return await client.send(node, request)
-    except (KafkaError, TimeoutError, OSError, NotImplementedError):
+    except _UNKNOWN_QUESTION:
+        raise
+    except (KafkaError, TimeoutError, OSError):
         return None
 
 

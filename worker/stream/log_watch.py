@@ -18,6 +18,7 @@ from faust.types import TP
 from mode import Service
 
 from worker.stream.lanes import Partition
+from worker.stream.leaders import Leaders
 from worker.stream.positions import Cut, Expired, Extent, Fits, Mark, Verdict, judge
 
 if TYPE_CHECKING:
@@ -40,21 +41,14 @@ class Positions:
         self._app = app
         self.expired = expired
         self.extents: dict[Partition, Extent] = {}
+        self.leaders = Leaders()
         self._began: dict[Partition, int] = {}
-        self._marks: dict[Partition, Mark] = {}
-        self._epochs: dict[Partition, int] = {}
         self._cut: dict[Partition, int] = {}
         self._corrected: dict[Partition, int] = {}
         self._counted: dict[Partition, int] = {}
         self._seen: dict[Partition, tuple[object, int]] = {}
         self._unplaced_looks = 0
         self._era = 0
-
-    def read_epoch(self, topic: str, partition: int, epoch: int) -> None:
-        """Note the leader's epoch of a batch that is read; the consumer's thread calls it for every batch."""
-        at = (topic, partition)
-        if epoch > self._epochs.get(at, -1):
-            self._epochs[at] = epoch
 
     def may_read(self, partition: Partition) -> bool:
         """Whether the partition's position was judged, and fits."""
@@ -63,25 +57,19 @@ class Positions:
         )
 
     def may_commit(self, partition: Partition) -> bool:
-        """Whether what was handled under this assignment still counts."""
-        return partition not in self._cut
+        """Whether what was handled under this assignment still counts, as far as it was looked up."""
+        return partition not in self._cut and self.leaders.former(partition) is None
 
     def began(self, partition: Partition) -> int | None:
         """Return where reading began under this assignment, None while it did not."""
         return self._began.get(partition)
-
-    def mark(self, partition: Partition) -> Mark:
-        """Return what tells which log the partition is read in."""
-        known = self._marks.get(partition, Mark())
-        return Mark(known.topic_id, self._epochs.get(partition, known.epoch))
 
     def forget(self) -> None:
         """Begin anew, with the next assignment; what is being looked up for this one comes to nothing."""
         self._era += 1
         self.extents.clear()
         self._began.clear()
-        self._marks.clear()
-        self._epochs.clear()
+        self.leaders.forget()
         self._cut.clear()
         self._seen.clear()
 
@@ -108,11 +96,12 @@ class Positions:
         if era != self._era or not await thread.correct(corrections):
             return {}
         for tp, begin in begins.items():
+            at = (tp.topic, tp.partition)
             if era != self._era or not await thread.seek_if_ours(tp, begin) or era != self._era:
                 return {}
-            at = (tp.topic, tp.partition)
             self._corrected.pop(at, None)
-            self.extents[at], self._marks[at], self._began[at] = extents[tp], marks[tp], begin
+            self.leaders.began(at, marks[tp], begin)
+            self.extents[at], self._began[at] = extents[tp], begin
         return begins
 
     async def look(self) -> None:
@@ -124,17 +113,24 @@ class Positions:
         reached = await thread.reached(placed)
         # Before the marks: a batch tells its epoch when it is taken, and the next ones may be of another.
         taken = {tp: thread.position_of(tp) or 0 for tp in placed}
-        marks = {tp: self.mark((tp.topic, tp.partition)) for tp in placed}
-        extents = await thread.extents({tp: mark.epoch for tp, mark in marks.items()})
+        marks = {tp: self.leaders.mark((tp.topic, tp.partition)) for tp in placed}
+        former = {tp: self.leaders.former((tp.topic, tp.partition)) for tp in placed}
+        judged = {tp: marks[tp] if (left := former[tp]) is None else left[0] for tp in placed}
+        extents = await thread.extents({tp: mark.epoch for tp, mark in judged.items()})
         for tp, extent in extents.items():
-            if era != self._era or not self.may_read((tp.topic, tp.partition)):
+            at = (tp.topic, tp.partition)
+            if era != self._era or not self.may_read(at):
                 return
-            self.extents[tp.topic, tp.partition] = extent
-            position = reached.get(tp)
+            self.extents[at] = extent
+            left, position = former[tp], reached.get(tp)
+            if left is not None:
+                position, taken[tp] = left[1], left[1]
             if position is None:
                 continue
-            verdict = judge(position, marks[tp], extent, taken=taken[tp])
-            if self._is_settled(tp, verdict, position):
+            verdict = judge(position, judged[tp], extent, taken=taken[tp])
+            if left is not None and not isinstance(verdict, Cut):
+                self.leaders.looked_up(at)
+            elif self._is_settled(tp, verdict, position):
                 await self._act(tp, position, verdict, extent)
 
     async def out_of_range(self, positions: Mapping[TopicPartition, int]) -> None:
@@ -142,7 +138,8 @@ class Positions:
         thread = self._thread
         for at, position in positions.items():
             tp = TP(at.topic, at.partition)
-            partition, mark = (tp.topic, tp.partition), self.mark((tp.topic, tp.partition))
+            partition = (tp.topic, tp.partition)
+            mark = self.leaders.mark(partition)
             extent = (await thread.extents({tp: mark.epoch})).get(tp)
             if extent is not None and tp.topic not in self._app.sources:
                 await thread.seek_if_ours(tp, extent.start)
@@ -180,14 +177,17 @@ class Positions:
                 _tell_of_cut(tp, offset, begin, extent, why)
                 return begin
 
-    def _is_settled(self, tp: TP, verdict: object, position: int) -> bool:
-        """Whether looks in a row found the same; what others may explain in passing is not acted on."""
+    def _is_settled(self, tp: TP, verdict: Verdict, position: int) -> bool:
+        """Whether looks in a row found the same; what others may explain in passing is not acted on.
+
+        On a busy partition the position never stands still: what is wrong with the log counts.
+        """
         at = (tp.topic, tp.partition)
         if isinstance(verdict, Fits):
             self._seen.pop(at, None)
             return False
         seen, looks = self._seen.get(at, (None, 0))
-        found = (position, type(verdict))
+        found = verdict.why if isinstance(verdict, Cut) else position
         self._seen[at] = (found, looks + 1 if seen == found else 1)
         return self._seen[at][1] >= _LOOKS
 

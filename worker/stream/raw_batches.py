@@ -40,13 +40,13 @@ log = structlog.get_logger(__name__)
 
 
 def install(
-    topics: Collection[str] = (), read_epoch: Callable[[str, int, int], object] | None = None
+    topics: Collection[str] = (), read_epoch: Callable[[str, int, int, int], object] | None = None
 ) -> None:
     """Read like this from now on, in the whole process; what was asked for before still holds.
 
     What cannot be read at all is handed out as a record for these topics only: elsewhere, in a ledger,
-    it is no record, and reading goes on to raise. `read_epoch` hears the topic, the
-    partition and the leader's epoch of each batch that is read of them, also of those without records.
+    it is no record, and reading goes on to raise. `read_epoch` hears of each batch that is read of them, also
+    of those without records: topic, partition, the leader's epoch, and the offset after the batch.
     """
     now = fetcher.PartitionRecords
     before = now if issubclass(now, _PartitionRecords) else _PartitionRecords
@@ -101,12 +101,13 @@ class _RememberingRecords(MemoryRecords):  # type: ignore[misc]  # of a class th
         super().__init__(fetched)
         self._fetched = fetched
         self._at, self._end = 0, 0
-        self.heard: Callable[[int], object] = lambda _: None
+        self.heard: Callable[[int, int], object] = lambda _epoch, _end: None
 
     def next_batch(self) -> Any:  # noqa: ANN401 - see above
         self._at, self._end = self._end, self._end_of(self._end)
         if self._fetched[self._at + _MAGIC_AT] == _MAGIC:
-            self.heard(struct.unpack_from(">i", self._fetched, self._at + _EPOCH_AT)[0])
+            (epoch,) = struct.unpack_from(">i", self._fetched, self._at + _EPOCH_AT)
+            self.heard(epoch, self._offset_after(self._at))
         return super().next_batch()
 
     def next_offset(self) -> int:
@@ -116,8 +117,11 @@ class _RememberingRecords(MemoryRecords):  # type: ignore[misc]  # of a class th
             at, last = self._end_of(at), at
         if last is None or self._fetched[last + _MAGIC_AT] != _MAGIC:
             return 0
-        (first,) = struct.unpack_from(">q", self._fetched, last)
-        (delta,) = struct.unpack_from(">i", self._fetched, last + _LAST_DELTA_AT)
+        return self._offset_after(last)
+
+    def _offset_after(self, at: int) -> int:
+        (first,) = struct.unpack_from(">q", self._fetched, at)
+        (delta,) = struct.unpack_from(">i", self._fetched, at + _LAST_DELTA_AT)
         return int(first + delta + 1)
 
     def _end_of(self, at: int) -> int:
@@ -135,7 +139,7 @@ class _PartitionRecords(_Records):  # type: ignore[misc]  # of Any
 
     hand_out: frozenset[str] = frozenset()
     epochs_of: frozenset[str] = frozenset()
-    note: Callable[[str, int, int], object] = staticmethod(lambda *_: None)
+    note: Callable[[str, int, int, int], object] = staticmethod(lambda *_: None)
     next_fetch_offset: int
 
     def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401 - aiokafka's own

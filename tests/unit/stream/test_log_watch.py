@@ -185,14 +185,71 @@ async def test_the_epoch_that_was_read_tells_where_the_log_parted() -> None:
     kafka = Kafka({AT: Extent(0, 40, OLD)}, {AT: (40, f"log={OLD}/2")})
     positions, _ = kept(kafka)
     await positions.place({AT})
-    for epoch in (4, 3):
-        positions.read_epoch(*AT, epoch)
-    assert positions.mark(AT) == Mark(OLD, 4)
-    kafka.logs[AT] = Extent(0, 45, OLD, parted_at=20)
+    kafka.position[AT] = 60
+    for epoch, end in ((4, 60), (3, 50)):
+        positions.leaders.read(*AT, epoch, end)
+    assert positions.leaders.mark(AT) == Mark(OLD, 4)
+    kafka.logs[AT] = Extent(0, 60, OLD, parted_at=40)
+    await positions.look()
+    assert kafka.asked[-1] == {AT: 2}, "up to where the other leader took over"
+    kafka.logs[AT] = Extent(0, 65, OLD, parted_at=20)
     for _ in range(2):
         await positions.look()
     assert kafka.asked[-1] == {AT: 4}
     assert kafka.group[AT] == (20, f"log={OLD}/")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("epochs", [(5,), (5, 6), (6,)])
+async def test_a_log_that_grew_past_the_position_at_once_is_noticed_while_it_is_read(
+    epochs: tuple[int, ...],
+) -> None:
+    """On a busy topic the new leader has as many records within milliseconds: reading never stood still."""
+    kafka = Kafka({AT: Extent(0, 40, OLD)}, {AT: (30, f"log={OLD}/4")})
+    positions, _ = kept(kafka)
+    await positions.place({AT})
+    positions.leaders.read(*AT, 4, 40)
+    kafka.position[AT] = 40
+    kafka.watermarks[AT] = 40
+    kafka.logs[AT] = Extent(0, 90, OLD, parted_at=25)
+    for number, epoch in enumerate(epochs):
+        positions.leaders.read(*AT, epoch, 60 + number)
+    assert not positions.may_commit(AT), "a worker that is killed now must read it again"
+    for position in (60, 70):
+        kafka.position[AT] = position
+        await positions.look()
+    assert kafka.asked[-1] == {AT: 4}
+    assert (kafka.joins, kafka.group[AT][0]) == (1, 25)
+
+
+@pytest.mark.asyncio
+async def test_a_topic_that_was_made_anew_is_noticed_while_it_is_read() -> None:
+    """Its records come without a pause."""
+    kafka = Kafka({AT: Extent(0, 40, OLD)}, {AT: (40, f"log={OLD}/")})
+    positions, _ = kept(kafka)
+    await positions.place({AT})
+    kafka.logs[AT] = Extent(0, 90, NEW)
+    for position in (60, 70):
+        kafka.position[AT] = position
+        await positions.look()
+    assert (kafka.joins, kafka.group[AT][0]) == (1, 0)
+
+
+@pytest.mark.asyncio
+async def test_a_change_of_leaders_is_no_loss() -> None:
+    """Each leader's records end where the next one's begin; commits wait until that is known."""
+    kafka = Kafka({AT: Extent(0, 40, OLD)}, {AT: (30, f"log={OLD}/4")})
+    positions, _ = kept(kafka)
+    await positions.place({AT})
+    for epoch, end in ((4, 40), (5, 50), (7, 60)):
+        positions.leaders.read(*AT, epoch, end)
+    kafka.position[AT] = 60
+    for epoch, end, may_commit in ((4, 40, False), (5, 50, True), (7, 60, True)):
+        kafka.logs[AT] = Extent(0, 60, OLD, parted_at=end)
+        await positions.look()
+        assert kafka.asked[-1] == {AT: epoch}
+        assert positions.may_commit(AT) is may_commit
+    assert kafka.joins == 0
 
 
 @pytest.mark.asyncio

@@ -181,7 +181,7 @@ def test_what_aiokafka_can_write_is_left_to_it(headers: Headers, plain: bool) ->
 
 def test_epochs_are_told_as_batches_are_read_and_what_waits_is_known() -> None:
     """The epoch of a batch that was not reached yet is not told; other topics' are nobody's."""
-    told: list[tuple[str, int, int]] = []
+    told: list[tuple[str, int, int, int]] = []
     before = fetcher.PartitionRecords
     raw_batches.install(["activity"], lambda *it: told.append(it))
     try:
@@ -201,7 +201,7 @@ def test_epochs_are_told_as_batches_are_read_and_what_waits_is_known() -> None:
             )
             assert records.end == 8
             assert next(records).offset == 4
-            assert (told, records.end) == ([("activity", 3, 3)], 8)
+            assert (told, records.end) == ([("activity", 3, 3, 6)], 8)
         list(records)
     finally:
         fetcher.PartitionRecords = before
@@ -210,7 +210,7 @@ def test_epochs_are_told_as_batches_are_read_and_what_waits_is_known() -> None:
 
 def test_a_second_reader_in_the_process_takes_nothing_from_the_first() -> None:
     """A worker looks up dead letters while it works: its own topics are read as before."""
-    told: list[tuple[str, int, int]] = []
+    told: list[tuple[str, int, int, int]] = []
     before = fetcher.PartitionRecords
     try:
         raw_batches.install(["activity", "retry"], lambda *it: told.append(it))
