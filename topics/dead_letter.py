@@ -185,3 +185,8 @@ def _decoded(value: bytes | None) -> str | None:
 
 def _rfc3339(time: datetime) -> str:
     return time.isoformat().replace("+00:00", "Z")
+
+
+def redriven_headers(letter: Record) -> Headers:
+    """Return the headers of a dead letter on its way back: all of its own, and where it lies."""
+    return (*letter.headers, (REDRIVEN, str(letter.position).encode()))

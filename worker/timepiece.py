@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from statistics import median
-from typing import Final
+from typing import Final, Protocol
 
 from worker.domain.times import Span
-from worker.ports import Clock, ClockTracker
+from worker.timing import Clock
 
 AGREED: Final = timedelta(seconds=30)
 """Clocks this close agree: a `Date` has whole seconds, and is as old as its answer was under way."""
@@ -22,8 +22,15 @@ _ANSWERS: Final = 9
 """The middle one of so many is believed: one server of several may be wrong, or an answer be an old one."""
 
 
+class ClockTracker(Protocol):
+    """Told how right this machine's clock is."""
+
+    def clock_skew(self, against: str, seconds: float, *, is_apart: bool) -> None:
+        """Note by how many seconds it is ahead of another's, and whether that is more than is well."""
+
+
 class Unheard:
-    """Counts and logs nothing. Implements `worker.ports.ClockTracker`."""
+    """Counts and logs nothing. Implements `worker.enrolment.ports.ClockTracker`."""
 
     def clock_skew(self, against: str, seconds: float, *, is_apart: bool) -> None:
         """Do nothing."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from worker.checkpoints import Checkpoint
+from worker.enrolment.checkpoints import Checkpoint
 
 _FIRST, _LAST = 0.02, 0.95
 """Disturbances come while this share of the events is settled: never before work, never after it."""

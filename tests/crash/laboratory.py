@@ -28,8 +28,8 @@ from tests.crash.ground import PATIENCE_SECONDS, Ground, Run, ground
 from tests.crash.outlook import in_flight
 from tests.support.crashing import CrashingWorker
 from tests.support.waiting import wait_until
-from worker.checkpoints import Checkpoint
-from worker.stream.watchdog import EXIT_STUCK
+from worker.enrolment.checkpoints import Checkpoint
+from worker.stream.exit_status import EXIT_STUCK
 
 _CHECKPOINT_SECONDS: Final = 15.0
 _REPLAY_SECONDS: Final = 300.0

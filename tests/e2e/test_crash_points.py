@@ -19,8 +19,8 @@ from tests.support.feeds import OutcomeRecord
 from tests.support.lab import CREDENTIALS, Lab
 from tests.support.waiting import wait_until
 from topics.record import Record
-from worker.checkpoints import Checkpoint
 from worker.demo.simulator import Customer, Endpoint, Listing, Promotion, RunningSimulator
+from worker.enrolment.checkpoints import Checkpoint
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -26,11 +26,11 @@ from topics.dead_letter import VALUE_OMITTED, DeadLetterReason, Failure, dead_le
 from topics.names import ERROR_HEADERS_BYTES
 from topics.record import Headers, Position, Record
 from worker.commands.main import program
-from worker.redrive import Wanted
+from worker.kafka.errors import KafkaFailed
+from worker.operations.dead_letters import find
+from worker.operations.redrive import Redriven, prepare, redrive
+from worker.operations.redrive_plan import Wanted
 from worker.settings import KafkaSettings, load_settings
-from worker.stream.admin import KafkaFailed
-from worker.stream.dead_letters import find
-from worker.stream.redriving import Redriven, prepare, redrive
 
 pytestmark = pytest.mark.timeout(110)
 

@@ -16,8 +16,8 @@ from tests.support.worker_process import WorkerProcess, environment
 from worker.demo.simulator import Customer, Promotion, RunningSimulator
 from worker.domain.ledger import Enrolment, Standing
 from worker.domain.settlement import Subject
-from worker.ledger_format import write
-from worker.plans import OrganisationEntry, StandingEntry
+from worker.ledger.entries import OrganisationEntry, StandingEntry
+from worker.ledger.format import write
 
 _ORG = 100
 

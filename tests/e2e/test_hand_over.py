@@ -16,8 +16,8 @@ from tests.support.feeds import Message
 from tests.support.lab import CREDENTIALS, Lab, Stage
 from tests.support.waiting import wait_until
 from topics.record import Record
-from worker.checkpoints import Checkpoint
 from worker.demo.simulator import Endpoint, FaultRule, Listing, Promotion, RunningSimulator, World
+from worker.enrolment.checkpoints import Checkpoint
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -14,8 +14,8 @@ from tests.support.worker_process import WorkerProcess, environment
 from topics.record import Record
 from worker.commands.main import program
 from worker.demo.simulator import Customer, Listing, RunningSimulator
+from worker.kafka.partition_admin import PartitionAdmin
 from worker.settings import load_settings
-from worker.stream.partition_admin import PartitionAdmin
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(110)]
 

@@ -25,7 +25,7 @@ from tests.unit.strategies import RECORDS
 from tests.unit.topics.test_activity import BINARY, CLOUD, ENVELOPED, FLAT, PLAIN
 from topics.dead_letter import PREFIX, REDRIVEN
 from topics.record import Headers, Record
-from worker.redrive import Letter
+from worker.operations.redrive_plan import Letter
 
 _ROUND = 20
 """Records that hypothesis draws between two looks at the clock."""

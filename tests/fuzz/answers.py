@@ -15,7 +15,7 @@ from topics.record import Headers, Position, Record
 from worker.capillary.reply import Reply
 from worker.domain.identity import Reenrol
 from worker.domain.plan import Policy
-from worker.intake import Rules
+from worker.enrolment.rules import Rules
 
 _SAMPLES: Final = Path(__file__).parents[1] / "fixtures" / "capillary"
 _STATUSES: Final = (

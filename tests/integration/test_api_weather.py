@@ -20,11 +20,8 @@ from tests.unit.fakes import (
     event,
     record,
 )
-from worker import attempts
 from worker.capillary.client import CapillaryClient
 from worker.capillary.config import Basic, CapillaryConfig, OAuth
-from worker.checkpoints import nothing
-from worker.circuit import Circuits, OutagePolicy
 from worker.demo.simulator import (
     Endpoint,
     FaultRule,
@@ -36,11 +33,14 @@ from worker.demo.simulator import (
 )
 from worker.domain.answers import FaultKind, Unsent
 from worker.domain.faults import describe
-from worker.enrolment import Enrolments
-from worker.intake import Rules
-from worker.reconciliation import Readings
-from worker.retrying import Retrying, RetryPolicy
-from worker.stream.placement import lane_of_key
+from worker.enrolment import attempts
+from worker.enrolment.checkpoints import nothing
+from worker.enrolment.handler import Enrolments
+from worker.enrolment.reconciliation import Readings
+from worker.enrolment.rules import Rules
+from worker.kafka.partitioners import lane_of_key
+from worker.resilience.circuit import Circuits, OutagePolicy
+from worker.resilience.retrying import Retrying, RetryPolicy
 
 pytestmark = pytest.mark.asyncio
 

@@ -34,7 +34,7 @@ from worker.domain.answers import (
     Unsent,
 )
 from worker.domain.promotions import Identifier, IdentifierName
-from worker.ports import PromotionsApi
+from worker.enrolment.ports import PromotionsApi
 
 pytestmark = pytest.mark.asyncio
 

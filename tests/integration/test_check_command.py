@@ -17,8 +17,8 @@ from tests.support.waiting import wait_until
 from topics.names import TopicNames
 from worker.commands.main import program
 from worker.demo.simulator import SimulatorOptions, World, running_simulator
+from worker.kafka.admin import TopicAdmin
 from worker.settings import KafkaSettings, load_settings
-from worker.stream.admin import TopicAdmin
 
 
 def check(environ: dict[str, str]) -> tuple[Result, dict[str, dict[str, Any]]]:

@@ -18,12 +18,12 @@ from worker.commands.main import program
 from worker.demo.broker import Broker
 from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
-from worker.ledger_format import is_organisation_key, organisation_key, read_organisation, write
-from worker.plans import OrganisationEntry, StandingEntry
+from worker.kafka.errors import KafkaFailed
+from worker.kafka.partition_admin import PartitionAdmin
+from worker.kafka.partitioners import lane_of_key
+from worker.ledger.entries import OrganisationEntry, StandingEntry
+from worker.ledger.format import is_organisation_key, organisation_key, read_organisation, write
 from worker.settings import Settings, load_settings
-from worker.stream.admin import KafkaFailed
-from worker.stream.partition_admin import PartitionAdmin
-from worker.stream.placement import lane_of_key
 from worker.stream.startup import prepare_topics
 
 _SUBJECT: Final = Subject(1, 2, "promotion", 3)

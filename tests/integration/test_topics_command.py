@@ -12,8 +12,9 @@ from tests.brokers import SecuredKafka, delete_topics, unique
 from worker.commands.main import program
 from worker.demo.broker import Broker
 from worker.demo.readiness import run_blocking
+from worker.kafka.admin import TopicAdmin
+from worker.kafka.errors import KafkaFailed
 from worker.settings import KafkaSettings, load_settings
-from worker.stream.admin import KafkaFailed, TopicAdmin
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from tests.support.crashing_worker import ORDER
 from tests.support.lab import Stage
 from tests.support.waiting import wait_until
 from tests.support.worker_process import WorkerProcess, environment
-from worker.checkpoints import Checkpoint
 from worker.demo.processes import Household
+from worker.enrolment.checkpoints import Checkpoint
 
 
 class CrashingWorker(WorkerProcess):

@@ -15,10 +15,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from worker.checkpoints import Checkpoint, Probe
-from worker.composition import run_worker
+from worker.composition.worker import run_worker
+from worker.enrolment.checkpoints import Checkpoint, Probe
 from worker.settings import load_settings
-from worker.stream.replay import Replay
+from worker.stream.replay_window import Replay
 from worker.telemetry.logs import configure_logging
 
 ORDER: Final = "CRASH_ORDER"

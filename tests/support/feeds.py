@@ -13,7 +13,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from tests.support.loop_thread import LoopThread
 from topics.record import Headers, Position, Record
-from worker.stream import raw_batches
+from worker.kafka import raw_batches
 
 _LARGEST_BYTES: Final = 16 * 1024 * 1024
 _POLL_MS: Final = 20

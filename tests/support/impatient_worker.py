@@ -8,8 +8,8 @@ import os
 import time
 from typing import Final
 
-from worker import composition
-from worker.checkpoints import Checkpoint
+from worker.composition import worker as composition
+from worker.enrolment.checkpoints import Checkpoint
 from worker.settings import load_settings
 from worker.telemetry.logs import configure_logging
 

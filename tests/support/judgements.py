@@ -4,6 +4,7 @@ from datetime import datetime
 from math import isfinite
 from typing import Final
 
+from topics.origin import Origin
 from topics.outcome import ActivityReference
 from worker.capillary.catalogue_wire import ListPage
 from worker.capillary.reply import Reply
@@ -17,11 +18,12 @@ from worker.domain.limits import exhausted_limit
 from worker.domain.promotions import CustomerPromotions, Identifier, IdentifierName
 from worker.domain.settlement import LimitUnexplained, Rejected, Settlement, Subject, settle_issue
 from worker.domain.times import Span
-from worker.intake import Admitted, Rules
-from worker.no_ledger import NoLedger
-from worker.outcomes import Origin, tell
-from worker.planning import plan_event
-from worker.plans import Foregone
+from worker.enrolment.admission import Admitted
+from worker.enrolment.outcomes import tell
+from worker.enrolment.planning import plan_event
+from worker.enrolment.rules import Rules
+from worker.ledger.entries import Foregone
+from worker.ledger.read_only import NoLedger
 from worker.telemetry.redaction import redactor
 
 MOBILE: Final = "919812345678"

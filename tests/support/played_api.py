@@ -20,16 +20,16 @@ from tests.unit.fakes import (
     record,
     retrying_with,
 )
-from worker import attempts
 from worker.capillary.client import CapillaryClient
 from worker.capillary.config import ApiVersion, Basic, CapillaryConfig
-from worker.checkpoints import nothing
 from worker.domain.plan import Policy
-from worker.enrolment import Enrolments
-from worker.intake import Rules
-from worker.reconciliation import Readings
-from worker.retrying import RetryPolicy
-from worker.stream.placement import lane_of_key
+from worker.enrolment import attempts
+from worker.enrolment.checkpoints import nothing
+from worker.enrolment.handler import Enrolments
+from worker.enrolment.reconciliation import Readings
+from worker.enrolment.rules import Rules
+from worker.kafka.partitioners import lane_of_key
+from worker.resilience.retrying import RetryPolicy
 
 NOW: Final = datetime(2026, 2, 10, 9, 30, tzinfo=UTC)
 OWN_ORG: Final = 60711

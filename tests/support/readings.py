@@ -7,7 +7,7 @@ from topics.activity import Activity, Malformed, Tombstone, read_activity
 from topics.dead_letter import as_on_activity_topic, dead_letter_headers, read_failure, redriven_from
 from topics.record import Record
 from worker.commands.dead_letter_report import as_object, plain
-from worker.redrive import Letter, NotOurs, read_letter
+from worker.operations.redrive_plan import Letter, NotOurs, read_letter
 
 Reading = Activity | Tombstone | Malformed
 

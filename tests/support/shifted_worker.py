@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 
-from worker import parts
+from worker import timing
 from worker.settings import load_settings
 from worker.telemetry.logs import configure_logging
 
@@ -20,7 +20,7 @@ SHIFT: Final = "CLOCK_SHIFT"
 
 def main() -> int:
     """Run the worker and return its exit status."""
-    seconds, right, right_now = float(os.environ[SHIFT]), time.time, parts.utc_now
+    seconds, right, right_now = float(os.environ[SHIFT]), time.time, timing.utc_now
 
     def shifted() -> datetime:
         return right_now() + timedelta(seconds=seconds)
@@ -35,8 +35,8 @@ def main() -> int:
     right_send = AIOKafkaProducer.send
     AIOKafkaProducer.send = send
     time.time = lambda: right() + seconds
-    parts.utc_now = shifted
-    from worker.composition import run_worker  # noqa: PLC0415 - takes over the clock
+    timing.utc_now = shifted
+    from worker.composition.worker import run_worker  # noqa: PLC0415 - takes over the clock
 
     settings = load_settings(os.environ)
     configure_logging(settings.log_level, settings.log_format)

@@ -1,4 +1,4 @@
-"""Hand-written stand-ins for what worker.ports describes, and makers of the values that tests speak of."""
+"""Hand-written stand-ins for the ports of the use case, and makers of the values that tests speak of."""
 
 import asyncio
 import json
@@ -11,8 +11,6 @@ from topics.dead_letter import Failure
 from topics.names import TopicNames
 from topics.outcome import Outcome
 from topics.record import Headers, Position, Record
-from worker import ledger_format
-from worker.circuit import Circuits, OutagePolicy
 from worker.domain.answers import Fault, Found, IssueAnswer, LookupAnswer, Refused
 from worker.domain.ledger import Standing
 from worker.domain.promotions import (
@@ -24,7 +22,9 @@ from worker.domain.promotions import (
     TimelineEntry,
 )
 from worker.domain.settlement import Subject
-from worker.plans import (
+from worker.enrolment.ports import Tracker
+from worker.ledger import format as ledger_format
+from worker.ledger.entries import (
     EventPlan,
     LedgerEntry,
     OrganisationEntry,
@@ -33,9 +33,9 @@ from worker.plans import (
     ResultEntry,
     StandingEntry,
 )
-from worker.ports import Tracker
-from worker.retrying import Retrying, RetryPolicy
-from worker.standings import entries_of, standing_of
+from worker.ledger.standings import entries_of, standing_of
+from worker.resilience.circuit import Circuits, OutagePolicy
+from worker.resilience.retrying import Retrying, RetryPolicy
 
 T = TypeVar("T")
 

@@ -27,8 +27,6 @@ from tests.unit.fakes import (
 from topics.dead_letter import REDRIVEN, DeadLetterReason, Failure, dead_letter_headers
 from topics.outcome import Outcome
 from topics.record import Position, Record
-from worker.attempts import World
-from worker.checkpoints import Checkpoint, nothing
 from worker.domain.answers import Found, IssueAnswer, Issued, LookupAnswer
 from worker.domain.plan import Policy
 from worker.domain.promotions import (
@@ -40,13 +38,15 @@ from worker.domain.promotions import (
     TimelineEntry,
 )
 from worker.domain.settlement import Subject
-from worker.enrolment import Enrolments
-from worker.intake import Rules
-from worker.plans import LedgerEntry
-from worker.ports import PublishFailed
-from worker.reconciliation import Readings
-from worker.retrying import RetryPolicy
-from worker.stream.placement import lane_of_key
+from worker.enrolment.attempts import World
+from worker.enrolment.checkpoints import Checkpoint, nothing
+from worker.enrolment.handler import Enrolments
+from worker.enrolment.ports import PublishFailed
+from worker.enrolment.reconciliation import Readings
+from worker.enrolment.rules import Rules
+from worker.kafka.partitioners import lane_of_key
+from worker.ledger.entries import LedgerEntry
+from worker.resilience.retrying import RetryPolicy
 
 SETTLE = 5.0
 _FOR_EVER = 1e9

@@ -7,7 +7,7 @@ from typing import Any
 from tests.unit.fakes import event, record
 from topics.dead_letter import DeadLetterReason, Failure, dead_letter_headers
 from topics.record import Headers, Position, Record
-from worker.redrive import Letter, NotOurs, read_letter
+from worker.operations.redrive_plan import Letter, NotOurs, read_letter
 
 WRITTEN = 1_769_860_000_000
 AT = datetime(2026, 1, 31, 10, tzinfo=UTC)

@@ -14,8 +14,8 @@ from worker.capillary.failures import place_of
 from worker.capillary.verdict import TokenAnswer
 from worker.capillary.wire import TokenGrant
 from worker.domain.answers import Doubtful, Fault, FaultKind, Unsent
-from worker.ports import Clock
 from worker.signs import Sign, waiting_for
+from worker.timing import Clock
 
 OAUTH_HEADER = "X-CAP-API-OAUTH-TOKEN"
 

@@ -18,8 +18,8 @@ from worker.capillary.endpoints import Requests, is_sendable
 from worker.capillary.exchange import Exchange, Target
 from worker.capillary.failures import place_of
 from worker.capillary.list_paging import ListReader
-from worker.capillary.observer import Endpoint, NoObserver, OpenGate, RequestObserver
 from worker.capillary.paging import read_all
+from worker.capillary.ports import Endpoint, Gate, NoObserver, OpenGate, RequestObserver
 from worker.capillary.reply import Reply
 from worker.capillary.transport import Transport
 from worker.capillary.verdict import (
@@ -44,11 +44,11 @@ from worker.domain.answers import (
     Unsent,
 )
 from worker.domain.promotions import Identifier, IdentifierName
-from worker.ports import Clock, Gate
 from worker.telemetry import names
 from worker.telemetry.redaction import Redact, redactor
 from worker.telemetry.spans import Spans
 from worker.telemetry.tracing import record_in_work
+from worker.timing import Clock
 
 A = TypeVar("A")
 
@@ -88,7 +88,7 @@ class Sounding:
 
 
 class CapillaryClient:
-    """Implements `worker.ports.PromotionsApi`; an async context manager, or close it with `aclose`.
+    """Implements `worker.enrolment.ports.PromotionsApi`; an async context manager, or close it with `aclose`.
 
     Safe for any number of concurrent calls on one event loop. Each request (a page, an issue, a token) is
     one client span and one `request_finished`. Identifiers appear in no answer, span, log line or exception.

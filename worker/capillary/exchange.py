@@ -18,7 +18,7 @@ from worker.capillary.catalogue_wire import ListPage
 from worker.capillary.connections import always
 from worker.capillary.dates import written_at
 from worker.capillary.failures import broken
-from worker.capillary.observer import Endpoint, RequestObserver
+from worker.capillary.ports import Endpoint, Gate, RequestObserver
 from worker.capillary.reply import Reply
 from worker.capillary.results import result_of
 from worker.capillary.transport import Transport
@@ -36,7 +36,6 @@ from worker.domain.answers import (
     Throttled,
     Unsent,
 )
-from worker.ports import Gate
 from worker.signs import alive
 from worker.telemetry import names, semantic
 from worker.telemetry.semantic import Attributes

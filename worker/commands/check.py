@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 if TYPE_CHECKING:
-    from worker.findings import Finding
+    from worker.operations.findings import Finding
 
 _COLOURS: Final = {"ok": "green", "warning": "yellow", "fault": "red"}
 
@@ -41,7 +41,7 @@ def command(*, as_json: bool) -> None:
 
 async def _findings(*, as_json: bool) -> "list[Finding]":
     """Collect the findings; people see each as it is made."""
-    from worker.checkup import examine  # noqa: PLC0415 - brings Faust, 0.5 s
+    from worker.operations.check import examine  # noqa: PLC0415 - brings Faust, 0.5 s
 
     findings = []
     async for finding in examine(os.environ):

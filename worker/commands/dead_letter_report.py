@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from topics.record import Position
-from worker.redrive import Letter, NotOurs, Obstacle, Plan
+from worker.operations.redrive_plan import Letter, NotOurs, Obstacle, Plan
 
 _HEADINGS: Final = (
     "PUT ASIDE", "REASON", "EVENT", "EVENT ID", "CUSTOMER", "TRIES", "ORIGINAL", "DEAD LETTER", "MESSAGE"

@@ -18,7 +18,7 @@ from worker.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from worker.capillary.client import CapillaryClient
-    from worker.explanation import Explained
+    from worker.operations.explanation import Explained
 
 _NAMES: Final = {
     **{name.value.lower(): name for name in IdentifierName},
@@ -105,7 +105,7 @@ def command(
     settings = settings_or_exit(Settings)
     # Its lines are for logs; what matters of them is in our own.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
-    from worker.stream.admin import KafkaFailed  # noqa: PLC0415 - brings Faust, 0.5 s
+    from worker.kafka.errors import KafkaFailed  # noqa: PLC0415 - brings Faust, 0.5 s
 
     try:
         told = asyncio.run(_explain(settings, _Question(asked, key, partitioner, org_id)))
@@ -121,13 +121,14 @@ def command(
 
 async def _explain(settings: Settings, question: _Question) -> _Explanation:
     from worker.capillary.config import ApiVersion  # noqa: PLC0415 - see above
+    from worker.composition.from_settings import capillary_client, rules  # noqa: PLC0415 - see above
     from worker.domain.answers import CatalogueRead  # noqa: PLC0415 - see above
     from worker.domain.identity import UNNAMED_ORG  # noqa: PLC0415 - see above
-    from worker.explanation import explain, learnt, ledger_of, organisations  # noqa: PLC0415 - see above
-    from worker.parts import capillary_client, rules, utc_now  # noqa: PLC0415 - see above
-    from worker.stream.placement import Partitioner  # noqa: PLC0415 - see above
-    from worker.stream.standings import entries_of_customer  # noqa: PLC0415 - see above
+    from worker.kafka.partitioners import Partitioner  # noqa: PLC0415 - see above
+    from worker.operations.customer_standings import entries_of_customer  # noqa: PLC0415 - see above
+    from worker.operations.explanation import explain, learnt, ledger_of, organisations  # noqa: PLC0415 - see above
     from worker.timepiece import Timepiece, Unheard  # noqa: PLC0415 - see above
+    from worker.timing import utc_now  # noqa: PLC0415 - see above
 
     timepiece = Timepiece(utc_now, time.monotonic, Unheard())
     async with capillary_client(settings, date_heard=timepiece.heard) as client:

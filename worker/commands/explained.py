@@ -7,7 +7,7 @@ from typing import Any
 from worker.domain.catalogue import ListedPromotion
 from worker.domain.ledger import Standing
 from worker.domain.promotions import Restriction, TimelineEntry
-from worker.explanation import Explained
+from worker.operations.explanation import Explained
 
 
 def lines(explained: Explained) -> Iterator[tuple[str, str]]:

@@ -39,9 +39,9 @@ def move(*, partitioner: str, dry_run: bool) -> None:
     the manual. Interrupted, it is simply run again; no worker starts before it got to its end.
     """
     settings = settings_or_exit(KafkaSettings)
-    from worker.stream.admin import KafkaFailed  # noqa: PLC0415 - brings Faust, 0.5 s
-    from worker.stream.ledger_move import move_ledger  # noqa: PLC0415 - see above
-    from worker.stream.placement import Partitioner  # noqa: PLC0415 - see above
+    from worker.kafka.errors import KafkaFailed  # noqa: PLC0415 - brings Faust, 0.5 s
+    from worker.kafka.partitioners import Partitioner  # noqa: PLC0415 - see above
+    from worker.operations.ledger_move import move_ledger  # noqa: PLC0415 - see above
 
     # Its lines are for logs; what matters of them is in our own line.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())

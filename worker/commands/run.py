@@ -120,10 +120,10 @@ def command(
         _ensure_remembered(since, settings)
     import structlog  # noqa: PLC0415 - help and bad settings need not wait for this, nor for Faust
 
-    from worker.composition import run_worker  # noqa: PLC0415 - see above
-    from worker.stream.admin import KafkaFailed  # noqa: PLC0415 - see above
-    from worker.stream.local_copy import FolderTaken  # noqa: PLC0415 - see above
-    from worker.stream.replay import Replay  # noqa: PLC0415 - see above
+    from worker.composition.worker import run_worker  # noqa: PLC0415 - see above
+    from worker.kafka.errors import KafkaFailed  # noqa: PLC0415 - see above
+    from worker.stream.ledger.local_copy import FolderTaken  # noqa: PLC0415 - see above
+    from worker.stream.replay_window import Replay  # noqa: PLC0415 - see above
     from worker.telemetry.export import BadVariable, start_export  # noqa: PLC0415 - see above
     from worker.telemetry.logs import configure_logging  # noqa: PLC0415 - see above
 

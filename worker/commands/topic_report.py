@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from topics.names import TopicSpec
-from worker.stream.admin import ExistingTopic
-from worker.stream.inventory import TopicReport
+from worker.kafka.admin import ExistingTopic
+from worker.kafka.inventory import TopicReport
 
 
 def size(topic: TopicSpec | ExistingTopic) -> str:

@@ -42,8 +42,9 @@ def list_topics(*, as_json: bool) -> None:
     """Show each topic: whether it exists, with how many partitions, and what differs."""
     settings = settings_or_exit(KafkaSettings)
     from worker.commands.topic_report import as_object, lines  # noqa: PLC0415 - brings Faust, 0.5 s
-    from worker.stream.admin import KafkaFailed, TopicAdmin  # noqa: PLC0415 - see above
-    from worker.stream.inventory import inspect  # noqa: PLC0415 - see above
+    from worker.kafka.admin import TopicAdmin  # noqa: PLC0415 - see above
+    from worker.kafka.errors import KafkaFailed  # noqa: PLC0415 - see above
+    from worker.kafka.inventory import inspect  # noqa: PLC0415 - see above
 
     try:
         reports = asyncio.run(inspect(settings, TopicAdmin(settings)))
@@ -66,10 +67,10 @@ def create_topics(*, new_ledger: bool) -> None:
     """
     settings = settings_or_exit(KafkaSettings)
     from worker.commands.topic_report import size  # noqa: PLC0415 - brings Faust, 0.5 s
-    from worker.stream.admin import KafkaFailed  # noqa: PLC0415 - see above
-    from worker.stream.inventory import create_missing  # noqa: PLC0415 - see above
-    from worker.stream.lost_ledger import ensure_no_history  # noqa: PLC0415 - see above
-    from worker.stream.partition_admin import PartitionAdmin  # noqa: PLC0415 - see above
+    from worker.kafka.errors import KafkaFailed  # noqa: PLC0415 - see above
+    from worker.kafka.inventory import create_missing  # noqa: PLC0415 - see above
+    from worker.kafka.lost_ledger import ensure_no_history  # noqa: PLC0415 - see above
+    from worker.kafka.partition_admin import PartitionAdmin  # noqa: PLC0415 - see above
 
     async def create() -> Any:  # noqa: ANN401 - see `create_missing`
         admin, ledger = PartitionAdmin(settings), settings.topic_names.ledger

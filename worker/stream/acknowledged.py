@@ -5,7 +5,7 @@ from typing import Final
 from aiokafka.errors import InvalidTimestampError
 from aiokafka.structs import RecordMetadata
 
-from worker.ports import PublishFailed, StampRefused, Stamps
+from worker.enrolment.ports import PublishFailed, StampRefused, Stamps
 
 _LOG_APPEND_TIME: Final = 1
 

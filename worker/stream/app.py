@@ -14,36 +14,38 @@ from faust.types import TP, StreamT
 from mode import CrashingSupervisor
 
 from topics.record import LARGEST_MS, Position, Record
-from worker.ports import LedgerFailed, StampRefused
+from worker.enrolment.ports import LedgerFailed, StampRefused
+from worker.kafka import raw_batches
+from worker.kafka.partitioners import choose_partition
+from worker.kafka.security import aiokafka_options
+from worker.kafka.sizes import LARGEST_REQUEST_BYTES
+from worker.kafka.topic_identity import Identity
 from worker.settings import Settings
+from worker.settings.deadlines import rebalance_seconds
 from worker.stopping import Stop
-from worker.stream import consumer, raw_batches
-from worker.stream.buffer import Buffer
-from worker.stream.consumer import Consumer
-from worker.stream.fitting import LARGEST_REQUEST_BYTES
-from worker.stream.holds import Holds
-from worker.stream.lanes import Bounds, Lanes, Partition
-from worker.stream.ledger import LedgerTable
-from worker.stream.ledger_fence import LedgerFence
-from worker.stream.ledger_guard import LedgerGuard
-from worker.stream.ledger_store import FAILED
-from worker.stream.local_copy import LocalCopy
-from worker.stream.log_watch import Positions
-from worker.stream.membership import Lease, Membership
-from worker.stream.partition_watch import PartitionGuard
-from worker.stream.placement import choose_partition
-from worker.stream.rebuild import RebuildingTables
-from worker.stream.rewinds import Rewinds
-from worker.stream.security import aiokafka_options, faust_credentials
-from worker.stream.topic_identity import Identity
-from worker.stream.trail import Trail
+from worker.stream.delivery.fetch_order import Trail
+from worker.stream.delivery.lanes import Bounds, Lanes
+from worker.stream.delivery.membership import Lease, Membership
+from worker.stream.delivery.partition import Partition
+from worker.stream.delivery.partition_guard import PartitionGuard
+from worker.stream.delivery.pauses import Holds
+from worker.stream.delivery.rewinds import Rewinds
+from worker.stream.delivery.send_fence import LedgerFence
+from worker.stream.driver import consumer
+from worker.stream.driver.buffer import Buffer
+from worker.stream.driver.consumer import Consumer
+from worker.stream.driver.credentials import faust_credentials
+from worker.stream.driver.log_watch import Positions
+from worker.stream.driver.recovery import RebuildingTables
+from worker.stream.ledger.guard import LedgerGuard
+from worker.stream.ledger.local_copy import LocalCopy
+from worker.stream.ledger.store import FAILED
+from worker.stream.ledger.table import LedgerTable
 
 _WEEK_SECONDS: Final = 7 * 86_400.0
 _METADATA_MAX_AGE_MS: Final = 10_000
 _BUFFERED: Final = 256
 """Records between the consumer and the lanes, which have the larger share; `Buffer` bounds their bytes."""
-_FINISH_GRACE_SECONDS: Final = 10.0
-"""What a rebalance may take beyond the drain: cancelled work unwinding, the last commit."""
 
 log = structlog.get_logger(__name__)
 
@@ -197,11 +199,6 @@ def _ledger_guard(app: WorkerApp, topic: str, copy: LocalCopy) -> LedgerGuard:
         app.guard.refuse(line)
 
     return LedgerGuard(topic, copy.origin or Identity(), end)
-
-
-def rebalance_seconds(settings: Settings) -> float:
-    """Return how long the group waits for this member: the drain, and some to unwind and to join."""
-    return settings.drain_seconds + _FINISH_GRACE_SECONDS + 25.0
 
 
 def consume(

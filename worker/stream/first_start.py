@@ -12,11 +12,10 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError
 
+from worker.kafka.errors import KafkaFailed, translated
+from worker.kafka.partition_admin import PartitionAdmin
+from worker.kafka.security import aiokafka_options
 from worker.settings import Settings
-from worker.stream.admin import KafkaFailed
-from worker.stream.changelog import translated
-from worker.stream.partition_admin import PartitionAdmin
-from worker.stream.security import aiokafka_options
 
 log = structlog.get_logger(__name__)
 

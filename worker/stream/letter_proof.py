@@ -9,13 +9,14 @@ from typing import Final
 import structlog
 from aiokafka.errors import TopicAuthorizationFailedError
 
+from topics.dead_letter import redriven_headers
 from topics.record import Headers, Position, Record
-from worker.ports import Sleep
-from worker.redrive import redriven_headers
+from worker.kafka.admin import TopicAdmin
+from worker.kafka.errors import KafkaFailed
+from worker.kafka.log_reader import log_reader
+from worker.kafka.sizes import batch_bytes
 from worker.settings import KafkaSettings
-from worker.stream.admin import KafkaFailed, TopicAdmin
-from worker.stream.fitting import batch_bytes
-from worker.stream.log_reader import log_reader
+from worker.timing import Sleep
 
 _AHEAD_RECORDS: Final = 500
 _AHEAD_BYTES: Final = 8 * 1024 * 1024
@@ -27,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class LetterProof:
-    """Reads the dead-letter topic, outside of any group. Implements `worker.ports.Letters`."""
+    """Reads the dead-letter topic, outside of any group. Implements `worker.enrolment.ports.Letters`."""
 
     def __init__(self, settings: KafkaSettings, sleep: Sleep = asyncio.sleep) -> None:
         self._settings = settings

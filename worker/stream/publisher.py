@@ -14,10 +14,10 @@ from topics.dead_letter import PREFIX, REDRIVEN, Failure, dead_letter_headers
 from topics.names import TopicNames
 from topics.outcome import Outcome, outcome_headers
 from topics.record import Headers, Record
-from worker.ports import Stamps
+from worker.enrolment.ports import Stamps
+from worker.kafka.raw_batches import is_plain, send_raw
+from worker.kafka.sizes import TRACE_BYTES, batch_bytes, fitted
 from worker.stream.acknowledged import acknowledged, refused
-from worker.stream.fitting import TRACE_BYTES, batch_bytes, fitted
-from worker.stream.raw_batches import is_plain, send_raw
 from worker.telemetry.spans import Spans
 from worker.telemetry.tracing import sending
 
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 class KafkaPublisher:
-    """Writes through the application's producer. Implements `worker.ports.Publisher`."""
+    """Writes through the application's producer. Implements `worker.enrolment.ports.Publisher`."""
 
     def __init__(
         self, app: App, names: TopicNames, largest: Mapping[str, int], spans: Spans, stamps: Stamps

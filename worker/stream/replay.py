@@ -7,125 +7,25 @@ and what comes after it, once more, which the ledger makes harmless.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 from mode import Service
 
-from topics.record import Position, Record
+from topics.record import Record
 from worker.settings import Settings
-from worker.stream.admin import KafkaFailed
 from worker.stream.app import WorkerApp
-from worker.stream.changelog import translated
-from worker.stream.consumer import Consumer
-from worker.stream.partition_admin import PartitionAdmin
-from worker.stream.security import aiokafka_options
-from worker.stream.vitals import is_ready
+from worker.stream.driver.consumer import Consumer
+from worker.stream.health.status import is_ready
+from worker.stream.replay_window import Replay, Window, close_window, find_window, open_window
 
 HELD_SECONDS: Final = 86_400.0
 """How long a record behind the window is held; then it is looked at, and held again."""
 _LOOK_SECONDS: Final = 0.3
-_RETRY_SECONDS: Final = 1.0
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """Which events: those written to the activity topic at `since` or later, and before `until`."""
-
-    since: datetime
-    until: datetime
-    without_ledger: bool = False
-    """Also with a group whose ledger knows nothing: who was enrolled under another one may be again."""
-    retry_rejected: bool = False
-    """Ask once more for what was rejected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The same as offsets of the activity topic by partition, and what the group had committed before."""
-
-    topic: str
-    starts: Mapping[int, int]
-    ends: Mapping[int, int]
-    before: Mapping[int, int]
-
-    def is_behind(self, position: Position) -> bool:
-        """Whether an activity record lies behind the window, and is not to be handled."""
-        return position.topic == self.topic and position.offset >= self.ends.get(position.partition, 0)
-
-    @property
-    def after(self) -> dict[int, int]:
-        """Return what the group has committed once the replay is done."""
-        return {number: max(end, self.before.get(number, 0)) for number, end in self.ends.items()}
-
-
-async def find_window(settings: Settings, replay: Replay) -> Window:
-    """Look where the window lies; raises KafkaFailed where a replay cannot be right."""
-    names, admin, group = settings.topic_names, PartitionAdmin(settings), settings.group_id
-    existing = await admin.existing([names.activity, names.ledger])
-    if names.activity not in existing:
-        raise KafkaFailed(f"topic {names.activity} does not exist; correct ENROLMENT_ACTIVITY_TOPIC")
-    async with _consumer(settings) as consumer:
-        if not settings.dry_run and not replay.without_ledger:
-            ledger = existing.get(names.ledger)
-            entries = 0 if ledger is None else await _records(consumer, names.ledger, ledger.partitions)
-            if not entries:
-                raise KafkaFailed(
-                    f"group {group} has no ledger yet: it would not know whom another group has enrolled. "
-                    "Name the group that handled these events (--group-id), or confirm with --yes"
-                )
-        if members := await admin.members(group):
-            raise KafkaFailed(
-                f"group {group} has {members} members: stop all workers first (one that was killed counts "
-                f"for {settings.kafka_session_timeout_seconds:g} s more)"
-            )
-        before = await admin.committed(group, names.activity)
-        at = [TopicPartition(names.activity, n) for n in range(existing[names.activity].partitions)]
-        with translated(names.activity):
-            log_ends = await consumer.end_offsets(at)
-        # One beyond the end belongs to a log that there is no more: nobody may be sent back there.
-        before = {
-            tp.partition: before[tp.partition]
-            for tp in at
-            if before.get(tp.partition, -1) in range(log_ends[tp] + 1)
-        }
-        starts, ends = [await _offsets(consumer, at, time) for time in (replay.since, replay.until)]
-        window = Window(names.activity, starts, ends, before)
-        unhandled = sum(max(0, starts[n] - offset) for n, offset in before.items() if n in starts)
-        if unhandled:
-            raise KafkaFailed(
-                f"{unhandled} events before --from are not handled by group {group} yet: let its worker "
-                "catch up first, or begin earlier"
-            )
-    events = sum(ends[n] - starts[n] for n in starts)
-    log.info("replaying", since=str(replay.since), until=str(replay.until), group=group, events=events)
-    return window
-
-
-async def open_window(settings: Settings, window: Window) -> None:
-    """Set the group's offsets to where the window begins."""
-    async with _consumer(settings) as consumer:
-        await _commit(consumer, window.topic, window.starts)
-
-
-async def close_window(settings: Settings, window: Window) -> None:
-    """Let the group go on from where it was before; waits until our own membership has ended."""
-    async with _consumer(settings) as consumer, asyncio.timeout(settings.kafka_session_timeout_seconds + 10):
-        while True:
-            try:
-                await _commit(consumer, window.topic, window.after)
-            except KafkaFailed:
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                return
 
 
 class Replaying:
@@ -202,40 +102,3 @@ def is_past(app: WorkerApp, window: Window) -> bool:
         if fetched is not None and not is_held and (taken is None or taken < fetched):
             return False
     return True
-
-
-@asynccontextmanager
-async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    """Give a consumer that commits for the group and is no member of it."""
-    consumer = AIOKafkaConsumer(
-        group_id=settings.group_id, enable_auto_commit=False, **aiokafka_options(settings)
-    )
-    try:
-        with translated(settings.activity_topic):
-            await consumer.start()
-        yield consumer
-    finally:
-        await consumer.stop()
-
-
-async def _offsets(consumer: AIOKafkaConsumer, at: list[TopicPartition], time: datetime) -> dict[int, int]:
-    """Return for each partition the first offset of that time or later, its end where there is none."""
-    with translated(at[0].topic):
-        # Kafka finds no records by a time before the epoch; there are none.
-        found = await consumer.offsets_for_times(dict.fromkeys(at, max(0, round(time.timestamp() * 1000))))
-        ends = await consumer.end_offsets(at)
-    return {tp.partition: ends[tp] if found[tp] is None else found[tp].offset for tp in at}
-
-
-async def _records(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> int:
-    at = [TopicPartition(topic, number) for number in range(partitions)]
-    with translated(topic):
-        starts, ends = await consumer.beginning_offsets(at), await consumer.end_offsets(at)
-    return sum(ends[tp] - starts[tp] for tp in at)
-
-
-async def _commit(consumer: AIOKafkaConsumer, topic: str, offsets: Mapping[int, int]) -> None:
-    at = {TopicPartition(topic, number): offset for number, offset in offsets.items()}
-    with translated(topic):
-        consumer.assign(list(at))
-        await consumer.commit(at)

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 import structlog
 
 from topics.names import LARGEST_ACTIVITY_BYTES, LARGEST_RECORD, TopicNames
+from worker.kafka.admin import ExistingTopic
+from worker.kafka.errors import KafkaFailed
+from worker.kafka.inventory import create_missing, cut_off, room_needed
+from worker.kafka.lost_ledger import ensure_no_history
+from worker.kafka.partition_admin import PartitionAdmin
+from worker.kafka.sizes import LARGEST_REQUEST_BYTES
+from worker.kafka.topic_identity import Identity
 from worker.settings import Settings, SettingsError
-from worker.stream.admin import ExistingTopic, KafkaFailed
-from worker.stream.fitting import LARGEST_REQUEST_BYTES
-from worker.stream.inventory import create_missing, room_needed
-from worker.stream.lost_ledger import ensure_no_history
-from worker.stream.partition_admin import PartitionAdmin
-from worker.stream.topic_identity import Identity
 
 log = structlog.get_logger(__name__)
 
@@ -86,23 +87,3 @@ def _room(names: TopicNames, existing: Mapping[str, ExistingTopic]) -> dict[str,
                 needed=needed,
             )
     return {name: min(room, LARGEST_REQUEST_BYTES) for name, room in largest.items()}
-
-
-def cut_off(names: TopicNames, partitions: Mapping[str, int]) -> str | None:
-    """Return why the ledger cannot be trusted with these topics and their partitions, None where it can.
-
-    Retry topics count too: a customer's retries read the ledger of their own partition.
-    """
-    if names.move_mark in partitions:
-        return (
-            f"the ledger {names.ledger} is being moved, or its move was interrupted (topic {names.move_mark} "
-            "exists): run `enrolment-worker ledger move` to its end, see 'More partitions' in the manual"
-        )
-    expected = partitions[names.activity]
-    for kind, name in [("ledger", names.ledger), *(("retry topic", name) for name in names.retries)]:
-        if partitions.get(name, expected) != expected:
-            return (
-                f"topic {names.activity} has {expected} partitions and the {kind} {name} has "
-                f"{partitions[name]}: run `enrolment-worker ledger move`, see 'More partitions' in the manual"
-            )
-    return None

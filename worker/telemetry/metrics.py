@@ -49,7 +49,7 @@ _QUIET_CLOCK_SECONDS: Final = 3600.0
 
 
 class Metrics:
-    """The metrics in a registry of their own. Implements `worker.ports.Tracker` and the client's observer."""
+    """The metrics, in a registry of their own. Implements all trackers and the client's observer."""
 
     def __init__(
         self, named_events: frozenset[str] = frozenset(), timer: Callable[[], float] = time.monotonic

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tests.unit.letters import letter
 from worker.commands.dead_letter_report import plain, plan_lines, summary, table
-from worker.redrive import NotOurs, Obstacle, Plan
+from worker.operations.redrive_plan import NotOurs, Obstacle, Plan
 
 
 def test_a_table_is_aligned_and_shortens_what_is_very_long() -> None:

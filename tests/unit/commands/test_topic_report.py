@@ -7,9 +7,9 @@ import pytest
 
 from topics.names import TopicSpec
 from worker.commands.topic_report import as_object, lines
+from worker.kafka.admin import ExistingTopic, Refusal
+from worker.kafka.inventory import Difference, create_missing, inspect
 from worker.settings import KafkaSettings, load_settings
-from worker.stream.admin import ExistingTopic, Refusal
-from worker.stream.inventory import Difference, create_missing, inspect
 
 SETTINGS = load_settings({"ENROLMENT_KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"}, KafkaSettings)
 LEDGER = "enrolment-worker-ledger-changelog"

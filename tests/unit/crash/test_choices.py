@@ -15,7 +15,7 @@ from tests.crash.choices import (
     customers_of_events,
     schedule,
 )
-from worker.checkpoints import Checkpoint
+from worker.enrolment.checkpoints import Checkpoint
 
 
 def test_a_seed_reproduces_every_choice() -> None:

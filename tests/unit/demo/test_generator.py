@@ -8,7 +8,8 @@ from worker.demo.scenario import ORG_ID
 from worker.demo.shapes import SHAPES
 from worker.demo.simulator import World
 from worker.domain.plan import Policy
-from worker.intake import Admitted, PassOver, PutAway, Rules, admit
+from worker.enrolment.admission import Admitted, PassOver, PutAway, admit
+from worker.enrolment.rules import Rules
 
 _NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
 _CUSTOMERS = 40

@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, GroupAuthorizationFailedError, KafkaError
 from structlog.testing import capture_logs
 
-from worker.stream.admin import KafkaFailed
+from worker.kafka.errors import KafkaFailed
 from worker.stream.first_start import _skip
 
 

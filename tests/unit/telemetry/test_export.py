@@ -26,7 +26,7 @@ def test_nothing_is_loaded_where_nothing_is_sent() -> None:
     """Without an endpoint, or switched off, a worker must not even import the SDK, nor gRPC."""
     unwanted = ("opentelemetry.sdk", "opentelemetry.exporter", "grpc")
     script = (
-        "import sys, worker.composition\n"
+        "import sys, worker.composition.worker\n"
         "from worker.telemetry.export import start_export\n"
         f"for environ in {_OFF!r}: start_export('1', environ)\n"
         f"print([module for module in sys.modules if module.startswith({unwanted!r})])"

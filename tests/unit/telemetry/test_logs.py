@@ -137,7 +137,7 @@ def test_what_operators_need_is_not_masked() -> None:
         "offset": 12345678901,
         "key": "7a30b3d0-889b-5e60-b57f-b5208e68b3e7",
         "customer": "482579328",
-        "where": "/app/worker/enrolment.py:5678",
+        "where": "/app/worker/enrolment/handler.py:5678",
         "at": "2026-01-31T10:00:00.123456Z",
     }
     with processing(record(value, key=b"482579328"), "group", Spans()):

@@ -25,7 +25,7 @@ from tests.unit.fakes import record
 from topics.record import Headers
 from worker.capillary.connections import always
 from worker.capillary.exchange import Exchange, Target
-from worker.capillary.observer import Endpoint, NoObserver, OpenGate
+from worker.capillary.ports import Endpoint, NoObserver, OpenGate
 from worker.capillary.reply import Reply
 from worker.domain.answers import Issued
 from worker.telemetry import semantic

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.fakes import event, record
 from topics.activity import Activity, read_activity
-from worker.intake import lane_of
+from worker.enrolment.admission import lane_of
 
 Names = list[tuple[str, str, str | None, str | None]]
 

@@ -1,0 +1,165 @@
+"""Lanes under random deliveries, ends, drains and assignments."""
+
+import asyncio
+from collections import defaultdict
+from contextvars import copy_context
+from dataclasses import dataclass
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.unit.virtual_time import VirtualTimeLoop, settle
+from topics.record import Position, Record
+from worker.stream.delivery.lanes import Bounds, Lanes
+
+TOPIC = "customer-activity"
+
+
+def delivery(offset: int, key: bytes, partition: int) -> Record:
+    """Return a record as it is delivered."""
+    return Record(Position(TOPIC, partition, offset), 0, key, b"")
+
+
+def lane_of(record: Record) -> bytes:
+    """Name a record's lane by its key."""
+    return record.key or b""
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A handler at work, of an assignment that may be over, and that may refuse to be cancelled."""
+
+    end: asyncio.Future[None]
+    is_stubborn: bool = False
+    is_zombie: bool = False
+
+
+class LanesModel(RuleBasedStateMachine):
+    """Random deliveries, ends, drains and assignments against a naive account of what is unfinished."""
+
+    @initialize(in_flight=st.integers(1, 4), waiting=st.integers(0, 4), window=st.integers(1, 12))
+    def begin(self, in_flight: int, waiting: int, window: int) -> None:
+        self.loop = VirtualTimeLoop()
+        self.in_flight = in_flight
+        self.faults: list[Exception] = []
+        self.running: list[Running] = []
+        self.group: dict[int, int] = {}
+        self.pending: asyncio.Task[None] | None = None
+        self.lanes = Lanes(self.handle, lane_of, Bounds(in_flight, waiting, window), self.crash)
+        self.assign()
+
+    def assign(self) -> None:
+        self.closed = False
+        for left in self.running:
+            left.is_zombie = True
+        self.unfinished: dict[int, set[int]] = defaultdict(set)
+        self.queues: dict[bytes, list[Record]] = defaultdict(list)
+        self.next_offset = defaultdict(int, self.group)
+        self.committed: dict[int, int] = {}
+
+    async def handle(self, record: Record) -> None:
+        assert not self.closed, "begun during a drain"
+        assert self.queues[lane_of(record)][0] is record, "out of order, or two of one key at once"
+        work = Running(self.loop.create_future())
+        self.running.append(work)
+        try:
+            while not work.end.done():
+                try:
+                    await asyncio.shield(work.end)
+                except asyncio.CancelledError:
+                    if not work.is_stubborn:
+                        raise
+        finally:
+            self.running.remove(work)
+        if not work.is_zombie:
+            self.queues[lane_of(record)].pop(0)
+            self.unfinished[record.position.partition].remove(record.position.offset)
+
+    async def crash(self, error: Exception) -> None:
+        self.faults.append(error)
+
+    async def submit(self, record: Record) -> None:
+        if await self.lanes.submit(record, copy_context()):
+            partition, offset = record.position.partition, record.position.offset
+            self.unfinished[partition].add(offset)
+            self.next_offset[partition] = offset + 1
+            self.queues[lane_of(record)].append(record)
+
+    def go(self) -> None:
+        self.loop.run_until_complete(settle())
+        if self.pending is not None and self.pending.done():
+            self.pending.result()
+            self.pending = None
+
+    @precondition(lambda self: self.pending is None)
+    @rule(partition=st.integers(0, 1), key=st.sampled_from([b"a", b"b", b"c"]), gap=st.integers(0, 3))
+    def deliver(self, partition: int, key: bytes, gap: int) -> None:
+        record = delivery(self.next_offset[partition] + gap, key, partition)
+        self.pending = self.loop.create_task(self.submit(record))
+        self.go()
+        assert not self.closed or self.pending is None
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        self.one_running(data).end.set_result(None)
+        self.go()
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def harden(self, data: st.DataObject) -> None:
+        self.one_running(data).is_stubborn = True
+
+    def one_running(self, data: st.DataObject) -> "Running":
+        return self.running[data.draw(st.integers(0, len(self.running) - 1))]
+
+    @rule(seconds=st.sampled_from([0.0, 25.0]))
+    def drain(self, seconds: float) -> None:
+        self.closed = True
+        self.loop.run_until_complete(self.lanes.drain(seconds))
+        self.go()
+        assert self.pending is None
+        assert all(left.is_stubborn for left in self.running), "still running after a drain"
+
+    @precondition(lambda self: self.closed)
+    @rule()
+    def forget(self) -> None:
+        self.group.update(self.committed)
+        self.lanes.forget()
+        self.assign()
+        assert not self.lanes.watermarks
+
+    @invariant()
+    def watermarks_never_pass_unfinished_work_nor_go_back(self) -> None:
+        for (_, partition), offset in self.lanes.watermarks.items():
+            oldest = min(self.unfinished[partition], default=self.next_offset[partition])
+            assert self.committed.get(partition, 0) <= offset <= oldest
+            self.committed[partition] = offset
+
+    @invariant()
+    def no_more_than_allowed_are_worked_on(self) -> None:
+        assert self.lanes.in_flight == len(self.running) <= self.in_flight
+        assert self.faults == []
+
+    def teardown(self) -> None:
+        try:
+            while self.running:
+                for left in self.running:
+                    left.end.set_result(None)
+                self.go()
+            if not self.closed:
+                assert self.pending is None
+                assert not any(self.unfinished.values()), "taken and never begun"
+                assert {(TOPIC, n): offset for n, offset in self.next_offset.items() if offset} == (
+                    {(TOPIC, n): offset for n, offset in self.group.items() if offset}
+                    | {at: offset for at, offset in self.lanes.watermarks.items() if offset}
+                )
+        finally:
+            self.loop.run_until_complete(self.lanes.drain(0))
+            self.go()
+            self.loop.close()
+
+
+LanesModel.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestLanesModel = LanesModel.TestCase

@@ -1,0 +1,123 @@
+"""Going back in a partition, and noticing what got lost on its way."""
+
+import pytest
+
+from worker.stream.delivery.fetch_order import Trail
+from worker.stream.delivery.rewinds import Rewinds
+
+AT = ("activity", 0)
+
+
+class Reading:
+    """A partition that is fetched and taken, and the seeks that it is told."""
+
+    def __init__(self) -> None:
+        self.trail = Trail({"activity"})
+        self.taken: int | None = None
+        self.seeks: list[int] = []
+        self.begins_at = 0
+        self.rewinds = Rewinds(self.trail, lambda _: self.taken, self._seek, self._beginning)
+
+    async def _seek(self, _: object, offset: int) -> None:
+        self.seeks.append(offset)
+
+    async def _beginning(self, _: object) -> int:
+        return self.begins_at
+
+    def fetch(self, *offsets: int) -> None:
+        for offset in offsets:
+            self.trail.fetched(AT, offset)
+
+    async def arrive(self, *offsets: int) -> list[int]:
+        """Let records arrive; return those that are taken."""
+        taken = []
+        for offset in offsets:
+            if await self.rewinds.takes(AT, offset):
+                self.taken = offset
+                taken.append(offset)
+        return taken
+
+    async def look(self, times: int = 3) -> None:
+        for _ in range(times):
+            await self.rewinds.look([AT])
+
+
+@pytest.mark.asyncio
+async def test_a_later_record_shows_what_is_missing_before_it() -> None:
+    """Whatever comes before the missing ones have come again is passed over; gaps of the log are none."""
+    reading = Reading()
+    reading.fetch(5, 6, 9, 10, 11)
+
+    assert await reading.arrive(5, 10, 11) == [5]
+    assert reading.seeks == [6]
+    reading.fetch(6, 9, 10, 11)
+    assert await reading.arrive(6, 9, 10, 11) == [6, 9, 10, 11]
+
+
+@pytest.mark.parametrize(("taken", "back_to"), [(None, 5), (6, 7)])
+@pytest.mark.asyncio
+async def test_what_is_missing_at_the_end_is_noticed_though_nothing_follows(
+    taken: int | None, back_to: int
+) -> None:
+    """Not at the first look: it may be on its way."""
+    reading = Reading()
+    reading.fetch(5, 6, 7)
+    reading.taken = taken
+
+    await reading.look(2)
+    assert reading.seeks == []
+    await reading.look(1)
+    assert reading.seeks == [back_to]
+
+
+@pytest.mark.asyncio
+async def test_while_records_are_taken_nothing_is_missing() -> None:
+    """However long the queue behind them is."""
+    reading = Reading()
+    reading.fetch(*range(100))
+    for offset in range(100):
+        await reading.arrive(offset)
+        await reading.look(1)
+
+    assert reading.seeks == []
+
+
+@pytest.mark.asyncio
+async def test_a_way_back_that_was_lost_is_gone_once_more() -> None:
+    """The record that was gone back to did not come; it is still there."""
+    reading = Reading()
+    reading.fetch(5, 6)
+    await reading.rewinds.go_back(AT, 5)
+    await reading.look()
+
+    assert reading.seeks == [5, 5]
+    assert await reading.arrive(6) == []
+
+
+@pytest.mark.asyncio
+async def test_a_record_that_was_deleted_meanwhile_holds_its_partition_up_no_longer() -> None:
+    """Retention took it: reading goes on where the log begins now."""
+    reading = Reading()
+    reading.fetch(5, 6, 7)
+    await reading.rewinds.go_back(AT, 5)
+    reading.fetch(10)
+    reading.begins_at = 10
+    assert await reading.arrive(6, 7, 10) == []
+    await reading.look()
+    assert reading.seeks == [5, 10]
+    reading.fetch(10, 11)
+
+    assert await reading.arrive(10, 11) == [10, 11]
+
+
+@pytest.mark.asyncio
+async def test_an_assignment_begins_anew() -> None:
+    """What was gone back to under the last one is of no interest."""
+    reading = Reading()
+    reading.fetch(5, 6)
+    await reading.rewinds.go_back(AT, 5)
+    reading.rewinds.forget()
+    reading.trail.forget()
+    reading.fetch(8)
+
+    assert await reading.arrive(8) == [8]

@@ -1,0 +1,1 @@
+"""Puts the worker together: what settings mean, and which parts know which."""

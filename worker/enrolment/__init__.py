@@ -1,0 +1,1 @@
+"""The use case: from one event to its outcomes."""

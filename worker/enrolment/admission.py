@@ -1,0 +1,164 @@
+"""Whether a record leads to a lookup, and under which name: decided before anyone is asked anything."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from topics.activity import UNNAMED, Activity, Malformed, Tombstone, read_activity
+from topics.dead_letter import DeadLetterReason
+from topics.origin import Origin
+from topics.record import Record
+from worker.domain.identity import customer_reference, name_mark
+from worker.domain.promotions import Identifier, IdentifierName
+from worker.enrolment.rules import EVERY_EVENT, Rules
+from worker.ledger.entries import Lane, Marks
+
+_ZONES_APART: Final = timedelta(days=1)
+"""How far ahead an event's own time may be that is a local one without its zone."""
+
+_NAMES: Final = {
+    "customerId": IdentifierName.CUSTOMER_ID,
+    "externalId": IdentifierName.EXTERNAL_ID,
+    "mobile": IdentifierName.MOBILE,
+    "email": IdentifierName.EMAIL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PassOver:
+    """Nothing to do and nothing to tell: a tombstone, or an event that is no trigger."""
+
+    origin: Origin
+    event_name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutAway:
+    """Nothing can be done with the record. `message` names the field and the fault, never a value."""
+
+    origin: Origin
+    reason: DeadLetterReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TooOld:
+    """The event is older than the operator wants to act on, unless it was begun before it was."""
+
+    event: "Admitted"
+
+    @property
+    def origin(self) -> Origin:
+        """Where the event comes from."""
+        return self.event.origin
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The event leads to a lookup of its customer."""
+
+    origin: Origin
+    event_name: str
+    identifier: Identifier
+    happened: datetime
+    marks: Marks = ()
+    lane: Lane | None = None
+    """Of the record's key, None of a null key."""
+    others: tuple[Identifier, ...] = ()
+    """Further names of the customer, by which it is looked for when it was merged into another."""
+
+
+Admission = PassOver | PutAway | TooOld | Admitted
+
+
+def admit(record: Record, rules: Rules, now: datetime, learnt_org: int | None = None) -> Admission:
+    """Decide what a record of the activity topic is good for. Any bytes lead to an answer.
+
+    `learnt_org` is the organisation that earlier events named, where the settings name none.
+    """
+    match read_activity(record):
+        case Tombstone():
+            return PassOver(Origin.of_record(record), "", "tombstone")
+        case Malformed(message):
+            return PutAway(Origin.of_record(record), DeadLetterReason.MALFORMED_EVENT, message)
+        case Activity() as activity:
+            return _admit_activity(record, activity, rules, now, learnt_org)
+
+
+def _admit_activity(
+    record: Record, activity: Activity, rules: Rules, now: datetime, learnt_org: int | None
+) -> Admission:
+    identifier = strongest_identifier(activity)
+    origin = _with_customer(Origin.of_activity(record, activity), identifier, rules.pii_key)
+    # What names neither an event nor a customer is no event to pass over.
+    is_event = activity.event_name != UNNAMED or identifier is not None
+    if is_event and EVERY_EVENT not in rules.triggers and activity.event_name not in rules.triggers:
+        return PassOver(origin, activity.event_name, "passed_over")
+    configured = rules.policy.org_id
+    ours = learnt_org if configured is None else configured
+    if ours is not None and activity.org_id not in (None, ours):
+        return PutAway(
+            origin,
+            DeadLetterReason.OTHER_ORGANISATION,
+            "orgId: not the organisation that earlier events named; ENROLMENT_ORG_ID says which one is ours"
+            if configured is None
+            else "orgId: not the organisation that ENROLMENT_ORG_ID names",
+        )
+    if ours is not None:
+        origin = replace(origin, org_id=ours)
+    if identifier is None:
+        return PutAway(
+            origin,
+            DeadLetterReason.NO_IDENTIFIER,
+            "customer: none of customerId, externalId, mobile, email is usable",
+        )
+    happened = _happened(activity, record, now)
+    names = activity.customer.names
+    marks = tuple((name, name_mark(activity.identity, name, value)) for name, value, *_ in names)
+    event = Admitted(
+        origin, activity.event_name, identifier, happened, marks, others=_identifiers(activity)[1:]
+    )
+    if rules.max_event_age is not None and now - happened > rules.max_event_age:
+        return TooOld(event)
+    return event
+
+
+def _happened(activity: Activity, record: Record, now: datetime) -> datetime:
+    """Return the event's own time, else its record's; one that is far ahead only for want of another."""
+    own = activity.occurred_at
+    if own is not None and (own - now <= _ZONES_APART or record.timestamp_ms <= 0):
+        return own
+    return record.timestamp
+
+
+def _with_customer(origin: Origin, identifier: Identifier | None, pii_key: bytes | None) -> Origin:
+    """Name the customer as far as the event alone tells: by the id, else by the keyed hash of the name."""
+    if identifier is None:
+        return origin
+    if identifier.name is IdentifierName.CUSTOMER_ID:
+        return replace(origin, customer_id=int(identifier.value))
+    return (
+        origin if pii_key is None else replace(origin, customer_ref=customer_reference(identifier, pii_key))
+    )
+
+
+def strongest_identifier(activity: Activity) -> Identifier | None:
+    """Return the name to look the customer up by: customerId first, then externalId, mobile, email."""
+    return next(iter(_identifiers(activity)), None)
+
+
+def _identifiers(activity: Activity) -> tuple[Identifier, ...]:
+    return tuple(
+        Identifier(_NAMES[each.kind], each.value, each.source, each.account)
+        for each in activity.customer.names
+    )
+
+
+def lane_of(record: Record) -> bytes:
+    """Return what keeps a customer's records in order: their key, else the customer's strongest name."""
+    if record.key is not None:
+        return record.key
+    reading = read_activity(record)
+    identifier = strongest_identifier(reading) if isinstance(reading, Activity) else None
+    return f"{identifier.name}:{identifier.value}".encode() if identifier else str(record.position).encode()

@@ -1,0 +1,56 @@
+"""What follows from answers to an enrolment that leave it open, and from what is found out of it."""
+
+from worker.domain.answers import Doubtful, LeftOpen, Throttled
+from worker.domain.evidence import Applied, Finding, NoEvidence
+from worker.domain.faults import is_ours
+from worker.domain.ledger import Attempt
+from worker.domain.settlement import Enrolled, PutAside, Subject, Unsettled
+from worker.enrolment.reconciliation import Unread
+from worker.ledger.entries import Request
+from worker.resilience.circuit import Call
+from worker.resilience.retrying import Retrying
+
+
+class Doubts:
+    """The doubtful answers to one request, and whether it is sent again once they are found out."""
+
+    def __init__(self, retrying: Retrying) -> None:
+        self.tries = retrying.tries()
+        self.last: Doubtful | None = None
+        self.is_over = False
+        self._retrying = retrying
+        self._count = 0
+
+    async def add(self, doubt: LeftOpen) -> None:
+        """Count an answer; waits where it may go on so for as long as it takes."""
+        self._count += 1
+        if isinstance(doubt, Doubtful):
+            self.last, self.is_over = doubt, self.tries.is_last(doubt)
+        if is_ours(doubt) or isinstance(doubt, Throttled):
+            await self._retrying.pause(Call.ISSUE, doubt, self._count)
+
+
+def reconciled(subject: Subject, attempt: Attempt, found: Applied) -> Enrolled:
+    """Tell an enrolment that a reading showed."""
+    return Enrolled(
+        subject,
+        attempt.key,
+        attempt.number,
+        issual_id=None,
+        warnings=(),
+        reconciled=True,
+        enrolment_id=found.enrolment_id,
+    )
+
+
+def unsettled(
+    request: Request, attempts: int, finding: Finding | Unread, doubt: Doubtful | None = None
+) -> PutAside:
+    """Set a request aside whose attempt did not show, or could not be found out."""
+    reason, message, waits = Unsettled.RETRIES_EXHAUSTED, "issue: no usable answer", is_ours(doubt)
+    if isinstance(finding, NoEvidence):
+        reason, message = Unsettled.IN_DOUBT, "issue: no evidence of its effect either way"
+    elif isinstance(finding, Unread):
+        message, waits = "reconciliation: no usable answer", finding.waits
+        reason = Unsettled.BUSY if finding.is_busy else reason
+    return PutAside(reason, message, attempts, request.subject, request.key, waits)

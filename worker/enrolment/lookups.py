@@ -1,0 +1,41 @@
+"""Finds the customer of an event, also one that was merged into another."""
+
+from typing import Final
+
+from worker.domain.answers import CustomerNotFound, LookupAnswer, Refused
+from worker.domain.faults import is_merged, names_of_survivor
+from worker.domain.promotions import Identifier
+from worker.enrolment.admission import Admitted
+from worker.enrolment.attempts import World
+
+_MOST_NAMES: Final = 4
+"""By which a merged customer is looked for."""
+
+
+async def look_up(world: World, event: Admitted) -> tuple[LookupAnswer, int]:
+    """Return what a lookup of the customer comes to, and after how many attempts.
+
+    One that was merged into another is looked for by what the answer or the event names, until a name finds
+    somebody. If none does, the answer is that it was merged.
+    """
+    attempts, merged = 0, None
+    names, asked = [event.identifier, *event.others], set[Identifier]()
+    while True:
+        who = names.pop(0)
+        asked.add(who)
+        answer, more = await world.retrying.lookup(
+            who,
+            lambda resend, who=who: world.api.lookup(who, resend_count=resend),  # type: ignore[misc]  # bound
+        )
+        attempts += more
+        if is_merged(answer):
+            merged = answer
+        elif merged is None or not _found_nobody(answer):
+            return answer, attempts
+        names = [name for name in (*names_of_survivor(answer), *names) if name not in asked]
+        if not names or len(asked) == _MOST_NAMES:
+            return merged, attempts
+
+
+def _found_nobody(answer: LookupAnswer) -> bool:
+    return isinstance(answer, CustomerNotFound) or (isinstance(answer, Refused) and answer.unsent)

@@ -1,0 +1,102 @@
+"""From a lookup to the plan of an event, with what the ledger knows already."""
+
+from dataclasses import replace
+from datetime import datetime
+from functools import cache
+from typing import assert_never
+
+from worker.domain.evidence import evidence_of
+from worker.domain.identity import Reenrol
+from worker.domain.ledger import Ask, CoolingDown, NotAgain, OwnEnrolment, Settle, Standing, advise
+from worker.domain.plan import Already, Enrol, Step, UsedUp, plan
+from worker.domain.promotions import CustomerPromotions, Promotion
+from worker.domain.settlement import Subject, WouldEnrol, settle_by_ledger, settle_unasked
+from worker.domain.times import Span
+from worker.enrolment.admission import Admitted
+from worker.enrolment.outcomes import tell
+from worker.enrolment.ports import Ledger
+from worker.enrolment.rules import Rules
+from worker.ledger.entries import EventPlan, Foregone, Planned, Request
+
+
+def _key_in_use(step: Enrol, standing: Standing) -> str:
+    """Return the request's key, or its twin in use, if another organisation was taken for ours."""
+    used = (standing.attempt, standing.enrolment)
+    return next((each.key for each in used if each is not None and each.key in step.twins), step.key)
+
+
+def plan_event(
+    event: Admitted,
+    customer: CustomerPromotions,
+    ledger: Ledger,
+    rules: Rules,
+    now: datetime,
+    *,
+    read_at: datetime,
+    span: Span | None = None,
+) -> EventPlan:
+    """Decide for each promotion whether to ask for it, and under which key; settle the others at once.
+
+    `read_at` is when the reading of the customer began, `span` between which times it is now for certain.
+    """
+    origin = replace(event.origin, customer_id=customer.customer_id)
+    event_id = origin.event_id
+
+    @cache
+    def standing_in(subject: Subject) -> Standing:
+        return ledger.standing(customer.customer_id, subject)
+
+    def settled_limits(promotion: Promotion, org_id: int) -> int:
+        return standing_in(Subject.of(promotion, org_id)).settled_limits
+
+    def planned(step: Step) -> Planned:
+        subject = Subject.of(step.promotion, step.org_id)
+        standing = standing_in(subject)
+        after = standing.enrolment.key if standing.enrolment else None
+        stands = isinstance(step, Already | UsedUp)
+        if stands and standing.attempt is not None and not rules.dry_run:
+            # What the reading shows may be what became of another event's attempt: that is settled first.
+            return Request(subject, standing.attempt.key, standing.attempt.noted, after)
+        if isinstance(step, UsedUp) and standing.enrolment and rules.policy.reenrol is Reenrol.ONCE:
+            # The limit may be used up by our own enrolment, where there is no timeline to show it.
+            known = settle_by_ledger(NotAgain(standing.enrolment), subject)
+            return Foregone(tell(origin, known, now))
+        if not isinstance(step, Enrol):
+            return Foregone(tell(origin, settle_unasked(step), now))
+        key = _key_in_use(step, standing)
+        advice = advise(
+            standing,
+            event_id=event_id,
+            key=key,
+            after=after,
+            reenrol=rules.policy.reenrol,
+            cool_down=rules.limit_cool_down,
+            now=now,
+        )
+        match advice:
+            case NotAgain() | CoolingDown():
+                return Foregone(tell(origin, settle_by_ledger(advice, subject), now))
+            case Ask() | Settle() | OwnEnrolment() if rules.dry_run:
+                return Foregone(tell(origin, WouldEnrol(subject, key), now))
+            case Ask() | Settle() | OwnEnrolment():
+                return Request(subject, key, evidence_of(step.promotion), after)
+        assert_never(advice)
+
+    steps = plan(
+        customer,
+        rules.policy,
+        event_id=event_id,
+        learnt_org=origin.org_id,
+        now=span or Span.at(now),
+        settled_limits=settled_limits,
+        other_orgs=ledger.organisations(),
+    )
+    return EventPlan(
+        origin,
+        customer.customer_id,
+        tuple(map(planned, steps)),
+        event.identifier.source,
+        read_at=read_at,
+        marks=event.marks,
+        lane=event.lane,
+    )

@@ -1,0 +1,1 @@
+"""Plain access to the cluster: topics, logs, offsets, sizes. Knows nothing of Faust."""

@@ -1,0 +1,82 @@
+"""What moving the ledger asks of the cluster beyond topics: groups, more partitions, an end of a topic."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.errors import GroupCoordinatorNotAvailableError, for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
+
+from worker.kafka.admin import TopicAdmin
+from worker.kafka.errors import KafkaFailed
+
+_POLL_SECONDS: Final = 0.1
+
+
+class PartitionAdmin(TopicAdmin):
+    """Alters topics, on an operator's demand only. Calls raise KafkaFailed."""
+
+    async def members(self, group: str) -> int:
+        """Return how many members the group has, those too that died within their session time-out."""
+        async with self._client() as client:
+            while True:
+                try:
+                    (answer,) = await client.describe_consumer_groups([group])
+                    break
+                except GroupCoordinatorNotAvailableError:  # a cluster that has had no group yet
+                    await asyncio.sleep(_POLL_SECONDS)
+        ((code, _, _, _, _, members, *_),) = answer.groups
+        if code:
+            raise KafkaFailed(f"group {group} could not be described: {for_code(code).__name__}")
+        return len(members)
+
+    async def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Return the committed offset of each partition of the topic that has one."""
+        async with self._client() as client:
+            found = await self._offsets(client, group)
+        return {number: offset for (name, number), offset in found.items() if name == topic}
+
+    async def has_committed(self, group: str) -> bool:
+        """Whether the group has handled anything, of whatever topic."""
+        async with self._client() as client:
+            return any(offset > 0 for offset in (await self._offsets(client, group)).values())
+
+    async def _offsets(self, client: AIOKafkaAdminClient, group: str) -> dict[tuple[str, int], int]:
+        while True:
+            try:
+                coordinator = await client.find_coordinator(group)
+                break
+            except GroupCoordinatorNotAvailableError:  # a cluster that has had no group yet
+                await asyncio.sleep(_POLL_SECONDS)
+        # Asked for by hand: the client's own method takes a refusal for a group without offsets.
+        answer = await client._send_request(OffsetFetchRequest(group, None), coordinator)  # noqa: SLF001
+        codes = [getattr(answer, "error_code", 0), *(each[3] for _, of in answer.topics for each in of)]
+        if any(codes):
+            why = for_code(max(codes)).__name__
+            raise KafkaFailed(f"the offsets of group {group} could not be read: {why}; allow Describe on it")
+        return {(name, number): offset for name, of in answer.topics for number, offset, *_ in of}
+
+    async def raise_partitions(self, names: Iterable[str], partitions: int) -> None:
+        """Give the topics so many partitions; returns once the cluster has them."""
+        wanted = {name: NewPartitions(partitions) for name in names}
+        if not wanted:
+            return
+        async with self._client() as client:
+            await client.create_partitions(wanted, timeout_ms=self._request_ms)
+            await _until(client, lambda found: all(found.get(name, 0) >= partitions for name in wanted))
+
+    async def delete(self, name: str) -> None:
+        """Delete a topic; returns once it is gone."""
+        async with self._client() as client:
+            answer = await client.delete_topics([name], timeout_ms=self._request_ms)
+            for _, code in answer.topic_error_codes:
+                if code:
+                    raise KafkaFailed(f"topic {name} could not be deleted: {for_code(code).__name__}")
+            await _until(client, lambda found: name not in found)
+
+
+async def _until(client: AIOKafkaAdminClient, arrived: Callable[[dict[str, int]], bool]) -> None:
+    """Wait until the cluster's topics, with their partition counts, are as asked for."""
+    while not arrived({t["topic"]: len(t["partitions"]) for t in await client.describe_topics()}):  # noqa: ASYNC110 - the cluster sends no word of it
+        await asyncio.sleep(_POLL_SECONDS)

@@ -1,0 +1,1 @@
+"""The entries of the ledger, and how they are written down."""

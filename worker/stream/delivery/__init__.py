@@ -1,0 +1,1 @@
+"""How records get to the handler and are finished: order, pauses, rewinds. Knows nothing of Faust."""

@@ -1,0 +1,4 @@
+"""A partition, as the stream names it."""
+
+Partition = tuple[str, int]
+"""Topic and partition number."""

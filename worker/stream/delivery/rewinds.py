@@ -1,0 +1,113 @@
+"""Going back in a partition: to a record that is not due, and to records that got lost on their way to us.
+
+Between the fetch and the agent Faust drops records: the rest of a fetch when a rebalance comes in between,
+and what was fetched under the new assignment before Faust heard of it. It counts on seeking back to the
+committed offset, which it does not where none is committed. The trail knows what was fetched, the lanes what
+was taken of it. A later record shows what is missing before it; a look now and then, what is missing at the
+end.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+import structlog
+
+from worker.stream.delivery.fetch_order import Trail
+from worker.stream.delivery.partition import Partition
+
+_LOOKS: Final = 3
+"""In a row that find the same records missing: others may be on their way still."""
+
+log = structlog.get_logger(__name__)
+
+
+class Rewinds:
+    """Where we have gone back: until the record comes that we went back to, others are passed over."""
+
+    def __init__(
+        self,
+        trail: Trail,
+        taken: Callable[[Partition], int | None],
+        seek: Callable[[Partition, int], Awaitable[None]],
+        beginning: Callable[[Partition], Awaitable[int]],
+    ) -> None:
+        """Ask `taken` for the last offset taken, None before the first, `beginning` for the log's first."""
+        self._trail = trail
+        self._taken = taken
+        self._seek = seek
+        self._beginning = beginning
+        self._targets: dict[Partition, int] = {}
+        self._missed: dict[Partition, tuple[int, int]] = {}
+
+    async def go_back(self, partition: Partition, offset: int) -> None:
+        """Read the partition from that offset on, once more."""
+        self._targets[partition] = offset
+        await self._seek(partition, offset)
+
+    async def takes(self, partition: Partition, offset: int) -> bool:
+        """Whether all that was fetched before the record was taken; where not, go back to what is missing."""
+        before = self._trail.before(partition, offset)
+        if before is None:
+            self._targets.pop(partition, None)
+            return True
+        if partition in self._targets:
+            return False
+        taken = self._taken(partition)
+        if taken is not None and taken >= before:
+            return True
+        await self._go_back_to_missing(partition, taken)
+        return False
+
+    async def look(self, partitions: Iterable[Partition]) -> None:
+        """Look whether records of these, which are read now, are missing and no later one will show it."""
+        missed = {partition: self._missing(partition) for partition in partitions}
+        self._missed = {
+            partition: (offset, self._missed[partition][1] + 1)
+            if self._missed.get(partition, (None, 0))[0] == offset
+            else (offset, 1)
+            for partition, offset in missed.items()
+            if offset is not None
+        }
+        for partition, (_, looks) in list(self._missed.items()):
+            if looks >= _LOOKS:
+                del self._missed[partition]
+                await self._find(partition)
+
+    def is_behind(self, partition: Partition) -> bool:
+        """Whether records that were fetched were not taken yet."""
+        fetched, taken = self._trail.last(partition), self._taken(partition)
+        return fetched is not None and (taken is None or taken < fetched)
+
+    def forget(self) -> None:
+        """Begin anew, with the next assignment."""
+        self._targets.clear()
+        self._missed.clear()
+
+    def _missing(self, partition: Partition) -> int | None:
+        target, fetched, taken = (
+            self._targets.get(partition),
+            self._trail.last(partition),
+            self._taken(partition),
+        )
+        if target is not None:
+            return target
+        if fetched is None or (taken is not None and taken >= fetched):
+            return None
+        return -1 if taken is None else taken
+
+    async def _find(self, partition: Partition) -> None:
+        target = self._targets.pop(partition, None)
+        if target is None:
+            await self._go_back_to_missing(partition, self._taken(partition))
+            return
+        beginning = await self._beginning(partition)
+        log.warning("records that we went back to did not come", partition=partition[1], offset=target)
+        # Deleted meanwhile, or the way back was lost: what comes next follows on nothing.
+        await self.go_back(partition, max(target, beginning))
+        if beginning > target:
+            self._trail.begin(partition)
+
+    async def _go_back_to_missing(self, partition: Partition, taken: int | None) -> None:
+        missing = self._trail.first(partition) if taken is None else taken + 1
+        log.warning("records were dropped on their way; going back", partition=partition[1], offset=missing)
+        await self.go_back(partition, missing)

@@ -1,0 +1,1 @@
+"""The one place of Faust's insides."""

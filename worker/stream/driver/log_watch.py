@@ -1,0 +1,299 @@
+"""Keeps the positions of the group in line with the logs: at each assignment, and while partitions are read.
+
+A log that begins behind our position has lost records that nobody handled: they are counted, and reading goes
+on where it begins. A log that ends before our position, or is not the one that we read, holds new records at
+offsets that we take for done: the group's offset is set back, and the group is left and joined anew, so that
+nothing that is known of the old offsets stays. What was handled before is told again; the ledger answers.
+
+A partition is not read before its position was judged.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+from faust.types import TP
+from mode import Service
+
+from worker.kafka.positions import Cut, Expired, Extent, Fits, Mark, Verdict, judge
+from worker.stream.delivery.leaders import Leaders
+from worker.stream.delivery.partition import Partition
+
+if TYPE_CHECKING:
+    from worker.stream.app import WorkerApp
+    from worker.stream.driver.consumer import Consumer, ConsumerThread
+
+_LOOKS: Final = 2
+"""In a row that find the same: a leader that was just elected may not know all that is committed."""
+_QUIET_LOOKS: Final = 60
+
+log = structlog.get_logger(__name__)
+
+
+class Positions:
+    """Where the partitions of one assignment stand in their logs. `expired` hears of lost records."""
+
+    def __init__(
+        self, app: "WorkerApp", expired: Callable[[str, int], object] = lambda _topic, _records: None
+    ) -> None:
+        self._app = app
+        self.expired = expired
+        self.extents: dict[Partition, Extent] = {}
+        self.leaders = Leaders()
+        self._began: dict[Partition, int] = {}
+        self._cut: dict[Partition, int] = {}
+        self._corrected: dict[Partition, int] = {}
+        self._counted: dict[Partition, int] = {}
+        self._seen: dict[Partition, tuple[object, int]] = {}
+        self._unplaced_looks = 0
+        self._era = 0
+
+    def may_read(self, partition: Partition) -> bool:
+        """Whether the partition's position was judged, and fits."""
+        return partition[0] not in self._app.sources or (
+            partition in self._began and partition not in self._cut
+        )
+
+    def may_commit(self, partition: Partition) -> bool:
+        """Whether what was handled under this assignment still counts, as far as it was looked up."""
+        return partition not in self._cut and self.leaders.former(partition) is None
+
+    def began(self, partition: Partition) -> int | None:
+        """Return where reading began under this assignment, None while it did not."""
+        return self._began.get(partition)
+
+    def forget(self) -> None:
+        """Begin anew, with the next assignment; what is being looked up for this one comes to nothing."""
+        self._era += 1
+        self.extents.clear()
+        self._began.clear()
+        self.leaders.forget()
+        self._cut.clear()
+        self._seen.clear()
+
+    async def place(self, partitions: Iterable[TP]) -> dict[TP, int]:
+        """Seek to where these partitions are to be read from; return what the group has committed.
+
+        An offset is committed for each that has none: what is deleted before the first event is handled is
+        missed by it. Those whose log is not known yet are left alone: they are not read, and `look` tries
+        again.
+        """
+        era, thread = self._era, self._thread
+        ours = [tp for tp in partitions if tp.topic in self._app.sources]
+        committed = await thread.committed_with_marks(ours)
+        marks = {tp: Mark.read(committed[tp][1]) if tp in committed else Mark() for tp in ours}
+        extents = await thread.extents({tp: marks[tp].epoch for tp in ours})
+        begins, corrections = dict[TP, int](), dict[TP, tuple[int, Mark]]()
+        for tp, extent in extents.items():
+            offset = committed[tp][0] if tp in committed else None
+            begins[tp] = extent.start if offset is None else self._begin(tp, offset, marks[tp], extent)
+            is_kept = offset is not None and begins[tp] >= offset
+            marks[tp] = Mark(extent.topic_id, marks[tp].epoch if is_kept else None)
+            if begins[tp] != offset:
+                corrections[tp] = begins[tp], marks[tp]
+        if era != self._era or not await thread.correct(corrections):
+            return {}
+        for tp, begin in begins.items():
+            at = (tp.topic, tp.partition)
+            if era != self._era or not await thread.seek_if_ours(tp, begin) or era != self._era:
+                return {}
+            self._corrected.pop(at, None)
+            self.leaders.began(at, marks[tp], begin)
+            self.extents[at], self._began[at] = extents[tp], begin
+        return begins
+
+    async def look(self) -> None:
+        """Judge the positions once more; called every second while partitions are read."""
+        era, thread = self._era, self._thread
+        ours = [tp for tp in self._app.consumer.assignment() if tp.topic in self._app.sources]
+        await self._place_rest([tp for tp in ours if (tp.topic, tp.partition) not in self._began])
+        placed = [tp for tp in ours if self.may_read((tp.topic, tp.partition))]
+        reached = await thread.reached(placed)
+        # Before the marks: a batch tells its epoch when it is taken, and the next ones may be of another.
+        taken = {tp: thread.position_of(tp) or 0 for tp in placed}
+        marks = {tp: self.leaders.mark((tp.topic, tp.partition)) for tp in placed}
+        former = {tp: self.leaders.former((tp.topic, tp.partition)) for tp in placed}
+        judged = {tp: marks[tp] if (left := former[tp]) is None else left[0] for tp in placed}
+        extents = await thread.extents({tp: mark.epoch for tp, mark in judged.items()})
+        for tp, extent in extents.items():
+            at = (tp.topic, tp.partition)
+            if era != self._era or not self.may_read(at):
+                return
+            self.extents[at] = extent
+            left, position = former[tp], reached.get(tp)
+            if left is not None:
+                position, taken[tp] = left[1], left[1]
+            if position is None:
+                continue
+            verdict = judge(position, judged[tp], extent, taken=taken[tp])
+            if left is not None and not isinstance(verdict, Cut):
+                self.leaders.looked_up(at)
+            elif self._is_settled(tp, verdict, position):
+                await self._act(tp, position, verdict, extent)
+
+    async def out_of_range(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Go on after the broker had nothing at these positions; does nothing while its log is not known."""
+        thread = self._thread
+        for at, position in positions.items():
+            tp = TP(at.topic, at.partition)
+            partition = (tp.topic, tp.partition)
+            mark = self.leaders.mark(partition)
+            extent = (await thread.extents({tp: mark.epoch})).get(tp)
+            if extent is not None and tp.topic not in self._app.sources:
+                await thread.seek_if_ours(tp, extent.start)
+                continue
+            if extent is None or not self.may_read(partition) or thread.position_of(tp) != position:
+                continue
+            verdict = judge(position, mark, extent)
+            if isinstance(verdict, Fits):
+                # It was behind the end, and the log has grown since.
+                verdict = Cut(extent.start, "the log ended before it")
+            if isinstance(verdict, Cut):
+                await self._begin_anew(tp, position, verdict, extent)
+                return
+            self.extents[partition] = extent
+            self._count(tp, position, verdict.begin)
+            idle = partition not in self._app.lanes.held_back and not self._app.rewinds.is_behind(partition)
+            if idle and await thread.correct({tp: (verdict.begin, mark)}):
+                self._consumer.note_committed(tp, verdict.begin)
+            await thread.seek_if_ours(tp, verdict.begin)
+
+    def _begin(self, tp: TP, offset: int, mark: Mark, extent: Extent) -> int:
+        """Return where to begin with a committed offset; tell of it when that is elsewhere."""
+        at = (tp.topic, tp.partition)
+        if self._corrected.get(at, offset) < offset:
+            # It was told of, but Kafka did not take it.
+            return max(extent.start, min(self._corrected[at], extent.end))
+        match judge(offset, mark, extent):
+            case Fits():
+                return offset
+            case Expired(begin):
+                self._count(tp, offset, begin)
+                return begin
+            case Cut(begin, why):
+                self._corrected[at] = begin
+                _tell_of_cut(tp, offset, begin, extent, why)
+                return begin
+
+    def _is_settled(self, tp: TP, verdict: Verdict, position: int) -> bool:
+        """Whether looks in a row found the same; what others may explain in passing is not acted on.
+
+        On a busy partition the position never stands still: what is wrong with the log counts.
+        """
+        at = (tp.topic, tp.partition)
+        if isinstance(verdict, Fits):
+            self._seen.pop(at, None)
+            return False
+        seen, looks = self._seen.get(at, (None, 0))
+        found = verdict.why if isinstance(verdict, Cut) else position
+        self._seen[at] = (found, looks + 1 if seen == found else 1)
+        return self._seen[at][1] >= _LOOKS
+
+    async def _act(self, tp: TP, position: int, verdict: Verdict, extent: Extent) -> None:
+        match verdict:
+            case Cut():
+                await self._begin_anew(tp, position, verdict, extent)
+            case Expired(begin):
+                # Not sought: the fetch finds out, as soon as the partition is read again.
+                self._count(tp, position, begin)
+            case Fits():
+                pass
+
+    async def _begin_anew(self, tp: TP, position: int, cut: Cut, extent: Extent) -> None:
+        """Set the group's offset back, and let a new assignment begin from there."""
+        at, era = (tp.topic, tp.partition), self._era
+        if at in self._cut:
+            return
+        # What was read behind the finished events is nobody's yet, whatever the log has lost.
+        begin = min(cut.begin, self._app.lanes.watermarks.get(at, self._began[at]))
+        self._cut[at] = self._corrected[at] = begin
+        _tell_of_cut(tp, position, begin, extent, cut.why)
+        # A commit that is under way may hold what was done in the old log.
+        await self._consumer.maybe_wait_for_commit_to_finish()
+        if era != self._era:
+            # The next assignment has come meanwhile, and begins there.
+            return
+        is_kept = await self._thread.correct({tp: (begin, Mark(extent.topic_id))})
+        if era == self._era:
+            if is_kept:
+                del self._corrected[at]
+            await self._thread.join_anew()
+
+    def _count(self, tp: TP, offset: int, begin: int) -> None:
+        """Tell once of records that are gone."""
+        at = (tp.topic, tp.partition)
+        first = max(offset, self._counted.get(at, 0))
+        self._counted[at] = max(begin, self._counted.get(at, 0))
+        if begin <= first:
+            return
+        log.error(
+            "records were deleted before they were read: their events are lost; counted by offsets, at most",
+            topic=tp.topic,
+            partition=tp.partition,
+            records=begin - first,
+            first_offset=first,
+            begins_at=begin,
+            remedy="keep the topic longer (retention.ms, retention.bytes); have upstream send them again",
+        )
+        self.expired(tp.topic, begin - first)
+
+    async def _place_rest(self, partitions: list[TP]) -> None:
+        if not partitions:
+            self._unplaced_looks = 0
+            return
+        if self._unplaced_looks % _QUIET_LOOKS == _LOOKS:
+            log.warning(
+                "partitions are not read: Kafka does not tell where their logs begin and end",
+                partitions=sorted(f"{tp.topic}-{tp.partition}" for tp in partitions),
+            )
+        self._unplaced_looks += 1
+        for tp, offset in (await self.place(partitions)).items():
+            self._consumer.note_committed(tp, offset)
+
+    @property
+    def _consumer(self) -> "Consumer":
+        return cast("Consumer", self._app.consumer)
+
+    @property
+    def _thread(self) -> "ConsumerThread":
+        return self._consumer.thread
+
+
+class LogWatch(Service):
+    """Looks every second whether the positions still fit their logs."""
+
+    def __init__(
+        self,
+        positions: Positions,
+        is_ready: Callable[[], bool],
+        **kwargs: Any,  # noqa: ANN401 - mode's own
+    ) -> None:
+        self._positions = positions
+        self._is_ready = is_ready
+        super().__init__(**kwargs)
+
+    @Service.timer(1.0)
+    async def _look(self) -> None:
+        if not self._is_ready():
+            return
+        try:
+            await self._positions.look()
+        except KafkaError as error:
+            log.debug("the logs could not be looked at", error=type(error).__name__)
+
+
+def _tell_of_cut(tp: TP, offset: int, begin: int, extent: Extent, why: str) -> None:
+    log.error(
+        "a partition is not the log that was read: its events are handled once more from where it differs",
+        topic=tp.topic,
+        partition=tp.partition,
+        why=why,
+        offset=offset,
+        log_begins_at=extent.start,
+        log_ends_at=extent.end,
+        goes_on_at=begin,
+        remedy="find out what the cluster has lost (unclean election, restored disk, topic made anew), "
+        "and have upstream send it again",
+    )

@@ -1,0 +1,164 @@
+"""The ledger read back from its changelog in raw batches, where Faust's own recovery goes record by record.
+
+Faust hands each record of a changelog through its stream machinery; a ledger of a million entries takes
+minutes so. And what it loses around a seek there nobody would miss: a recovery counts as complete once the
+last record has come. Here a consumer of its own writes whole batches to the store, and Faust's recovery,
+which follows, finds nothing left to do.
+
+A local copy is read on from only where the changelog still has the record that it read last; else it may be
+the copy of another log: one that lost its end and was written on by others, or that was made anew.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery, ServiceStopped
+from faust.types import TP
+from faust.types.transports import ConsumerT
+
+from worker.enrolment.ports import LedgerFailed
+from worker.kafka.topic_identity import identity_of
+from worker.stream.ledger.store import FAILED, LedgerStore, Mark, fingerprint
+
+if TYPE_CHECKING:
+    from worker.stream.app import WorkerApp
+    from worker.stream.ledger.table import LedgerTable
+
+log = structlog.get_logger(__name__)
+
+_BATCH: Final = 20_000
+_FETCH_BYTES: Final = 4 * 1024 * 1024
+_LOOK_SECONDS: Final = 30.0
+"""How long one record is waited for."""
+
+
+class RebuildingTables(TableManager):
+    """Faust's table manager with the recovery below."""
+
+    @property
+    def recovery(self) -> "RawRecovery":
+        """The recovery service."""
+        if self._recovery is None:
+            self._recovery = RawRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return cast("RawRecovery", self._recovery)
+
+
+class RawRecovery(Recovery):
+    """Faust's recovery, with most of its work done before it seeks to where it starts."""
+
+    async def _build_offsets(
+        self, consumer: ConsumerT, tps: set[TP], destination: Counter[TP], title: str
+    ) -> None:
+        """Find out where to start from, which is the end once the batches are written.
+
+        Faust cancels this when another rebalance begins; what was written until then counts.
+        """
+        if not tps:
+            await super()._build_offsets(consumer, tps, destination, title)
+            return
+        reader = AIOKafkaConsumer(
+            **cast("WorkerApp", self.app).aiokafka_options,
+            enable_auto_commit=False,
+            # Where retention has moved the beginning meanwhile.
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=_FETCH_BYTES,
+            fetch_max_bytes=8 * _FETCH_BYTES,
+        )
+        try:
+            async with reader:
+                await self._ensure_same_topics(reader, {tp.topic for tp in tps})
+                for tp in tps:
+                    # None is Faust's word for the beginning.
+                    destination[tp] = cast("int", await self._trusted(reader, tp))
+                await super()._build_offsets(consumer, tps, destination, title)
+                ends = {tp: self.active_highwaters.get(tp, -1) for tp in tps}
+                behind = {tp: end for tp, end in ends.items() if end > destination[tp]}
+                if behind:
+                    await self._catch_up(reader, behind, destination)
+        except LedgerFailed:
+            cast("WorkerApp", self.app).guard.refuse(FAILED)
+            raise ServiceStopped from None
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ANN401, ARG002, ASYNC109 - Faust's
+        """Wait as long as it takes: Faust's limit is one request's, and a rebuild that stalls is noticed."""
+        await super()._wait(coro)
+
+    async def _ensure_same_topics(self, reader: AIOKafkaConsumer, topics: set[str]) -> None:
+        """Recover nothing from a topic that is another one than at the start; the process ends."""
+        guard = cast("WorkerApp", self.app).ledger_guard
+        for topic in topics:
+            guard.identified(await identity_of(reader._client, topic))  # noqa: SLF001 - its client's own question
+        if guard.is_lost:
+            raise ServiceStopped
+
+    async def _trusted(self, reader: AIOKafkaConsumer, tp: TP) -> int | None:
+        """Return the offset up to which the copy is trusted; one that is not is thrown away."""
+        store = self._store(tp)
+        mark = store.mark(tp.partition)
+        if mark is None:
+            return None
+        flaw = await self._flaw(reader, tp, mark)
+        if flaw is None:
+            return mark.offset
+        store.discard(tp.partition, flaw)
+        return None
+
+    async def _flaw(self, reader: AIOKafkaConsumer, tp: TP, mark: Mark) -> str | None:
+        """Return why the copy may be another log's than this one, None where it certainly is this one's.
+
+        Compaction may have taken the very record by which it is told, and then nothing tells it. What
+        retention has taken, the copy alone still knows.
+        """
+        end = self.active_highwaters.get(tp, -1)
+        if mark.offset > end:
+            return f"it reaches to offset {mark.offset}, and the changelog to {end}"
+        at = TopicPartition(*tp)
+        beginning = (await reader.beginning_offsets([at]))[at]
+        if beginning > mark.offset:
+            return None
+        reader.assign([at])
+        reader.seek(at, mark.offset)
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                record = await reader.getone(at)
+        except TimeoutError:
+            return f"the changelog's record at offset {mark.offset} did not come"
+        if record.offset != mark.offset:
+            return f"the changelog has no record at offset {mark.offset} any more"
+        if fingerprint(record.key, record.value, record.timestamp) != mark.record:
+            return f"the changelog has another record at offset {mark.offset}"
+        return None
+
+    async def _catch_up(
+        self, reader: AIOKafkaConsumer, behind: Mapping[TP, int], offsets: MutableMapping[TP, int]
+    ) -> None:
+        started = time.monotonic()
+        log.info("rebuilding the ledger", partitions=sorted(tp.partition for tp in behind))
+        read = 0
+        reader.assign([TopicPartition(*tp) for tp in behind])
+        for tp in behind:
+            reader.seek(TopicPartition(*tp), max(offsets[tp] + 1, 0))
+        # By position: where the changelog's end has no records any more, none comes.
+        while any([await reader.position(TopicPartition(*tp)) <= end for tp, end in behind.items()]):
+            batches = await reader.getmany(timeout_ms=1000, max_records=_BATCH)
+            for at, records in batches.items():
+                tp, last = TP(at.topic, at.partition), records[-1]
+                self._store(tp).keep(
+                    tp.partition,
+                    ((record.key, record.value) for record in records),
+                    Mark(last.offset, fingerprint(last.key, last.value, last.timestamp)),
+                )
+                offsets[tp] = last.offset
+                read += len(records)
+        for tp, end in behind.items():
+            offsets[tp] = max(offsets[tp], end)
+        log.info("ledger rebuilt", entries=read, seconds=round(time.monotonic() - started, 1))
+
+    def _store(self, tp: TP) -> LedgerStore:
+        return cast("LedgerTable", self.tp_to_table[tp]).data

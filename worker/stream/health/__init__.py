@@ -1,0 +1,1 @@
+"""Whether the running stream is well, and who is told."""

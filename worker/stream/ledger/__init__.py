@@ -1,0 +1,1 @@
+"""The ledger of the running stream: its table, local copy, and guard."""

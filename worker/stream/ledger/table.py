@@ -1,0 +1,255 @@
+"""The ledger as a Faust table: local reads, writes that return once Kafka has acknowledged them."""
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
+from weakref import WeakKeyDictionary
+
+from aiokafka.errors import KafkaError
+from faust import App
+from faust.streams import current_event
+from faust.tables.table import Table
+from faust.transport.drivers.aiokafka import Producer
+from faust.types import TP, EventT
+from faust.types.tuples import RecordMetadata
+
+from worker.domain.identity import UNNAMED_ORG
+from worker.domain.ledger import Standing
+from worker.domain.settlement import Subject
+from worker.enrolment.ports import PublishFailed, Stamps
+from worker.kafka.partitioners import lane_of_key
+from worker.kafka.sizes import LARGEST_ENTRY_BYTES
+from worker.ledger import format as ledger_format
+from worker.ledger.entries import EventPlan, Lane, LedgerEntry, Result, StandingEntry
+from worker.ledger.standings import entries_of, standing_of
+from worker.stream.acknowledged import refused
+from worker.stream.delivery.send_fence import LedgerFence
+from worker.stream.driver.consumer import Consumer
+from worker.stream.ledger.disk import STORE_OPTIONS, DiskLedger
+from worker.stream.ledger.standing_orgs import StandingOrganisations
+from worker.stream.ledger.store import LedgerStore, Mark, MemoryLedger, fingerprint
+
+if TYPE_CHECKING:
+    from worker.stream.app import WorkerApp
+
+NAME: Final = "ledger"
+_BY_BROKER: Final = 1
+"""Who stamps a topic's records, as aiokafka has it: LogAppendTime."""
+RECOVERY_BATCH: Final = 10_000
+"""Entries written to the store at once while it is rebuilt."""
+
+
+class LedgerTable(Table[bytes, bytes]):
+    """A table that trusts its local copy only as far as it followed every write to the changelog."""
+
+    data: LedgerStore  # type: ignore[assignment]  # Faust's stores are mappings, which ours is asked as nowhere
+
+    def _new_store_by_url(self, url: Any) -> Any:  # noqa: ANN401 - Faust's own
+        kind = DiskLedger if str(url).startswith("rocksdb") else MemoryLedger
+        return kind(url, self.app, self, table_name=self.name, loop=self.loop, options=self.options)
+
+    def acknowledged(
+        self,
+        key: bytes,
+        value: bytes,
+        kept: asyncio.Future[None],
+        sent: asyncio.Future[RecordMetadata],
+        *,
+        sent_ms: int = 0,
+    ) -> None:
+        """Keep an entry that Kafka has acknowledged, and tell its writer, who waits for `kept`.
+
+        The writer gets PublishFailed where Kafka refused, or where the store did, or where the store does not
+        hold the entry afterwards: who would act on an attempt that cannot be read back would repeat it.
+        """
+        try:
+            to = sent.result()
+            # aiokafka tells the time of a batch's first record for all of them.
+            stamp = round(to.timestamp or 0) if to.timestamp_type == _BY_BROKER else sent_ms
+            self._follow((key, value, stamp), to, is_awaited=not kept.done())
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever RocksDB raises
+            if not kept.done():
+                kept.set_exception(error if isinstance(error, PublishFailed) else refused("ledger", error))
+                # The writer may have given up, or have heard of another entry's failure.
+                kept.exception()
+        else:
+            if not kept.done():
+                kept.set_result(None)
+
+    def _follow(self, record: tuple[bytes, bytes, int], to: RecordMetadata, *, is_awaited: bool) -> None:
+        """Write the entry to the store, with its offset unless others were written before it.
+
+        Only once it is acknowledged: what only this disk has would be believed after a kill, and be missing
+        on the machine that the partition goes to next. A gap in the offsets means that another process wrote
+        to the partition, one that took over while we were frozen: the mark stays behind, and the next
+        recovery reads what we lack. A late acknowledgement for a partition that is no longer ours must not
+        open its database again; nobody waits for it.
+
+        An offset that the store has passed already is one of two things: a late acknowledgement of an entry
+        that a recovery has read, or the sign of a changelog that begins anew.
+        """
+        (key, value, _), tp, offset = record, TP(to.topic, to.partition), to.offset
+        if not cast("Consumer", self.app.consumer).owns(tp):
+            raise PublishFailed("ledger: the partition is not ours any more")
+        mark = self.data.mark(tp.partition)
+        if offset < 0:
+            # A repeat that Kafka knew, and knew no offset of any more.
+            self.data.keep(tp.partition, [(key, value)], None)
+            return
+        if mark is not None and offset <= mark.offset:
+            if self.data.value(tp.partition, key) == value:
+                return
+            if is_awaited:
+                cast("WorkerApp", self.app).ledger_guard.cut(tp.partition, mark.offset, offset)
+            raise PublishFailed("ledger: it was acknowledged at an offset that was taken")
+        follows = offset == (-1 if mark is None else mark.offset) + 1
+        new = Mark(offset, fingerprint(*record)) if follows else None
+        self.data.keep(tp.partition, [(key, value)], new)
+
+
+def ledger_table(app: App, partitions: int) -> LedgerTable:
+    """Declare the table; its changelog topic must exist, with as many partitions as the activity topic."""
+    rocksdb = app.conf.store.scheme == "rocksdb"
+    table = app.Table(
+        NAME,
+        key_type=bytes,
+        value_type=bytes,
+        partitions=partitions,
+        options=dict(STORE_OPTIONS) if rocksdb else {},
+        recovery_buffer_size=RECOVERY_BATCH,
+    )
+    return cast("LedgerTable", table)
+
+
+class LedgerEntryTooLarge(ValueError):  # noqa: N818 - its name is what the dead letter says
+    """An entry is larger than its topic can take: the API listed more of a customer than can be kept."""
+
+
+class FaustLedger:
+    """The entries of the partition whose event is being handled. Implements `worker.enrolment.ports.Ledger`.
+
+    Works in the context of a delivery only: the partition is that of Faust's current event.
+    """
+
+    def __init__(
+        self, table: LedgerTable, fence: LedgerFence, stamps: Stamps, *, connected: bool = False
+    ) -> None:
+        """Take it, with `connected`, that each promotion tells its own organisation (v2.1)."""
+        self._stamps = stamps
+        self._table = table
+        self._fence = fence
+        self._topic = table.changelog_topic.get_topic_name()
+        self._lanes: WeakKeyDictionary[EventT[Any], Lane | None] = WeakKeyDictionary()
+        """Of the deliveries in work: a key may have a megabyte, and an event many entries."""
+        self._organisations = None if connected else StandingOrganisations(table)
+
+    def plan_of(self, event_id: str) -> EventPlan | None:
+        """Return the event's plan, None where it never got to its first request."""
+        value = self._read(ledger_format.plan_key(event_id))
+        return None if value is None else ledger_format.read_plan(value)
+
+    def result_of(self, event_id: str, subject: Subject) -> Result | None:
+        """Return what the event's promotion came to, None while it never had a result."""
+        value = self._read(ledger_format.result_key(event_id, subject))
+        return None if value is None else ledger_format.read_result(value)
+
+    def standing(self, customer_id: int, subject: Subject) -> Standing:
+        """Return what is known of the customer in the promotion."""
+        return standing_of(self._read, self.organisations(), customer_id, subject)
+
+    def organisation(self) -> int | None:
+        """Return the organisation that was learnt in this partition, else in another one of ours.
+
+        A ledger of an earlier release has learnt none: there its standings tell, where all of them agree.
+        """
+        here, count = _delivery().message.partition, self._table.partitions or 0
+        for partition in (here, *range(count)):
+            value = self._read_at(partition, ledger_format.organisation_key(partition))
+            if value is not None:
+                return ledger_format.read_organisation(value)
+        named = self.organisations() - {UNNAMED_ORG}
+        return next(iter(named)) if len(named) == 1 else None
+
+    def organisations(self) -> frozenset[int]:
+        """Return the organisations that the partition's standings were written under."""
+        if self._organisations is None:
+            return frozenset()
+        message = _delivery().message
+        return self._organisations.of(message.partition, message.generation_id)
+
+    async def write(self, *entries: LedgerEntry) -> None:
+        """Write the entries, in this order; returns once Kafka has acknowledged them and the store has them.
+
+        Raises PublishFailed where one of both refuses one, LedgerEntryTooLarge before it would have to. What
+        was not sent when the caller is cancelled is as if the process had died there.
+        """
+        event = _delivery()
+        lane, partition = self._lane_of(event), event.message.partition
+        written = [
+            ledger_format.write(each, lane) for entry in entries for each in self._in_place(entry, partition)
+        ]
+        if any(len(value) > LARGEST_ENTRY_BYTES for _, value in written):
+            raise LedgerEntryTooLarge
+        # Futures of our own: a cancelled handler does not cancel records that are on their way with others.
+        kept: list[asyncio.Future[None]] = []
+        try:
+            for key, value in written:
+                kept.append(await self._send(partition, key, value))
+            for each in kept:
+                await each
+        except KafkaError as error:
+            raise refused("ledger", error) from error
+        finally:
+            # Nobody waits for the rest.
+            for each in kept:
+                each.cancel()
+
+    def _in_place(self, entry: LedgerEntry, partition: int) -> tuple[LedgerEntry, ...]:
+        """Return the entry, with what empties those whose place it takes."""
+        if not isinstance(entry, StandingEntry):
+            return (entry,)
+        every = entries_of(self._read, self.organisations(), entry)
+        if self._organisations is not None:
+            self._organisations.written(partition, entry.subject.org_id)
+        return every
+
+    def entries(self) -> int:
+        """Return about how many entries this process holds; does not count them one by one."""
+        return self._table.data.count()
+
+    def _lane_of(self, event: EventT[Any]) -> Lane | None:
+        if event not in self._lanes:
+            self._lanes[event] = lane_of_key(event.message.key)
+        return self._lanes[event]
+
+    async def _send(self, partition: int, key: bytes, value: bytes) -> asyncio.Future[None]:
+        """Give it to the producer itself: Faust's buffer of table changes costs more than the sending."""
+        producer = cast("Producer", self._table.app.producer)._ensure_producer()  # noqa: SLF001 - see above
+        kept = asyncio.get_running_loop().create_future()
+        self._fence.opened()
+        try:
+            sent_ms = self._stamps.stamp_ms()
+            sent: asyncio.Future[RecordMetadata] = await producer.send(
+                self._topic, value, key, partition, timestamp_ms=sent_ms
+            )
+        except BaseException:
+            self._fence.closed()
+            raise
+        sent.add_done_callback(partial(self._table.acknowledged, key, value, kept, sent_ms=sent_ms))
+        sent.add_done_callback(lambda _: self._fence.closed())
+        return kept
+
+    def _read(self, key: bytes) -> bytes | None:
+        return self._table.data.value(_delivery().message.partition, key)
+
+    def _read_at(self, partition: int, key: bytes) -> bytes | None:
+        """Read of a partition that may not be ours, then None."""
+        store = self._table.data
+        return store.value(partition, key) if store.is_open(partition) else None
+
+
+def _delivery() -> EventT[Any]:
+    event = current_event()
+    if event is None:
+        raise RuntimeError("the ledger is used outside of a delivery")
+    return event
