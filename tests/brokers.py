@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from cryptography.hazmat.primitives import serialization as pem
 
 from worker.demo.broker import Broker
+from worker.kafka.admin import controller_known
 
 
 class TopicFactory(Protocol):
@@ -91,6 +92,7 @@ class _Admin:
     async def __aenter__(self) -> AIOKafkaAdminClient:
         self._client = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap_servers)
         await self._client.start()
+        await controller_known(self._client)
         return self._client
 
     async def __aexit__(self, *_: object) -> None:

@@ -24,6 +24,7 @@ from worker.kafka.security import aiokafka_options
 from worker.kafka.topic_identity import Identity, identity_of
 from worker.settings import ConnectionSettings
 
+POLL_SECONDS: Final = 0.1
 _PATIENCE_SECONDS: Final = 20.0
 _REMEDIES: Final = {
     InvalidReplicationFactorError.errno: "lower ENROLMENT_TOPIC_REPLICATION_FACTOR to the number of brokers",
@@ -88,6 +89,7 @@ class TopicAdmin:
             for spec in specs
         ]
         async with self._client() as client:
+            await controller_known(client)
             answer = await client.create_topics(wanted, timeout_ms=self._request_ms)
         fine = (NoError.errno, TopicAlreadyExistsError.errno)
         return {
@@ -108,6 +110,17 @@ class TopicAdmin:
                 raise KafkaFailed(f"Kafka at {self._servers} gave no answer: {reason}") from None
             finally:
                 await client.close()
+
+
+async def controller_known(client: AIOKafkaAdminClient) -> None:
+    """Return once the cluster names its controller, which one that has just started may not; waits for it.
+
+    aiokafka fails without it, and with no error of Kafka's.
+    """
+    cluster = client._client  # noqa: SLF001 - as above
+    while cluster.cluster.controller is None:
+        await cluster.force_metadata_update()
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _refusal(code: int, text: str) -> Refusal:

@@ -2,16 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import GroupCoordinatorNotAvailableError, for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
 
-from worker.kafka.admin import TopicAdmin
+from worker.kafka.admin import POLL_SECONDS, TopicAdmin, controller_known
 from worker.kafka.errors import KafkaFailed
-
-_POLL_SECONDS: Final = 0.1
 
 
 class PartitionAdmin(TopicAdmin):
@@ -25,7 +22,7 @@ class PartitionAdmin(TopicAdmin):
                     (answer,) = await client.describe_consumer_groups([group])
                     break
                 except GroupCoordinatorNotAvailableError:  # a cluster that has had no group yet
-                    await asyncio.sleep(_POLL_SECONDS)
+                    await asyncio.sleep(POLL_SECONDS)
         ((code, _, _, _, _, members, *_),) = answer.groups
         if code:
             raise KafkaFailed(f"group {group} could not be described: {for_code(code).__name__}")
@@ -48,7 +45,7 @@ class PartitionAdmin(TopicAdmin):
                 coordinator = await client.find_coordinator(group)
                 break
             except GroupCoordinatorNotAvailableError:  # a cluster that has had no group yet
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
         # Asked for by hand: the client's own method takes a refusal for a group without offsets.
         answer = await client._send_request(OffsetFetchRequest(group, None), coordinator)  # noqa: SLF001
         codes = [getattr(answer, "error_code", 0), *(each[3] for _, of in answer.topics for each in of)]
@@ -63,12 +60,14 @@ class PartitionAdmin(TopicAdmin):
         if not wanted:
             return
         async with self._client() as client:
+            await controller_known(client)
             await client.create_partitions(wanted, timeout_ms=self._request_ms)
             await _until(client, lambda found: all(found.get(name, 0) >= partitions for name in wanted))
 
     async def delete(self, name: str) -> None:
         """Delete a topic; returns once it is gone."""
         async with self._client() as client:
+            await controller_known(client)
             answer = await client.delete_topics([name], timeout_ms=self._request_ms)
             for _, code in answer.topic_error_codes:
                 if code:
@@ -79,4 +78,4 @@ class PartitionAdmin(TopicAdmin):
 async def _until(client: AIOKafkaAdminClient, arrived: Callable[[dict[str, int]], bool]) -> None:
     """Wait until the cluster's topics, with their partition counts, are as asked for."""
     while not arrived({t["topic"]: len(t["partitions"]) for t in await client.describe_topics()}):  # noqa: ASYNC110 - the cluster sends no word of it
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)

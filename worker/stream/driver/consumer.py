@@ -68,9 +68,11 @@ class Consumer(driver.Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109 - Faust's
         """Fetch from what is not held, and note what came before any of it can be dropped.
 
-        Faust's own way to pause a partition drops what a fetch in hand still has of it.
+        Faust's own way to pause a partition drops what a fetch in hand still has of it. What comes while the
+        assignment changes was read from where the client began on its own, before that was judged.
         """
-        held, may_read = self.app.holds.held, self.app.positions.may_read
+        positions = self.app.positions
+        era, held, may_read = positions.era, self.app.holds.held, positions.may_read
         partitions = {tp: (tp.topic, tp.partition) for tp in active_partitions or ()}
         free = {tp for tp, at in partitions.items() if may_read(at) and not held(at)}
         if not free:
@@ -79,11 +81,15 @@ class Consumer(driver.Consumer):
         try:
             fetched = await super()._getmany(free, timeout)
         except OffsetOutOfRangeError as error:
-            await self.app.positions.out_of_range(error.args[0])
+            await positions.out_of_range(error.args[0])
             return {}
         except NoOffsetForPartitionError:
             # Of the ledger: Faust seeks in it in a moment.
             return {}
+        if era != positions.era:
+            ours = [tp for tp in fetched if tp.topic in self.app.sources]
+            await positions.read_again(ours)
+            fetched = {tp: records for tp, records in fetched.items() if tp not in ours}
         for tp, records in fetched.items():
             for record in records:
                 self.app.trail.fetched((tp.topic, tp.partition), record.offset)

@@ -50,6 +50,11 @@ class Positions:
         self._unplaced_looks = 0
         self._era = 0
 
+    @property
+    def era(self) -> int:
+        """Which assignment this is, by count: what was asked of Kafka under another comes to nothing."""
+        return self._era
+
     def may_read(self, partition: Partition) -> bool:
         """Whether the partition's position was judged, and fits."""
         return partition[0] not in self._app.sources or (
@@ -103,6 +108,13 @@ class Positions:
             self.leaders.began(at, marks[tp], begin)
             self.extents[at], self._began[at] = extents[tp], begin
         return begins
+
+    async def read_again(self, partitions: Iterable[TP]) -> None:
+        """Go back to where reading began: what came while the assignment changed may not be from there."""
+        for tp in partitions:
+            begin = self._began.get((tp.topic, tp.partition))
+            if begin is not None:
+                await self._thread.seek_if_ours(tp, begin)
 
     async def look(self) -> None:
         """Judge the positions once more; called every second while partitions are read."""

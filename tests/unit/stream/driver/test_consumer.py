@@ -1,11 +1,14 @@
-"""What the consumer makes of the numbers that a fetch tells."""
+"""What the consumer makes of what a fetch tells and brings."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from worker.stream.driver.consumer import ConsumerThread
+from worker.stream.driver.consumer import Consumer, ConsumerThread
 
 AT = TP("activity", 0)
 
@@ -38,3 +41,45 @@ def test_a_partition_can_be_read_to_its_first_open_transaction(
     """What lies behind it is no work that could be got on with."""
     assert Thread(lso, highwater).end_of(AT) == end
     assert Thread(lso, highwater).end_of(TP("another", 0)) == 0
+
+
+class Positions:
+    """Of an assignment that changes when the test says so."""
+
+    def __init__(self) -> None:
+        self.era = 1
+        self.sought: list[TP] = []
+
+    def may_read(self, _: object) -> bool:
+        return True
+
+    async def read_again(self, partitions: list[TP]) -> None:
+        self.sought += partitions
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("changes", [True, False])
+async def test_what_was_fetched_while_the_assignment_changed_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, *, changes: bool
+) -> None:
+    """The client begins on its own; taken as the first, what it fetched hid all that lies before it."""
+    ledger, positions, noted = TP("ledger", 0), Positions(), list[object]()
+    record = SimpleNamespace(offset=20)
+
+    async def getmany(*_: object) -> dict[TP, list[Any]]:
+        positions.era += changes
+        return {AT: [record], ledger: [record]}
+
+    monkeypatch.setattr(driver.Consumer, "_getmany", getmany)
+    note: Callable[..., object] = lambda *it: noted.append(it)  # noqa: E731 - one for three
+    consumer = Consumer.__new__(Consumer)
+    consumer.app = SimpleNamespace(  # type: ignore[assignment]  # what a fetch asks of it
+        positions=positions,
+        sources={AT.topic},
+        holds=SimpleNamespace(held=lambda _: False, seen=note),
+        trail=SimpleNamespace(fetched=note),
+    )
+    fetched = await consumer._getmany({AT, ledger}, 1.0)
+    assert fetched == {ledger: [record]} | ({} if changes else {AT: [record]})
+    assert positions.sought == ([AT] if changes else [])
+    assert len(noted) == 2 * len(fetched)
