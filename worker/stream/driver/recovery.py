@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery, ServiceStopped
 from faust.types import TP
@@ -36,6 +37,7 @@ _BATCH: Final = 20_000
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 _LOOK_SECONDS: Final = 30.0
 """How long one record is waited for."""
+_AGAIN_SECONDS: Final = 1.0
 
 
 class RebuildingTables(TableManager):
@@ -62,6 +64,23 @@ class RawRecovery(Recovery):
         if not tps:
             await super()._build_offsets(consumer, tps, destination, title)
             return
+        while True:
+            try:
+                await self._read_back(consumer, tps, destination, title)
+            except LedgerFailed:
+                cast("WorkerApp", self.app).guard.refuse(FAILED)
+                raise ServiceStopped from None
+            except KafkaError as error:
+                if not (error.retriable or isinstance(error, KafkaTimeoutError)):
+                    raise
+                log.warning("the ledger cannot be read back yet; trying again", error=type(error).__name__)
+            else:
+                return
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _read_back(
+        self, consumer: ConsumerT, tps: set[TP], destination: Counter[TP], title: str
+    ) -> None:
         reader = AIOKafkaConsumer(
             **cast("WorkerApp", self.app).aiokafka_options,
             enable_auto_commit=False,
@@ -71,19 +90,18 @@ class RawRecovery(Recovery):
             fetch_max_bytes=8 * _FETCH_BYTES,
         )
         try:
-            async with reader:
-                await self._ensure_same_topics(reader, {tp.topic for tp in tps})
-                for tp in tps:
-                    # None is Faust's word for the beginning.
-                    destination[tp] = cast("int", await self._trusted(reader, tp))
-                await super()._build_offsets(consumer, tps, destination, title)
-                ends = {tp: self.active_highwaters.get(tp, -1) for tp in tps}
-                behind = {tp: end for tp, end in ends.items() if end > destination[tp]}
-                if behind:
-                    await self._catch_up(reader, behind, destination)
-        except LedgerFailed:
-            cast("WorkerApp", self.app).guard.refuse(FAILED)
-            raise ServiceStopped from None
+            await reader.start()
+            await self._ensure_same_topics(reader, {tp.topic for tp in tps})
+            for tp in tps:
+                # None is Faust's word for the beginning.
+                destination[tp] = cast("int", await self._trusted(reader, tp))
+            await super()._build_offsets(consumer, tps, destination, title)
+            ends = {tp: self.active_highwaters.get(tp, -1) for tp in tps}
+            behind = {tp: end for tp, end in ends.items() if end > destination[tp]}
+            if behind:
+                await self._catch_up(reader, behind, destination)
+        finally:
+            await reader.stop()
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ANN401, ARG002, ASYNC109 - Faust's
         """Wait as long as it takes: Faust's limit is one request's, and a rebuild that stalls is noticed."""
@@ -128,7 +146,9 @@ class RawRecovery(Recovery):
             async with asyncio.timeout(_LOOK_SECONDS):
                 record = await reader.getone(at)
         except TimeoutError:
-            return f"the changelog's record at offset {mark.offset} did not come"
+            if await reader.position(at) <= mark.offset:
+                raise KafkaTimeoutError from None
+            return f"the changelog has no record at offset {mark.offset} any more"
         if record.offset != mark.offset:
             return f"the changelog has no record at offset {mark.offset} any more"
         if fingerprint(record.key, record.value, record.timestamp) != mark.record:

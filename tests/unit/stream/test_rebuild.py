@@ -1,0 +1,102 @@
+"""The ledger's rebuild, without a broker."""
+
+import asyncio
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
+from faust.types import TP
+from structlog.testing import capture_logs
+
+from worker.stream.ledger_store import Mark
+from worker.stream.rebuild import RawRecovery
+
+_TP = TP("ledger", 0)
+
+
+def recovery(**attributes: object) -> RawRecovery:
+    """Return a recovery whose application has no Kafka to connect to."""
+    made: Any = RawRecovery.__new__(RawRecovery)
+    made.app = SimpleNamespace(aiokafka_options={"bootstrap_servers": "127.0.0.1:1"})
+    for name, value in attributes.items():
+        setattr(made, name, value)
+    return cast("RawRecovery", made)
+
+
+async def build(on: RawRecovery) -> None:
+    """Let it find out where to start from."""
+    await on._build_offsets(cast("Any", None), {_TP}, Counter(), "active")
+
+
+@pytest.mark.asyncio
+async def test_a_kafka_that_is_away_is_waited_for() -> None:
+    """Partitions are assigned the moment before it goes: that is an outage like any other."""
+    with capture_logs() as lines, pytest.raises(TimeoutError):
+        await asyncio.wait_for(build(recovery()), 0.5)
+    assert [line["event"] for line in lines] == ["the ledger cannot be read back yet; trying again"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [(KafkaConnectionError(), 2), (KafkaTimeoutError(), 2), (TopicAuthorizationFailedError(), 1)],
+)
+async def test_what_will_not_pass_is_not_waited_for(
+    error: KafkaError, tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing right, say."""
+    tried: list[str] = []
+
+    async def read(*_: object) -> None:
+        tried.append("once")
+        if len(tried) == 1:
+            raise error
+
+    monkeypatch.setattr("worker.stream.rebuild._AGAIN_SECONDS", 0.0)
+    work = build(recovery(_read_back=read))
+    if tries == 1:
+        with pytest.raises(type(error)):
+            await work
+    else:
+        await work
+    assert len(tried) == tries
+
+
+class Reader:
+    """A reader of a changelog whose record at the mark does not come."""
+
+    def __init__(self, position: int) -> None:
+        self._position = position
+
+    async def beginning_offsets(self, at: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return where it begins."""
+        return dict.fromkeys(at, 0)
+
+    def assign(self, _: object) -> None:
+        """Take any."""
+
+    def seek(self, *_: object) -> None:
+        """Go anywhere."""
+
+    async def getone(self, _: object) -> None:
+        """Wait for ever."""
+        await asyncio.Event().wait()
+
+    async def position(self, _: object) -> int:
+        """Return up to where it was read."""
+        return self._position
+
+
+@pytest.mark.asyncio
+async def test_a_copy_is_not_thrown_away_because_kafka_gives_no_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only a log that was read past the record without finding it is another one."""
+    monkeypatch.setattr("worker.stream.rebuild._LOOK_SECONDS", 0.05)
+    on, mark = recovery(active_highwaters={_TP: 9}), Mark(7, "")
+    with pytest.raises(KafkaTimeoutError):
+        await on._flaw(cast("Any", Reader(7)), _TP, mark)
+    assert "no record at offset 7" in str(await on._flaw(cast("Any", Reader(10)), _TP, mark))
