@@ -90,6 +90,29 @@ def test_the_log_loses_its_end_while_the_worker_is_away(breakable: Breakable, st
     assert (line["offset"], line["log_ends_at"], line["goes_on_at"]) == (40, 45, 20)
 
 
+def test_the_ledger_loses_its_end_while_the_worker_is_away(breakable: Breakable, stage: Stage) -> None:
+    """No start goes on by the rest of it, with a volume or without; without the topic it may be told to."""
+    worker, ledger = _started(stage), stage.names.ledger
+    _handled(stage, range(40))
+    wait_until(lambda: stage.committed() == {0: 40}, "all is committed", evidence=worker.tail)
+    assert worker.stop() == 0
+    breakable.broker.kill()
+    cut_tail(breakable.folder / f"{ledger}-0", keep=60)
+    breakable.broker.restart()
+    names = _send(stage, range(40, 50))
+    worker.start()
+    assert worker.wait(60.0) == 1, worker.tail()
+    bare = stage.worker(STATE_DIR=f"{stage.settings['STATE_DIR']}-bare", **CREDENTIALS)
+    assert bare.wait(60.0) == 1, bare.tail()
+    for each in (worker, bare):
+        assert f"the ledger's topic {ledger} has lost its end" in each.log()
+        assert "Traceback" not in each.log()
+    breakable.lab.loop.run(delete_topics(breakable.lab.bootstrap_servers, [ledger]))
+    worker.options = ("--new-ledger",)
+    worker.start()
+    stage.wait_for_outcomes(names)
+
+
 def test_an_offset_beyond_the_end_is_not_waited_at(breakable: Breakable, stage: Stage) -> None:
     """A tool has set the group's offset to where the log does not reach: reading begins at the beginning."""
     worker = _started(stage)

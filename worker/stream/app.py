@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextvars import copy_context
 from typing import Any, Final, cast
 
@@ -39,7 +39,9 @@ from worker.stream.driver.log_watch import Positions
 from worker.stream.driver.recovery import RebuildingTables
 from worker.stream.ledger.guard import LedgerGuard
 from worker.stream.ledger.local_copy import LocalCopy
+from worker.stream.ledger.noted_end import NotedEnd
 from worker.stream.ledger.store import FAILED
+from worker.stream.ledger.table import NAME as LEDGER
 from worker.stream.ledger.table import LedgerTable
 
 _WEEK_SECONDS: Final = 7 * 86_400.0
@@ -109,6 +111,28 @@ class WorkerApp(faust.App):
         if self.refusal is None:
             self.refusal = refusal
             self.stop_process.finish()
+
+    def commit_text(self, tp: TP) -> str:
+        """Return what stands beside a committed offset: the log that it is of, and how far the ledger was."""
+        log_mark = self.positions.leaders.mark((tp.topic, tp.partition))
+        noted = self.ledger_guard.noted(self._held(tp.partition))
+        return f"{log_mark}" if noted is None else f"{log_mark} {noted}"
+
+    async def noted_ends(self, partitions: Collection[int]) -> dict[int, int]:
+        """Return up to which offset of the ledger's partitions the group's committed offsets rest on."""
+        sources = [TP(topic, number) for topic in self.sources for number in partitions]
+        found = await cast("Consumer", self.consumer).thread.committed_with_marks(sources)
+        ends: dict[int, int] = {}
+        for tp, (_, text) in found.items():
+            offset = self.ledger_guard.rests_on(NotedEnd.read(text))
+            if offset is not None:
+                ends[tp.partition] = max(offset, ends.get(tp.partition, offset))
+        return ends
+
+    def _held(self, partition: int) -> int | None:
+        store = cast("LedgerTable", self.tables[LEDGER]).data if LEDGER in self.tables else None
+        mark = store.mark(partition) if store is not None and store.is_open(partition) else None
+        return None if mark is None else mark.offset
 
     async def on_stop(self) -> None:
         """Stop, and let a rebalance that waits for the drain go on in any case."""

@@ -222,10 +222,10 @@ class ConsumerThread(LogAccess):
         return consumer
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit as Faust does, and say beside each offset in which log it was taken."""
-        consumer, mark = self._ensure_consumer(), cast("Consumer", self.consumer).app.positions.leaders.mark
+        """Commit as Faust does, and say beside each offset in which log it was taken, and on which ledger."""
+        consumer, text_of = self._ensure_consumer(), cast("Consumer", self.consumer).app.commit_text
         ours = {
-            TopicPartition(*tp): OffsetAndMetadata(offset, str(mark((tp.topic, tp.partition))))
+            TopicPartition(*tp): OffsetAndMetadata(offset, text_of(tp))
             for tp, offset in offsets.items()
             if self.owns(tp)
         }

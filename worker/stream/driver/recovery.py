@@ -19,7 +19,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from faust.tables.manager import TableManager
-from faust.tables.recovery import Recovery, ServiceStopped
+from faust.tables.recovery import Recovery
 from faust.types import TP
 from faust.types.transports import ConsumerT
 
@@ -38,6 +38,8 @@ _FETCH_BYTES: Final = 4 * 1024 * 1024
 _LOOK_SECONDS: Final = 30.0
 """How long one record is waited for."""
 _AGAIN_SECONDS: Final = 1.0
+_LOOKS: Final = 3
+"""In a row that find an end too early: a leader that was just elected may not know all that was written."""
 
 
 class RebuildingTables(TableManager):
@@ -69,7 +71,7 @@ class RawRecovery(Recovery):
                 await self._read_back(consumer, tps, destination, title)
             except LedgerFailed:
                 cast("WorkerApp", self.app).guard.refuse(FAILED)
-                raise ServiceStopped from None
+                await _until_the_process_ends()
             except KafkaError as error:
                 if not (error.retriable or isinstance(error, KafkaTimeoutError)):
                     raise
@@ -92,6 +94,7 @@ class RawRecovery(Recovery):
         try:
             await reader.start()
             await self._ensure_same_topics(reader, {tp.topic for tp in tps})
+            await self._ensure_whole(reader, tps)
             for tp in tps:
                 # None is Faust's word for the beginning.
                 destination[tp] = cast("int", await self._trusted(reader, tp))
@@ -113,7 +116,22 @@ class RawRecovery(Recovery):
         for topic in topics:
             guard.identified(await identity_of(reader._client, topic))  # noqa: SLF001 - its client's own question
         if guard.is_lost:
-            raise ServiceStopped
+            await _until_the_process_ends()
+
+    async def _ensure_whole(self, reader: AIOKafkaConsumer, tps: set[TP]) -> None:
+        """Recover nothing from a changelog that ends before what is committed rests on; the process ends."""
+        app = cast("WorkerApp", self.app)
+        noted = await app.noted_ends({tp.partition for tp in tps})
+        short: dict[int, int] = {}
+        for _ in range(_LOOKS):
+            ends = await reader.end_offsets([TopicPartition(*tp) for tp in tps])
+            short = {at.partition: end for at, end in ends.items() if end <= noted.get(at.partition, -1)}
+            if not short:
+                return
+            await asyncio.sleep(_AGAIN_SECONDS)
+        for number, end in short.items():
+            app.ledger_guard.lost_its_end(number, noted[number], end)
+        await _until_the_process_ends()
 
     async def _trusted(self, reader: AIOKafkaConsumer, tp: TP) -> int | None:
         """Return the offset up to which the copy is trusted; one that is not is thrown away."""
@@ -182,3 +200,8 @@ class RawRecovery(Recovery):
 
     def _store(self, tp: TP) -> LedgerStore:
         return cast("LedgerTable", self.tp_to_table[tp]).data
+
+
+async def _until_the_process_ends() -> None:
+    """Wait to be cancelled: the process was told to stop, and Faust asks no more what comes of this."""
+    await asyncio.get_running_loop().create_future()

@@ -13,6 +13,7 @@ from mode import Service
 
 from worker.kafka.lost_ledger import REMEDY
 from worker.kafka.topic_identity import Identity
+from worker.stream.ledger.noted_end import NotedEnd
 
 _LOOKS: Final = 3
 """In a row that find the same: a broker that has just started may know less than the others."""
@@ -45,6 +46,22 @@ class LedgerGuard:
         self._lose(
             f"was cut or made anew under this worker (partition {partition}: offset {held} was written, and "
             f"now it goes on at {offset})"
+        )
+
+    def noted(self, held: int | None) -> NotedEnd | None:
+        """Return what to note beside a committed offset, with the ledger's partition held to there."""
+        known = self._identity.topic
+        return None if held is None or known is None else NotedEnd(known, held)
+
+    def rests_on(self, noted: NotedEnd | None) -> int | None:
+        """Return which offset this ledger must reach, None when the note tells nothing."""
+        return None if noted is None or noted.topic_id != self._identity.topic else noted.offset
+
+    def lost_its_end(self, partition: int, noted: int, end: int) -> None:
+        """Note that the partition ends before what committed offsets rest on."""
+        self._lose(
+            f"has lost its end (partition {partition}: offset {noted} was acknowledged, it ends at {end}); "
+            "what is left of it would mislead, so delete it before its loss is accepted"
         )
 
     def _lose(self, what: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from worker.kafka.topic_identity import Identity
 from worker.stream.ledger.guard import LedgerGuard, LedgerWatch
+from worker.stream.ledger.noted_end import NotedEnd
 
 OURS, THEIRS = Identity("cluster", "ours"), Identity("cluster", "theirs")
 
@@ -99,3 +100,37 @@ def test_what_is_no_identity(text: str) -> None:
     """As where the file was cut."""
     with pytest.raises(ValueError, match="unpack"):
         Identity.read(text)
+
+
+def test_what_is_noted_beside_a_commit_is_read_back_of_the_same_topic_only() -> None:
+    """It shares the text with other notes; a topic that was made anew owes nothing to the one before."""
+    ours, theirs = "1" * 32, "2" * 32
+    guard = LedgerGuard("changelog", Identity("cluster", ours), lambda _: None)
+    text = f"log={theirs}/3 {guard.noted(41)}"
+    assert text == f"log={theirs}/3 ledger={ours}:41"
+    assert guard.rests_on(NotedEnd.read(text)) == 41
+    assert LedgerGuard("changelog", Identity("cluster", theirs), print).rests_on(NotedEnd.read(text)) is None
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "log=/3", f"ledger={'1' * 31}:4", "ledger=:4", f"ledger={'1' * 32}:"]
+)
+def test_a_commit_without_the_note_tells_nothing(text: str | None) -> None:
+    """Earlier releases wrote none."""
+    assert LedgerGuard("changelog", Identity(None, "1" * 32), print).rests_on(NotedEnd.read(text)) is None
+
+
+def test_nothing_is_noted_of_what_is_not_known() -> None:
+    """A cluster that tells no ids, and a partition that nothing was written to."""
+    assert LedgerGuard("changelog", Identity(), print).noted(41) is None
+    assert LedgerGuard("changelog", OURS, print).noted(None) is None
+
+
+def test_a_lost_end_is_told_with_the_remedy(topic: _Topic) -> None:
+    """What is left of it would lead to requests whose results are gone."""
+    guard = LedgerGuard("changelog", OURS, topic.lines.append)
+    guard.lost_its_end(2, 41, 30)
+    (line,) = topic.lines
+    assert "has lost its end (partition 2: offset 41 was acknowledged, and it ends at 30)" in line
+    assert "delete it before" in line
+    assert guard.is_lost

@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError,
 from faust.types import TP
 from structlog.testing import capture_logs
 
-from worker.stream.ledger_store import Mark
-from worker.stream.rebuild import RawRecovery
+from worker.stream.driver.recovery import RawRecovery
+from worker.stream.ledger.store import Mark
 
 _TP = TP("ledger", 0)
 
@@ -55,7 +55,7 @@ async def test_what_will_not_pass_is_not_waited_for(
         if len(tried) == 1:
             raise error
 
-    monkeypatch.setattr("worker.stream.rebuild._AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("worker.stream.driver.recovery._AGAIN_SECONDS", 0.0)
     work = build(recovery(_read_back=read))
     if tries == 1:
         with pytest.raises(type(error)):
@@ -95,8 +95,59 @@ async def test_a_copy_is_not_thrown_away_because_kafka_gives_no_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Only a log that was read past the record without finding it is another one."""
-    monkeypatch.setattr("worker.stream.rebuild._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("worker.stream.driver.recovery._LOOK_SECONDS", 0.05)
     on, mark = recovery(active_highwaters={_TP: 9}), Mark(7, "")
     with pytest.raises(KafkaTimeoutError):
         await on._flaw(cast("Any", Reader(7)), _TP, mark)
     assert "no record at offset 7" in str(await on._flaw(cast("Any", Reader(10)), _TP, mark))
+
+
+class Ends:
+    """A reader that is told other ends of the changelog at each look, the last one for good."""
+
+    def __init__(self, *ends: int) -> None:
+        self._ends = list(ends)
+        self.looks = 0
+
+    async def end_offsets(self, at: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the next one, for all."""
+        self.looks += 1
+        return dict.fromkeys(at, self._ends.pop(0) if len(self._ends) > 1 else self._ends[0])
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("noted", "ends", "looks", "lost"),
+    [
+        ({0: 7}, (8,), 1, None),
+        ({}, (0,), 1, None),
+        ({1: 7}, (0,), 1, None),
+        # A leader that was just elected.
+        ({0: 7}, (7, 8), 2, None),
+        ({0: 7}, (7,), 3, (0, 7, 7)),
+        ({0: 7}, (0,), 3, (0, 7, 0)),
+    ],
+)
+async def test_a_changelog_that_ends_before_what_was_committed_is_not_gone_by(
+    noted: dict[int, int],
+    ends: tuple[int, ...],
+    looks: int,
+    lost: tuple[int, int, int] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody may go on by what is left of it, with a local copy or without."""
+    monkeypatch.setattr("worker.stream.driver.recovery._AGAIN_SECONDS", 0.0)
+    told: list[tuple[int, int, int]] = []
+
+    async def noted_ends(partitions: set[int]) -> dict[int, int]:
+        assert partitions == {0}
+        return noted
+
+    guard = SimpleNamespace(lost_its_end=lambda *it: told.append(it))
+    on, reader = recovery(app=SimpleNamespace(noted_ends=noted_ends, ledger_guard=guard)), Ends(*ends)
+    if lost is None:
+        await on._ensure_whole(cast("Any", reader), {_TP})
+    else:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(on._ensure_whole(cast("Any", reader), {_TP}), 0.2)
+    assert (told, reader.looks) == ([] if lost is None else [lost], looks)
