@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.support.use_case.building import UseCase, virtual
 from tests.unit.fakes import (
     CUSTOMER,
-    NAMES,
     NOW,
     Entry,
     FakeApi,
-    FakeLease,
     FakeLedger,
     FakePublisher,
     FakeSleep,
@@ -24,13 +23,7 @@ from tests.unit.fakes import (
 from worker.domain.answers import Doubtful, FaultKind, IssueAnswer, Issued, LookupAnswer
 from worker.domain.promotions import Promotion, TimelineEntry
 from worker.domain.settlement import Subject
-from worker.enrolment.attempts import World
-from worker.enrolment.checkpoints import nothing
-from worker.enrolment.handler import Enrolments
 from worker.enrolment.ports import PublishFailed
-from worker.enrolment.reconciliation import Readings
-from worker.enrolment.rules import Rules
-from worker.kafka.partitioners import lane_of_key
 from worker.resilience.retrying import RetryPolicy
 
 LOST = Doubtful(FaultKind.TIMEOUT, "slow")
@@ -49,23 +42,17 @@ async def _handle(
 ) -> list[tuple[str, str, bool | None]]:
     """Handle an event; return event, outcome and whether it was reconciled, of each outcome told."""
     journal: list[Entry] = []
-    api, sleep, tracker = FakeApi(journal, lookups, {1: issues}), FakeSleep(), FakeTracker()
-    retrying = retrying_with(RetryPolicy(1), tracker, sleep)
-    world = World(
-        api=api,
-        ledger=ledger,
-        readings=Readings(api, retrying, settle_seconds=5.0, timer=sleep.elapsed, sleep=sleep),
-        retrying=retrying,
-        clock=lambda: NOW,
-        timer=sleep.elapsed,
-        sleep=sleep,
-        probe=nothing,
-    )
+    sleep, tracker = FakeSleep(), FakeTracker()
     publisher = FakePublisher(journal, refuse_at, PublishFailed("enrolment-outcomes: NotEnoughReplicas"))
-    enrolments = Enrolments(
-        Rules(), world, names=NAMES, publisher=publisher, tracker=tracker, lane_of=lane_of_key
+    use_case = UseCase(
+        api=FakeApi(journal, lookups, {1: issues}),
+        ledger=ledger,
+        publisher=publisher,
+        tracker=tracker,
+        time=virtual(sleep),
+        retrying=retrying_with(RetryPolicy(1), tracker, sleep),
     )
-    await enrolments.handle(record(event(eventId=event_id)), FakeLease())
+    await use_case.handle(record(event(eventId=event_id)))
     return [(o.activity.event_id, o.outcome.value, o.reconciled) for _, o in publisher.outcomes]
 
 
