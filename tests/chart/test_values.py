@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from helm.generate import CHART, camel, default, described, outdated, secrets, settings
-from tests.chart.helm import Helm, Refused
-from tests.chart.matrix import MINIMAL, merged, of_kind, pod_specs
+from tests.support.chart.helm import Helm, Refused
+from tests.support.chart.matrix import MINIMAL, merged, of_kind, pod_specs
 from worker.settings import Settings, load_settings
 from worker.settings.naming import file_variable, variable
 

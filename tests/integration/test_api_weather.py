@@ -10,12 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.use_case.building import UseCase, real
-from tests.unit.fakes import (
-    FakePublisher,
-    FakeTracker,
-    event,
-    record,
-)
+from tests.support.use_case.fakes import FakePublisher, FakeTracker
+from tests.support.use_case.values import event, record
 from worker.capillary.client import CapillaryClient
 from worker.capillary.config import Basic, CapillaryConfig, OAuth
 from worker.demo.simulator import (

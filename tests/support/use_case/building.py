@@ -6,15 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tests.unit.fakes import (
-    NAMES,
-    NOW,
-    FakeLease,
-    FakeLedger,
-    FakePublisher,
-    FakeSleep,
-    FakeTracker,
-)
+from tests.support.use_case.fakes import FakeLease, FakeLedger, FakePublisher, FakeSleep, FakeTracker
+from tests.support.use_case.values import NAMES, NOW
 from topics.record import Record
 from worker.domain.times import Span
 from worker.enrolment.attempts import World

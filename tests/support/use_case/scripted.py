@@ -6,21 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tests.support.use_case.building import UseCase, virtual
-from tests.unit.fakes import (
-    AT,
-    NOW,
-    Entry,
+from tests.support.use_case.fakes import (
     FakeApi,
     FakeLedger,
     FakePublisher,
     FakeSleep,
     FakeTracker,
-    event,
-    found,
-    promotion,
-    record,
+    JournalEntry,
     retrying_with,
 )
+from tests.support.use_case.values import AT, NOW, event, found, promotion, record
 from topics.record import Position, Record
 from worker.domain.answers import IssueAnswer, Issued, LookupAnswer
 from worker.enrolment.checkpoints import Probe, nothing
@@ -48,7 +43,7 @@ class Scripted:
     sleep: FakeSleep = field(default_factory=FakeSleep)
 
     def __post_init__(self) -> None:
-        self.journal: list[Entry] = []
+        self.journal: list[JournalEntry] = []
         self.publisher = FakePublisher(self.journal, self.refuse_at, self.refusal)
         self.ledger = FakeLedger()
         told = self.metrics or self.tracker
@@ -78,7 +73,7 @@ class Scripted:
         """The outcomes that were told, as their readers see them."""
         return [json.loads(outcome.to_json()) for _, outcome in self.publisher.outcomes]
 
-    def calls(self, endpoint: str) -> list[Entry]:
+    def calls(self, endpoint: str) -> list[JournalEntry]:
         """Return the journal's entries of one kind."""
         return [entry for entry in self.journal if entry[0] == endpoint]
 
@@ -93,7 +88,7 @@ class Process:
     issues: Mapping[int, Sequence[IssueAnswer]] = field(default_factory=lambda: {1: [Issued(7, ())]})
 
     def __post_init__(self) -> None:
-        self.journal: list[Entry] = []
+        self.journal: list[JournalEntry] = []
         self.publisher = FakePublisher(self.journal)
         sleep, tracker = FakeSleep(), FakeTracker()
         self.use_case = UseCase(

@@ -10,19 +10,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.use_case.building import UseCase, virtual
-from tests.unit.fakes import (
-    NAMES,
-    NOW,
+from tests.support.use_case.fakes import (
     FakeApi,
     FakeLedger,
     FakePublisher,
     FakeSleep,
     FakeTracker,
-    event,
-    found,
-    record,
     retrying_with,
 )
+from tests.support.use_case.values import NAMES, NOW, event, found, record
 from topics.dead_letter import dead_letter_headers
 from topics.outcome import Outcome
 from topics.record import Record

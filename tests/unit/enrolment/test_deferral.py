@@ -7,21 +7,16 @@ from datetime import timedelta
 import pytest
 
 from tests.support.use_case.building import UseCase, virtual
-from tests.unit.fakes import (
-    NAMES,
-    NOW,
+from tests.support.use_case.fakes import (
     FakeApi,
     FakeLedger,
     FakePublisher,
     FakeSleep,
     FakeTracker,
-    event,
-    found,
-    promotion,
-    record,
     retrying_with,
 )
-from tests.unit.honest_api import Killed
+from tests.support.use_case.honest_api import Killed
+from tests.support.use_case.values import NAMES, NOW, event, found, promotion, record
 from topics.dead_letter import REDRIVEN, DeadLetterReason, dead_letter_headers
 from topics.record import Headers, Position, Record
 from worker.domain.answers import (

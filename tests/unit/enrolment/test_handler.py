@@ -8,18 +8,9 @@ from decimal import Decimal
 import pytest
 from structlog.testing import capture_logs
 
+from tests.support.use_case.fakes import FakeLease, FakeSleep
 from tests.support.use_case.scripted import Scripted
-from tests.unit.fakes import (
-    CUSTOMER,
-    NOW,
-    PROGRAM,
-    FakeLease,
-    FakeSleep,
-    event,
-    found,
-    promotion,
-    record,
-)
+from tests.support.use_case.values import CUSTOMER, NOW, PROGRAM, event, found, promotion, record
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,

@@ -5,21 +5,16 @@ from collections.abc import Sequence
 import pytest
 
 from tests.support.use_case.building import UseCase, virtual
-from tests.unit.fakes import (
-    CUSTOMER,
-    NOW,
-    Entry,
+from tests.support.use_case.fakes import (
     FakeApi,
     FakeLedger,
     FakePublisher,
     FakeSleep,
     FakeTracker,
-    event,
-    found,
-    promotion,
-    record,
+    JournalEntry,
     retrying_with,
 )
+from tests.support.use_case.values import CUSTOMER, NOW, event, found, promotion, record
 from worker.domain.answers import Doubtful, FaultKind, IssueAnswer, Issued, LookupAnswer
 from worker.domain.promotions import Promotion, TimelineEntry
 from worker.domain.settlement import Subject
@@ -41,7 +36,7 @@ async def _handle(
     refuse_at: int | None = None,
 ) -> list[tuple[str, str, bool | None]]:
     """Handle an event; return event, outcome and whether it was reconciled, of each outcome told."""
-    journal: list[Entry] = []
+    journal: list[JournalEntry] = []
     sleep, tracker = FakeSleep(), FakeTracker()
     publisher = FakePublisher(journal, refuse_at, PublishFailed("enrolment-outcomes: NotEnoughReplicas"))
     use_case = UseCase(

@@ -5,16 +5,9 @@ from typing import Final
 
 import pytest
 
+from tests.support.use_case.fakes import FakeLedger
 from tests.support.use_case.scripted import Process
-from tests.unit.fakes import (
-    AT,
-    CUSTOMER,
-    NOW,
-    PROGRAM,
-    FakeLedger,
-    found,
-    promotion,
-)
+from tests.support.use_case.values import AT, CUSTOMER, NOW, PROGRAM, found, promotion
 from worker.domain.answers import Doubtful, FaultKind, Issued, Notice, NotIssued
 from worker.domain.evidence import Evidence
 from worker.domain.identity import Reenrol, idempotency_key

@@ -10,14 +10,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from tests.support.use_case.building import UseCase, virtual
-from tests.unit.fakes import (
-    FakePublisher,
-    FakeSleep,
-    FakeTracker,
-    event,
-    record,
-    retrying_with,
-)
+from tests.support.use_case.fakes import FakePublisher, FakeSleep, FakeTracker, retrying_with
+from tests.support.use_case.values import event, record
 from worker.capillary.client import CapillaryClient
 from worker.capillary.config import ApiVersion, Basic, CapillaryConfig
 from worker.domain.plan import Policy

@@ -11,19 +11,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from tests.support.use_case.building import UseCase, virtual
-from tests.unit.fakes import (
-    CUSTOMER,
-    NAMES,
-    NOW,
-    FakeLedger,
-    FakePublisher,
-    FakeSleep,
-    FakeTracker,
-    event,
-    promotion,
-    record,
-    retrying_with,
-)
+from tests.support.use_case.fakes import FakeLedger, FakePublisher, FakeSleep, FakeTracker, retrying_with
+from tests.support.use_case.values import CUSTOMER, NAMES, NOW, event, promotion, record
 from topics.dead_letter import REDRIVEN, DeadLetterReason, Failure, dead_letter_headers
 from topics.outcome import Outcome
 from topics.record import Position, Record
