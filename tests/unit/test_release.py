@@ -14,7 +14,7 @@ import yaml
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _TODAY: Final = date(2026, 3, 1)
 _CHANGELOG: Final = (
-    "# Changelog\n\n## Unreleased\n\n### Fixed\n\n- A leak.\n\n## 0.1.0 - 2026-01-01\n\n- All.\n"
+    "# Changelog\n\n## Unreleased\n\n### Fixed\n\n- A leak.\n\n## 0.1.0 - 2026-01-01\n\n- A.\n"
 )
 
 
