@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV PYTHONPATH UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo test long crash disasters soak upgrade fuzz bench chart image sbom check asyncapi format docs clean help
+.PHONY: install demo test long crash disasters soak upgrade fuzz bench chart image sbom check asyncapi format docs release clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -72,6 +72,9 @@ format: install ## Format and fix what can be fixed
 docs: install ## Write the pages that are made from the code
 	@$(RUN) worker.telemetry.page
 	@$(RUN) worker.settings.page
+
+release: install ## Commit and tag a release: VERSION=x.y.z
+	@.venv/bin/python .ci/release.py $(VERSION)
 
 clean: ## Remove what the targets made
 	@rm -rf .venv .state .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -1,4 +1,4 @@
-"""Writes what follows from elsewhere in the chart: settings in its values and schema, its README.
+"""Writes what follows from elsewhere in the chart: settings in its values and schema, version, README.
 
 `python helm/generate.py` writes; with `--check` it names the files that are out of date and exits with 1.
 """
@@ -6,6 +6,7 @@
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -141,6 +142,13 @@ def schema_text(text: str) -> str:
     return json.dumps(schema, indent=2) + "\n"
 
 
+def chart_text(text: str) -> str:
+    """Return Chart.yaml with the project's version: chart and worker are released together."""
+    project = tomllib.loads((CHART.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = re.sub(r"^version: .*$", f"version: {project['version']}", text, flags=re.MULTILINE)
+    return re.sub(r"^appVersion: .*$", f'appVersion: "{project["version"]}"', text, flags=re.MULTILINE)
+
+
 def readme_text(values: str) -> str:
     """Return the chart's README: what it makes, and every value with its default and description."""
     defaults = yaml.safe_load(values)
@@ -183,6 +191,7 @@ def outdated() -> Iterator[tuple[Path, str]]:
     """Yield each file that is not as it would be written, with what it should hold."""
     values = values_text((CHART / "values.yaml").read_text(encoding="utf-8"))
     wanted: Iterable[tuple[str, str]] = (
+        ("Chart.yaml", chart_text((CHART / "Chart.yaml").read_text(encoding="utf-8"))),
         ("values.yaml", values),
         ("values.schema.json", schema_text((CHART / "values.schema.json").read_text(encoding="utf-8"))),
         ("README.md", readme_text(values)),

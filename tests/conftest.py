@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.brokers import (
+from tests.support.kafka.brokers import (
     FencedKafka,
     SecuredKafka,
     TopicFactory,

@@ -10,7 +10,7 @@ from tests.bench.restart import measure_restart
 from tests.bench.scale import measure_scale
 from tests.bench.throughput import measure_throughput
 from tests.bench.tracing import measure_tracing
-from tests.support.lab import running_lab
+from tests.support.e2e.lab import running_lab
 from worker.demo.broker import running_broker
 
 _MEASUREMENTS = {

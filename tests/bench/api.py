@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from tests.brokers import unique
-from tests.support.lab import Lab
+from tests.support.e2e.lab import Lab
+from tests.support.e2e.worker_process import environment
+from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
-from tests.support.worker_process import environment
 from worker.demo.ports import HOST, free_ports
 
 

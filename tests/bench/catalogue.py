@@ -4,10 +4,10 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from tests.support.events import event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab, Stage
-from tests.support.worker_process import WorkerProcess
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.worker_process import WorkerProcess
 from worker.demo.simulator import OfferType, Promotion, World
 
 _EVENTS: Final = 2_000

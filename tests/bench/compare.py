@@ -21,7 +21,7 @@ from tests.bench.contest import (
 )
 from tests.bench.machine import description
 from tests.bench.plot import bars
-from tests.support.lab import Lab
+from tests.support.e2e.lab import Lab
 
 LATENCY_SECONDS: Final = 0.05
 AT_ONCE: Final = 256

@@ -16,10 +16,10 @@ from tests.bench.api import Api
 from tests.bench.group import settled
 from tests.bench.machine import busy_seconds
 from tests.bench.memory import cpu_seconds, peak_mib
-from tests.brokers import create_topic, delete_topics, unique
-from tests.support.events import event
-from tests.support.lab import CREDENTIALS, Lab
-from tests.support.worker_process import environment
+from tests.support.e2e.events import event
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.e2e.worker_process import environment
+from tests.support.kafka.brokers import create_topic, delete_topics, unique
 from topics.names import TopicNames
 from worker.demo.ports import HOST, free_ports
 from worker.demo.processes import ChildProcess

@@ -12,11 +12,11 @@ from tests.bench.contest import PARTITIONS, SAMPLER
 from tests.bench.fill import customer_of, fill_activity, fill_ledger
 from tests.bench.machine import description
 from tests.bench.memory import PROMISED_MIB, cpu_seconds, disk_bytes, mb, peak_mib, resident_mib
-from tests.support.events import event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.worker_process import WorkerProcess
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess
 
 _EVENTS: Final = 2_000
 """Worked off in each measurement but the outage's."""

@@ -10,9 +10,9 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from tests.bench.contest import CUSTOMERS
-from tests.brokers import create_topic
-from tests.support.events import event
-from tests.support.lab import Stage
+from tests.support.e2e.events import event
+from tests.support.e2e.lab import Stage
+from tests.support.kafka.brokers import create_topic
 
 _BATCH_BYTES: Final = 512 * 1024
 _ENTRY: Final = (

@@ -7,7 +7,7 @@ from tests.bench.api import Api, running_api
 from tests.bench.compare import BARE_AT_LOAD, LATENCY_SECONDS, OURS_AT_LOAD
 from tests.bench.contest import Contest, Contestant
 from tests.bench.machine import description
-from tests.support.lab import Lab
+from tests.support.e2e.lab import Lab
 
 _SECONDS: Final = 20.0
 _REQUESTS: Final = 2

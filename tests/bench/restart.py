@@ -5,8 +5,8 @@ from typing import Final
 
 from tests.bench.fill import fill_ledger
 from tests.bench.memory import peak_mib
-from tests.support.lab import CREDENTIALS, Lab
-from tests.support.worker_process import WorkerProcess
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.e2e.worker_process import WorkerProcess
 
 _ENTRIES: Final = 1_000_000
 _PARTITIONS: Final = 8

@@ -10,7 +10,7 @@ from tests.bench.compare import AT_ONCE
 from tests.bench.contest import CUSTOMERS, OURS, PARTITIONS, Contest, Contestant, Run
 from tests.bench.machine import description
 from tests.bench.memory import PROMISED_MIB
-from tests.support.lab import Lab
+from tests.support.e2e.lab import Lab
 
 _ROUNDS: Final = 1
 """Of each point; from 3 on, medians mean something."""

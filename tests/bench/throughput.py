@@ -4,9 +4,9 @@ import time
 from typing import Final
 
 from tests.bench.memory import peak_mib
-from tests.support.events import event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
 from worker.demo.simulator import Promotion, World
 
 _EVENTS: Final = 10_000

@@ -6,11 +6,11 @@ from statistics import median
 from typing import Final
 
 from tests.bench.memory import cpu_seconds
-from tests.support.events import event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab, Stage
-from tests.support.otlp import Protocol, collecting
-from tests.support.worker_process import WorkerProcess
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.otlp import Protocol, collecting
+from tests.support.e2e.worker_process import WorkerProcess
 from worker.demo.simulator import Promotion, World
 
 _ROUNDS: Final = 7

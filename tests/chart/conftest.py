@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.chart.helm import Helm, HelmUnavailable, find_helm
+from tests.support.chart.helm import Helm, HelmUnavailable, find_helm
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.chart.helm import Helm, Refused
-from tests.chart.matrix import KEDA, MINIMAL, SASL, merged
+from tests.support.chart.helm import Helm, Refused
+from tests.support.chart.matrix import KEDA, MINIMAL, SASL, merged
 
 _KEDA = merged(MINIMAL, KEDA)
 

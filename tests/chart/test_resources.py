@@ -10,8 +10,8 @@ from typing import Any, Final
 import pytest
 
 from helm.generate import CHART
-from tests.chart.helm import Document, Helm, Values
-from tests.chart.matrix import (
+from tests.support.chart.helm import Document, Helm, Values
+from tests.support.chart.matrix import (
     CASES,
     EXISTING_SECRET,
     KEDA,

@@ -1,7 +1,7 @@
 """How the release grows and shrinks."""
 
-from tests.chart.helm import Helm
-from tests.chart.matrix import KEDA, MINIMAL, SASL, merged, of_kind
+from tests.support.chart.helm import Helm
+from tests.support.chart.matrix import KEDA, MINIMAL, SASL, merged, of_kind
 
 
 def test_keda_scales_by_lag_up_to_the_partitions(helm: Helm) -> None:

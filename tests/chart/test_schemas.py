@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.chart.helm import CHART, Document, Helm, Refused
-from tests.chart.matrix import CASES, KEDA, MINIMAL, OPERATORS, SASL, merged
-from tests.chart.schemas import VERSIONS, errors, validate
+from tests.support.chart.helm import CHART, Document, Helm, Refused
+from tests.support.chart.matrix import CASES, KEDA, MINIMAL, OPERATORS, SASL, merged
+from tests.support.chart.schemas import VERSIONS, errors, validate
 
 _FILES = sorted(CHART.glob("values-*.yaml"))
 _seen: set[tuple[str, str]] = set()

@@ -5,8 +5,8 @@ from typing import Final
 
 import pytest
 
-from tests.chart.helm import Helm
-from tests.chart.matrix import MINIMAL, SASL, STRIMZI, merged, of_kind, pod_specs
+from tests.support.chart.helm import Helm
+from tests.support.chart.matrix import MINIMAL, SASL, STRIMZI, merged, of_kind, pod_specs
 from topics.names import TopicNames, catalogue
 
 _JOB: Final = {"topics": {"mode": "job"}}

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from helm.generate import CHART, camel, default, described, outdated, secrets, settings
-from tests.chart.helm import Helm, Refused
-from tests.chart.matrix import MINIMAL, merged, of_kind, pod_specs
+from tests.support.chart.helm import Helm, Refused
+from tests.support.chart.matrix import MINIMAL, merged, of_kind, pod_specs
 from worker.settings import Settings, load_settings
 from worker.settings.naming import file_variable, variable
 
@@ -95,10 +95,10 @@ def test_each_value_is_described() -> None:
 
 
 def test_the_image_is_the_projects_version() -> None:
-    """The chart must install the version that it comes with."""
+    """The chart must install the version that it comes with, and bear it itself."""
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     project = tomllib.loads((CHART.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert chart["appVersion"] == project["version"]
+    assert chart["appVersion"] == chart["version"] == project["version"]
 
 
 def _config(helm: Helm, values: Any) -> dict[str, str]:  # noqa: ANN401 - values

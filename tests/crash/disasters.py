@@ -15,14 +15,14 @@ from typing import Final
 
 import click
 
-from tests.brokers import create_topic, delete_topics
 from tests.crash.api import SETTLE_SECONDS
 from tests.crash.books import Books, reconcile
 from tests.crash.choices import Options
 from tests.crash.ground import Ground, Run, ground
-from tests.support.logs import cut_tail, delete_records
+from tests.support.e2e.worker_process import WorkerProcess
+from tests.support.kafka.brokers import create_topic, delete_topics
+from tests.support.kafka.logs import cut_tail, delete_records
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess
 
 _SIZE: Final = Options(
     events=2_000, customers=300, partitions=4, promotions=4, refused=0, hapless=0, redrives=0, replays=0

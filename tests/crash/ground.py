@@ -12,12 +12,12 @@ from tests.crash.api import SETTLE_SECONDS, Api, end_refusals, start_api
 from tests.crash.books import Books, Fed
 from tests.crash.choices import Options, customers_of_events
 from tests.crash.outlook import Outlook, in_flight
-from tests.support.events import event
-from tests.support.feeds import Message, TopicReader
-from tests.support.lab import CREDENTIALS, Lab, Stage, running_lab
-from tests.support.redriving import redrive
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message, TopicReader
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage, running_lab
+from tests.support.e2e.redriving import redrive
+from tests.support.e2e.worker_process import WorkerProcess
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess
 from topics.record import Position
 from worker.demo.broker import Broker, running_broker
 from worker.demo.processes import Household

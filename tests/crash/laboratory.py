@@ -26,7 +26,7 @@ from tests.crash.choices import (
 )
 from tests.crash.ground import PATIENCE_SECONDS, Ground, Run, ground
 from tests.crash.outlook import in_flight
-from tests.support.crashing import CrashingWorker
+from tests.support.e2e.crashing import CrashingWorker
 from tests.support.waiting import wait_until
 from worker.enrolment.checkpoints import Checkpoint
 from worker.stream.exit_status import EXIT_STUCK

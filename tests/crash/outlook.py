@@ -7,8 +7,8 @@ from aiokafka.errors import KafkaError
 
 from tests.crash.api import Api
 from tests.crash.books import Json
-from tests.support.lab import Stage
-from tests.support.worker_process import WorkerProcess
+from tests.support.e2e.lab import Stage
+from tests.support.e2e.worker_process import WorkerProcess
 
 _WATCH_SECONDS: Final = 1.0
 

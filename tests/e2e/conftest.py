@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.brokers import unique
-from tests.support.desk import Desk
-from tests.support.events import event
-from tests.support.lab import CREDENTIALS, Lab, running_lab
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.events import event
+from tests.support.e2e.lab import CREDENTIALS, Lab, running_lab
+from tests.support.kafka.brokers import unique
 from worker.demo.broker import Broker
 from worker.demo.simulator import RunningSimulator, World
 

@@ -8,11 +8,10 @@ from typing import Any, Final
 import aiohttp
 import pytest
 
-from tests.support.events import enrolment_key, event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab, Stage
-from tests.support.waiting import wait_until
-from tests.support.wiremock import (
+from tests.support.e2e.events import enrolment_key, event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
+from tests.support.tools.wiremock import (
     ISSUE,
     LOOKUP,
     TOKEN,
@@ -21,6 +20,7 @@ from tests.support.wiremock import (
     json_answer,
     running_wiremock,
 )
+from tests.support.waiting import wait_until
 
 _PROGRAM, _PROMOTION = 469, 57099
 _BROKEN: Final[dict[str, dict[str, object]]] = {

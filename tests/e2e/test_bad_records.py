@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from cramjam import zstd
 
-from tests.brokers import create_topic
-from tests.support.batches import batch_of, raw_batch, raw_record
-from tests.support.events import event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.worker_process import WorkerProcess
+from tests.support.kafka.batches import batch_of, raw_batch, raw_record
+from tests.support.kafka.brokers import create_topic
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess
 from topics.record import Headers, Record
 from worker.demo.simulator import Promotion, World
 

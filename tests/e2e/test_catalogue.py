@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.brokers import unique
-from tests.support.desk import Desk, told_as
-from tests.support.events import event
-from tests.support.lab import CREDENTIALS, Lab
+from tests.support.e2e.desk import Desk, told_as
+from tests.support.e2e.events import event
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
 from worker.demo.simulator import Customer, Endpoint, FaultRule, OfferType, Promotion, World
 

@@ -6,11 +6,11 @@ from typing import Final
 
 import pytest
 
-from tests.support.desk import Desk
-from tests.support.events import event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab
-from tests.support.shifted import shifted_worker
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.e2e.shifted import shifted_worker
 from worker.demo.simulator import RunningSimulator
 
 HOUR: Final = 3600.0

@@ -11,10 +11,10 @@ from importlib.metadata import version
 
 import pytest
 
-from tests.brokers import create_topic, delete_topics, unique
-from tests.support.desk import Desk
-from tests.support.lab import CREDENTIALS, Lab
-from tests.support.worker_process import environment
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.e2e.worker_process import environment
+from tests.support.kafka.brokers import create_topic, delete_topics, unique
 from worker.demo.broker import Broker
 from worker.demo.ports import HOST, free_ports
 

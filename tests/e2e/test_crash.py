@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.support.events import event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
 from tests.support.waiting import wait_until
 from worker.demo.simulator import Promotion, RunningSimulator, World
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.brokers import unique
-from tests.support.crashing import CrashingWorker, crashing_worker
-from tests.support.desk import Desk, Told, told_as
-from tests.support.events import enrolment_key, event
-from tests.support.feeds import OutcomeRecord
-from tests.support.lab import CREDENTIALS, Lab
+from tests.support.e2e.crashing import CrashingWorker, crashing_worker
+from tests.support.e2e.desk import Desk, Told, told_as
+from tests.support.e2e.events import enrolment_key, event
+from tests.support.e2e.feeds import OutcomeRecord
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
 from topics.record import Record
 from worker.demo.simulator import Customer, Endpoint, Listing, Promotion, RunningSimulator

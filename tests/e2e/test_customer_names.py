@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.brokers import unique
-from tests.support.desk import Desk
-from tests.support.events import event
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.events import event
+from tests.support.kafka.brokers import unique
 
 pytestmark = pytest.mark.timeout(60)
 

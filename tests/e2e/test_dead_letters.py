@@ -15,13 +15,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ProducerFenced
 from click.testing import CliRunner, Result
 
-from tests.brokers import create_topic
-from tests.support.batches import raw_batch, raw_record
-from tests.support.events import event
-from tests.support.feeds import ActivityFeed, Message, TopicReader
-from tests.support.lab import Lab, Stage
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import ActivityFeed, Message, TopicReader
+from tests.support.e2e.lab import Lab, Stage
+from tests.support.e2e.worker_process import environment
+from tests.support.kafka.batches import raw_batch, raw_record
+from tests.support.kafka.brokers import create_topic
 from tests.support.waiting import wait_until
-from tests.support.worker_process import environment
 from topics.dead_letter import VALUE_OMITTED, DeadLetterReason, Failure, dead_letter_headers
 from topics.names import ERROR_HEADERS_BYTES
 from topics.record import Headers, Position, Record

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.brokers import create_topic
-from tests.support.batches import raw_batch, raw_record
-from tests.support.events import event
-from tests.support.feeds import DeadLetter
-from tests.support.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import DeadLetter
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.worker_process import WorkerProcess
+from tests.support.kafka.batches import raw_batch, raw_record
+from tests.support.kafka.brokers import create_topic
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess
 from topics.dead_letter import DeadLetterReason, Failure, dead_letter_headers
 from topics.record import Headers, Position
 from worker.demo.simulator import Endpoint, FaultRule, Promotion, World

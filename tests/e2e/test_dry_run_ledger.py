@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from tests.brokers import create_topic, delete_topics, unique
-from tests.support.desk import Desk
-from tests.support.events import event
-from tests.support.feeds import ActivityFeed
-from tests.support.lab import CREDENTIALS, Lab
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import ActivityFeed
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.e2e.worker_process import WorkerProcess, environment
+from tests.support.kafka.brokers import create_topic, delete_topics, unique
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess, environment
 from worker.demo.simulator import Customer, Promotion, RunningSimulator
 from worker.domain.ledger import Enrolment, Standing
 from worker.domain.settlement import Subject

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import unique
-from tests.support.desk import Desk, Told
-from tests.support.events import enrolment_key, event
-from tests.support.lab import CREDENTIALS, Lab
+from tests.support.e2e.desk import Desk, Told
+from tests.support.e2e.events import enrolment_key, event
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.kafka.brokers import unique
 from worker.demo.simulator import Customer, Endpoint, Listing, Promotion, RunningSimulator
 
 pytestmark = pytest.mark.timeout(60)

@@ -9,11 +9,11 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from tests.brokers import unique
-from tests.support.desk import Desk
-from tests.support.events import enrolment_key, event
-from tests.support.lab import CREDENTIALS
-from tests.support.worker_process import environment
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.events import enrolment_key, event
+from tests.support.e2e.lab import CREDENTIALS
+from tests.support.e2e.worker_process import environment
+from tests.support.kafka.brokers import unique
 from worker.commands.main import program
 from worker.demo.simulator import Customer
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.support.desk import Desk
-from tests.support.events import event
-from tests.support.lab import CREDENTIALS, Lab
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.events import event
+from tests.support.e2e.lab import CREDENTIALS, Lab
 from tests.support.waiting import wait_until
 from worker.demo.simulator import Endpoint, FaultRule, RunningSimulator
 

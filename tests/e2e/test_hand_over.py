@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.brokers import unique
 from tests.crash.outlook import in_flight
-from tests.support.crashing import crashing_worker
-from tests.support.desk import Desk
-from tests.support.events import enrolment_key, event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.crashing import crashing_worker
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.events import enrolment_key, event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
+from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
 from topics.record import Record
 from worker.demo.simulator import Endpoint, FaultRule, Listing, Promotion, RunningSimulator, World

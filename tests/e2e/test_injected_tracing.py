@@ -11,10 +11,10 @@ from secrets import token_hex
 
 import pytest
 
-from tests.support.events import event
-from tests.support.feeds import OutcomeRecord
-from tests.support.lab import CREDENTIALS, Lab, Stage
-from tests.support.otlp import Collector, collecting
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import OutcomeRecord
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.otlp import Collector, collecting
 from tests.support.waiting import wait_until
 from worker.demo.simulator import Customer, Promotion, World
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.desk import Desk, Told
-from tests.support.events import event
-from tests.support.lab import CREDENTIALS, Lab
-from tests.support.worker_process import WorkerProcess
+from tests.support.e2e.desk import Desk, Told
+from tests.support.e2e.events import event
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.e2e.worker_process import WorkerProcess
 from worker.demo.simulator import Listing, RunningSimulator
 
 pytestmark = pytest.mark.timeout(120)

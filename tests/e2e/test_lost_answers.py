@@ -8,11 +8,11 @@ from functools import partial
 
 import pytest
 
-from tests.brokers import unique
-from tests.support.desk import Desk, Told, told_as
-from tests.support.events import enrolment_key, event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab
+from tests.support.e2e.desk import Desk, Told, told_as
+from tests.support.e2e.events import enrolment_key, event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
 from worker.demo.simulator import Customer, Endpoint, Listing, Promotion, RunningSimulator
 from worker.demo.simulator.books import RequestRecord

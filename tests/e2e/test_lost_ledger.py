@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import create_topic, delete_topics, unique
-from tests.support.desk import Desk, Told
-from tests.support.events import event
-from tests.support.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.desk import Desk, Told
+from tests.support.e2e.events import event
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.worker_process import WorkerProcess
+from tests.support.kafka.brokers import create_topic, delete_topics, unique
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess
 from worker.demo.simulator import Customer, Listing, RunningSimulator
 
 pytestmark = pytest.mark.timeout(150)

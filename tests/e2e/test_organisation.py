@@ -6,10 +6,10 @@ from typing import Final
 
 import pytest
 
-from tests.brokers import unique
-from tests.support.desk import Desk
-from tests.support.events import event
-from tests.support.lab import CREDENTIALS, Lab
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.events import event
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.kafka.brokers import unique
 from worker.demo.simulator import Customer, Listing, RunningSimulator
 
 pytestmark = pytest.mark.timeout(60)

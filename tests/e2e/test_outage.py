@@ -10,10 +10,10 @@ from typing import Final
 
 import pytest
 
-from tests.brokers import unique
-from tests.support.events import event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
+from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
 from worker.demo.simulator import Customer, FaultRule, Promotion, RunningSimulator, World
 from worker.demo.simulator.pace import Throttle

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.brokers import unique
-from tests.support.desk import Desk
-from tests.support.events import event
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.events import event
+from tests.support.kafka.brokers import unique
 from worker.demo.simulator import Customer, Endpoint
 
 _TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

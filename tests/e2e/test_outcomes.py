@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.brokers import unique
-from tests.support.desk import Desk, told_as
-from tests.support.events import enrolment_key, event
-from tests.support.feeds import OutcomeRecord
+from tests.support.e2e.desk import Desk, told_as
+from tests.support.e2e.events import enrolment_key, event
+from tests.support.e2e.feeds import OutcomeRecord
+from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
 from worker.demo.simulator import Customer, Endpoint, Listing, Promotion
 

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from tests.brokers import unique
-from tests.support.desk import Desk, told_as
-from tests.support.events import enrolment_key, event
-from tests.support.feeds import OutcomeRecord
+from tests.support.e2e.desk import Desk, told_as
+from tests.support.e2e.events import enrolment_key, event
+from tests.support.e2e.feeds import OutcomeRecord
+from tests.support.kafka.brokers import unique
 from worker.demo.simulator import Customer
 
 

@@ -5,12 +5,12 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from tests.brokers import unique
-from tests.support.desk import Desk
-from tests.support.events import event
-from tests.support.feeds import ActivityFeed
-from tests.support.lab import CREDENTIALS, Lab, Stage
-from tests.support.worker_process import WorkerProcess, environment
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import ActivityFeed
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.worker_process import WorkerProcess, environment
+from tests.support.kafka.brokers import unique
 from topics.record import Record
 from worker.commands.main import program
 from worker.demo.simulator import Customer, Listing, RunningSimulator

@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 
-from tests.support.events import event
-from tests.support.feeds import Message
-from tests.support.impatient_worker import BLOCKED_AT, PATIENCE
-from tests.support.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.impatient_worker import BLOCKED_AT, PATIENCE
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
+from tests.support.e2e.worker_process import WorkerProcess, environment
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess, environment
 from worker.demo.simulator import Customer, FaultRule, Promotion, RunningSimulator, World
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.long]
@@ -32,7 +32,7 @@ class ImpatientWorker(WorkerProcess):
         settings = self.settings | changed
         surroundings = environment({name: settings[name] for name in settings if name != BLOCKED_AT})
         surroundings |= {PATIENCE: str(_PATIENCE), BLOCKED_AT: settings.get(BLOCKED_AT, "")}
-        command = [sys.executable, "-m", "tests.support.impatient_worker"]
+        command = [sys.executable, "-m", "tests.support.e2e.impatient_worker"]
         self._process = self._household.start(self._name, command, surroundings)
 
 

@@ -12,13 +12,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import DeleteGroupsRequest
 
-from tests.brokers import create_topic, delete_topics
-from tests.support.events import event
-from tests.support.feeds import ActivityFeed, Message
-from tests.support.lab import CREDENTIALS, Lab, Stage, running_lab
-from tests.support.logs import begin_transaction, cut_tail, delete_records
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import ActivityFeed, Message
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage, running_lab
+from tests.support.e2e.worker_process import WorkerProcess
+from tests.support.kafka.brokers import create_topic, delete_topics
+from tests.support.kafka.logs import begin_transaction, cut_tail, delete_records
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess
 from worker.demo.broker import Broker, running_broker
 from worker.demo.processes import Household
 from worker.demo.simulator import FaultRule, Promotion, RunningSimulator, World

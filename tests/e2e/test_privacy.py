@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 
-from tests.brokers import unique
-from tests.support.desk import Desk
-from tests.support.events import event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab
-from tests.support.otlp import collecting
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.e2e.otlp import collecting
+from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
 from worker.demo.simulator import Customer, Endpoint, RunningSimulator
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.desk import Desk
-from tests.support.events import outcome_id
-from tests.support.lab import CREDENTIALS, Lab
-from tests.support.redriving import redrive
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.events import outcome_id
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.e2e.redriving import redrive
 from tests.support.waiting import wait_until
 from worker.demo.simulator import Endpoint, FaultRule, RunningSimulator
 

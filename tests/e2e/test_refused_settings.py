@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from tests.support.lab import CREDENTIALS, Lab, running_lab
-from tests.support.worker_process import WorkerProcess
+from tests.support.e2e.lab import CREDENTIALS, Lab, running_lab
+from tests.support.e2e.worker_process import WorkerProcess
 from worker.demo import apache_kafka
 from worker.demo.broker import BrokerUnavailable, running_broker
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.brokers import unique
-from tests.support.desk import Desk
-from tests.support.events import event
-from tests.support.lab import CREDENTIALS, Lab
-from tests.support.worker_process import environment
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.events import event
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.e2e.worker_process import environment
+from tests.support.kafka.brokers import unique
 from topics.record import Record
 from worker.demo.ports import HOST, free_ports
 from worker.demo.simulator import Customer, Endpoint, RunningSimulator

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.brokers import unique
-from tests.support.batches import raw_batch, raw_record
-from tests.support.desk import Desk
-from tests.support.events import event, outcome_id
-from tests.support.feeds import DeadLetter, Message, OutcomeRecord
-from tests.support.lab import CREDENTIALS, Lab
+from tests.support.e2e.desk import Desk
+from tests.support.e2e.events import event, outcome_id
+from tests.support.e2e.feeds import DeadLetter, Message, OutcomeRecord
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.kafka.batches import raw_batch, raw_record
+from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
 from topics.dead_letter import DeadLetterReason, Failure, dead_letter_headers
 from topics.record import Position, Record

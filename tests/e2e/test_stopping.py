@@ -13,11 +13,11 @@ from typing import Final, Literal
 
 import pytest
 
-from tests.support.events import event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab, Stage, running_lab
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage, running_lab
+from tests.support.e2e.worker_process import WorkerProcess, environment
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess, environment
 from worker.demo.broker import Broker, BrokerUnavailable, running_broker
 from worker.demo.ports import HOST, free_ports
 from worker.demo.simulator import Customer, FaultRule, Promotion, RunningSimulator, World

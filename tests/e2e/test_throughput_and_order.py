@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from tests.support.events import enrolment_key, event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab
+from tests.support.e2e.events import enrolment_key, event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab
 from worker.demo.simulator import Promotion, World
 
 _EVENTS = 2_000

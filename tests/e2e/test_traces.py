@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.brokers import unique
-from tests.support.desk import Desk, Told
-from tests.support.events import enrolment_key, event
-from tests.support.lab import CREDENTIALS, Lab
-from tests.support.otlp import Collector, SeenSpan, collecting
+from tests.support.e2e.desk import Desk, Told
+from tests.support.e2e.events import enrolment_key, event
+from tests.support.e2e.lab import CREDENTIALS, Lab
+from tests.support.e2e.otlp import Collector, SeenSpan, collecting
+from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
 from worker.demo.simulator import Customer, Endpoint, Promotion, RunningSimulator
 

@@ -10,7 +10,7 @@ from typing import Final
 import httpx
 
 from tests.fuzz.mutations import mutated
-from tests.support.judgements import MOBILE, check_answer
+from tests.support.unit.judgements import MOBILE, check_answer
 from topics.record import Headers, Position, Record
 from worker.capillary.reply import Reply
 from worker.domain.identity import Reenrol

@@ -15,8 +15,8 @@ import click
 from tests.image.base import Unavailable
 from tests.image.container import Container, assert_contents
 from tests.image.engine import Engine, find_engine
-from tests.support.events import event
-from tests.support.lab import CREDENTIALS, Stage, running_lab
+from tests.support.e2e.events import event
+from tests.support.e2e.lab import CREDENTIALS, Stage, running_lab
 from worker.demo.broker import running_broker
 from worker.demo.simulator import Customer, Promotion, World
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from tests.brokers import unique
 from tests.image.engine import Engine
+from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
 from worker.demo.ports import HOST, free_ports
 

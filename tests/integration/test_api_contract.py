@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.support.played_api import OWN_ORG, PlayedApi, tell
+from tests.support.use_case.played_api import OWN_ORG, PlayedApi, tell
 from worker.capillary.config import ApiVersion
 from worker.domain.answers import CatalogueRead, Misconfigured
 from worker.domain.catalogue import Expiry, ListedPromotion

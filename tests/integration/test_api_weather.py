@@ -2,24 +2,16 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from tests.unit.fakes import (
-    NAMES,
-    FakeLease,
-    FakeLedger,
-    FakePublisher,
-    FakeTracker,
-    event,
-    record,
-)
+from tests.support.use_case.building import UseCase, real
+from tests.support.use_case.fakes import FakePublisher, FakeTracker
+from tests.support.use_case.values import event, record
 from worker.capillary.client import CapillaryClient
 from worker.capillary.config import Basic, CapillaryConfig, OAuth
 from worker.demo.simulator import (
@@ -33,12 +25,7 @@ from worker.demo.simulator import (
 )
 from worker.domain.answers import FaultKind, Unsent
 from worker.domain.faults import describe
-from worker.enrolment import attempts
-from worker.enrolment.checkpoints import nothing
-from worker.enrolment.handler import Enrolments
-from worker.enrolment.reconciliation import Readings
 from worker.enrolment.rules import Rules
-from worker.kafka.partitioners import lane_of_key
 from worker.resilience.circuit import Circuits, OutagePolicy
 from worker.resilience.retrying import Retrying, RetryPolicy
 
@@ -53,7 +40,7 @@ class Shop:
     """A simulated API, and the use case that meets it."""
 
     simulator: RunningSimulator
-    enrolments: Enrolments
+    use_case: UseCase
     tracker: FakeTracker
     publisher: FakePublisher
     client: CapillaryClient
@@ -63,7 +50,7 @@ class Shop:
         """Handle one event of the customer; return its only outcome."""
         given = event(eventId=f"evt-{customer}", customer={"customerId": customer})
         before = len(self.publisher.outcomes)
-        await self.enrolments.handle(record(given), FakeLease())
+        await self.use_case.handle(record(given))
         assert self.tracker.faults == []
         outcomes = [json.loads(outcome.to_json()) for _, outcome in self.publisher.outcomes[before:]]
         only: dict[str, Any]
@@ -89,36 +76,24 @@ async def _shop(
         )
         async with CapillaryClient(config) as client:
             tracker, publisher = FakeTracker(), FakePublisher([])
+            time = real()
             circuits = Circuits(
                 OutagePolicy(10, 0.05),
                 tracker=tracker,
-                sleep=asyncio.sleep,
-                timer=time.monotonic,
+                sleep=time.sleep,
+                timer=time.timer,
                 serves=client.serves,
             )
             policy = RetryPolicy(5, 0.01, 0.05)
-            retrying = Retrying(policy, circuits, tracker, asyncio.sleep, time.monotonic)
-            world_of_ours = attempts.World(
+            use_case = UseCase(
                 api=client,
-                ledger=FakeLedger(),
-                readings=Readings(
-                    client,
-                    retrying,
-                    settle_seconds=SETTLE_SECONDS,
-                    timer=time.monotonic,
-                    sleep=asyncio.sleep,
-                ),
-                retrying=retrying,
-                clock=lambda: datetime.now(UTC),
-                timer=time.monotonic,
-                sleep=asyncio.sleep,
-                probe=nothing,
+                rules=Rules(settle_seconds=SETTLE_SECONDS),
+                publisher=publisher,
+                tracker=tracker,
+                time=time,
+                retrying=Retrying(policy, circuits, tracker, time.sleep, time.timer),
             )
-            rules = Rules(settle_seconds=SETTLE_SECONDS)
-            enrolments = Enrolments(
-                rules, world_of_ours, names=NAMES, publisher=publisher, tracker=tracker, lane_of=lane_of_key
-            )
-            yield Shop(simulator, enrolments, tracker, publisher, client)
+            yield Shop(simulator, use_case, tracker, publisher, client)
 
 
 @pytest.mark.parametrize("status", [200, 400])

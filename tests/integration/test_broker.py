@@ -12,7 +12,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from tests.brokers import SecuredKafka, create_topic, unique
+from tests.support.kafka.brokers import SecuredKafka, create_topic, unique
 from worker.demo.broker import BrokerUnavailable, running_broker
 
 pytestmark = pytest.mark.asyncio

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.support.wiremock import (
+from tests.support.tools.wiremock import (
     ISSUE,
     LOOKUP,
     TOKEN,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.brokers import SecuredKafka, delete_topics, unique
-from tests.support.acls import DESCRIBE, GROUP, READ, TOPIC, WRITE, allow
-from tests.support.lab import CREDENTIALS
+from tests.support.e2e.lab import CREDENTIALS
+from tests.support.kafka.acls import DESCRIBE, GROUP, READ, TOPIC, WRITE, allow
+from tests.support.kafka.brokers import SecuredKafka, delete_topics, unique
 from tests.support.loop_thread import LoopThread
 from tests.support.waiting import wait_until
 from topics.names import TopicNames

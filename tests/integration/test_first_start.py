@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from tests.brokers import create_topic, delete_topics, unique
-from tests.support.feeds import ActivityFeed, Message
-from tests.support.lab import Lab, running_lab
+from tests.support.e2e.feeds import ActivityFeed, Message
+from tests.support.e2e.lab import Lab, running_lab
+from tests.support.kafka.brokers import create_topic, delete_topics, unique
 from topics.names import TopicNames
 from worker.demo.broker import Broker
 from worker.settings import load_settings

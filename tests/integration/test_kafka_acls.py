@@ -11,11 +11,11 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest
 
-from tests.brokers import FencedKafka, create_topic, delete_topics
-from tests.support.events import event
-from tests.support.lab import CREDENTIALS, Stage, running_lab
+from tests.support.e2e.events import event
+from tests.support.e2e.lab import CREDENTIALS, Stage, running_lab
+from tests.support.e2e.worker_process import environment
+from tests.support.kafka.brokers import FencedKafka, create_topic, delete_topics
 from tests.support.waiting import wait_until
-from tests.support.worker_process import environment
 from topics.names import catalogue
 from worker.demo.readiness import run_blocking
 from worker.demo.simulator import Endpoint, FaultRule, Promotion, World

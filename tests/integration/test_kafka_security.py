@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.brokers import SecuredKafka
-from tests.support.events import event
-from tests.support.lab import CREDENTIALS, Lab, running_lab
+from tests.support.e2e.events import event
+from tests.support.e2e.lab import CREDENTIALS, Lab, running_lab
+from tests.support.kafka.brokers import SecuredKafka
 from worker.demo.apache_kafka import SecurityProtocol
 from worker.demo.simulator import Promotion, RunningSimulator, World
 

@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.partitioner import DefaultPartitioner
 from click.testing import CliRunner, Result
 
-from tests.brokers import create_topic, delete_topics, unique
-from tests.support.feeds import ActivityFeed, Message, TopicReader
+from tests.support.e2e.feeds import ActivityFeed, Message, TopicReader
+from tests.support.kafka.brokers import create_topic, delete_topics, unique
 from tests.support.loop_thread import LoopThread
 from topics.names import TopicNames
 from worker.commands.main import program

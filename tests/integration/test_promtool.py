@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.promtool import run_promtool
-from tests.unit.telemetry.samples import busy_metrics
+from tests.support.tools.promtool import run_promtool
+from tests.support.unit.metric_samples import busy_metrics
 
 _ROOT = Path(__file__).resolve().parents[2]
 _RULES = sorted((_ROOT / "helm" / "enrolment-worker" / "rules").glob("*.yaml"))

@@ -7,9 +7,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from faust.transport.consumer import Consumer
 
-from tests.support.events import event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Lab, Stage, running_lab
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage, running_lab
 from tests.support.waiting import wait_until
 from topics.names import TopicNames
 from worker.demo.broker import Broker

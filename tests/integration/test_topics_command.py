@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.brokers import SecuredKafka, delete_topics, unique
+from tests.support.kafka.brokers import SecuredKafka, delete_topics, unique
 from worker.commands.main import program
 from worker.demo.broker import Broker
 from worker.demo.readiness import run_blocking

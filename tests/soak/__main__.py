@@ -15,11 +15,11 @@ from tests.bench.memory import resident_mib
 from tests.crash.api import Api, start_simulator
 from tests.soak.books import Books, busiest_minute, findings
 from tests.soak.weather import FORECAST, Weather
-from tests.support.events import event
-from tests.support.feeds import Message
-from tests.support.lab import CREDENTIALS, Stage, running_lab
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message
+from tests.support.e2e.lab import CREDENTIALS, Stage, running_lab
+from tests.support.e2e.worker_process import WorkerProcess
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess
 from worker.demo.broker import running_broker
 
 _BUDGET: Final = 3000

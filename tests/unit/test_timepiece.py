@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.fakes import NOW
+from tests.support.use_case.values import NOW
 from worker.domain.times import Span
 from worker.timepiece import Timepiece
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tests.support.worker_process import WorkerProcess, environment
+from tests.support.e2e.worker_process import WorkerProcess, environment
 from tests.upgrade.versions import Version
 from worker.demo.processes import Household
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
-from tests.unit.letters import letter
+from tests.support.unit.letters import letter
 from worker.commands.dead_letter_report import plain, plan_lines, summary, table
 from worker.operations.redrive_plan import NotOurs, Obstacle, Plan
 

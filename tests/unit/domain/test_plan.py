@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.fakes import CUSTOMER, NOW, PROGRAM, promotion
+from tests.support.use_case.values import CUSTOMER, NOW, PROGRAM, promotion
 from worker.domain.identity import Reenrol
 from worker.domain.limits import LimitReason, exhausted_limit
 from worker.domain.plan import Already, Enrol, Foreign, Policy, Step, UsedUp, plan

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.fakes import NOW, PROGRAM, promotion
+from tests.support.use_case.values import NOW, PROGRAM, promotion
 from worker.domain.answers import (
     CustomerNotFound,
     FaultKind,

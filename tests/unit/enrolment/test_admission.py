@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from tests.unit.fakes import NOW, event, record
-from tests.unit.strategies import RECORDS
+from tests.support.unit.strategies import RECORDS
+from tests.support.use_case.values import NOW, event, record
 from topics.dead_letter import DeadLetterReason
 from topics.record import Headers, Record
 from worker.domain.plan import Policy

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.fakes import NOW, PROGRAM
-from tests.unit.honest_api import Shop
+from tests.support.use_case.honest_api import Shop
+from tests.support.use_case.values import NOW, PROGRAM
 from worker.capillary.reply import Reply
 from worker.capillary.verdict import judge_issue
 from worker.domain.answers import Doubtful, FaultKind, IssueAnswer, Unsent

@@ -9,20 +9,16 @@ from typing import Final
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.fakes import (
-    NAMES,
-    NOW,
+from tests.support.use_case.building import UseCase, virtual
+from tests.support.use_case.fakes import (
     FakeApi,
-    FakeLease,
     FakeLedger,
     FakePublisher,
     FakeSleep,
     FakeTracker,
-    event,
-    found,
-    record,
     retrying_with,
 )
+from tests.support.use_case.values import NAMES, NOW, event, found, record
 from topics.dead_letter import dead_letter_headers
 from topics.outcome import Outcome
 from topics.record import Record
@@ -33,12 +29,7 @@ from worker.domain.catalogue import may_be_open
 from worker.domain.identity import Reenrol
 from worker.domain.plan import Policy
 from worker.domain.times import Span
-from worker.enrolment.attempts import World
-from worker.enrolment.checkpoints import nothing
-from worker.enrolment.handler import Enrolments
-from worker.enrolment.reconciliation import Readings
 from worker.enrolment.rules import Rules
-from worker.kafka.partitioners import lane_of_key
 from worker.resilience.retrying import RetryPolicy
 
 UNKNOWN: Final = CustomerNotFound((Notice(8015, "customer not found"),))
@@ -107,27 +98,16 @@ class Group:
 
     async def _handle(self, source: Record) -> None:
         sleep = FakeSleep()
-        api = FakeApi([], self.answers, {57099: [Issued(1, ())]})
-        retrying = retrying_with(RetryPolicy(2), self.tracker, sleep)
-        world = World(
-            api=api,
+        use_case = UseCase(
+            api=FakeApi([], self.answers, {57099: [Issued(1, ())]}),
+            rules=self.rules,
             ledger=self.ledger,
-            readings=Readings(api, retrying, settle_seconds=5.0, timer=sleep.elapsed, sleep=sleep),
-            retrying=retrying,
-            clock=lambda: self.now,
-            timer=sleep.elapsed,
-            sleep=sleep,
-            probe=nothing,
-        )
-        told = Enrolments(
-            self.rules,
-            world,
-            names=NAMES,
             publisher=self.publisher,
             tracker=self.tracker,
-            lane_of=lane_of_key,
+            time=virtual(sleep, lambda: self.now),
+            retrying=retrying_with(RetryPolicy(2), self.tracker, sleep),
         )
-        await told.handle(source, FakeLease())
+        await use_case.handle(source)
 
 
 def _event(field: str, value: object) -> Record:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.fakes import AT, NAMES, NOW, record
+from tests.support.use_case.values import AT, NAMES, NOW, record
 from topics.dead_letter import (
     PREFIX,
     REDRIVEN,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.virtual_time import run_in_virtual_time, settle
+from tests.support.unit.virtual_time import run_in_virtual_time, settle
 from worker.domain.answers import (
     CatalogueAnswer,
     CatalogueRead,

@@ -6,22 +6,17 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.fakes import (
-    NAMES,
-    NOW,
+from tests.support.use_case.building import UseCase, virtual
+from tests.support.use_case.fakes import (
     FakeApi,
-    FakeLease,
     FakeLedger,
     FakePublisher,
     FakeSleep,
     FakeTracker,
-    event,
-    found,
-    promotion,
-    record,
     retrying_with,
 )
-from tests.unit.honest_api import Killed
+from tests.support.use_case.honest_api import Killed
+from tests.support.use_case.values import NAMES, NOW, event, found, promotion, record
 from topics.dead_letter import REDRIVEN, DeadLetterReason, dead_letter_headers
 from topics.record import Headers, Position, Record
 from worker.domain.answers import (
@@ -40,12 +35,7 @@ from worker.domain.answers import (
 )
 from worker.domain.identity import outcome_id
 from worker.domain.promotions import TimelineEntry
-from worker.enrolment.attempts import World
-from worker.enrolment.checkpoints import nothing
-from worker.enrolment.handler import Enrolments
-from worker.enrolment.reconciliation import Readings
 from worker.enrolment.rules import Rules
-from worker.kafka.partitioners import lane_of_key
 from worker.resilience.circuit import Call
 from worker.resilience.retrying import RetryPolicy
 
@@ -76,7 +66,7 @@ class Group:
         issues: Mapping[int, Sequence[IssueAnswer]] | None = None,
     ) -> list[tuple[str, int | None]]:
         """Handle a record; return outcome and promotion of what is told."""
-        api, sleep, tracker = FakeApi(self.api_journal, lookups, issues or {}), FakeSleep(), FakeTracker()
+        sleep, tracker = FakeSleep(), FakeTracker()
         retrying = retrying_with(RetryPolicy(2), tracker, sleep)
 
         async def wait(seconds: float) -> None:
@@ -88,27 +78,18 @@ class Group:
                     retrying._circuits[call].heard("another", found())
 
         retrying._sleep = wait
-        world = World(
-            api=api,
-            ledger=self.ledger,
-            readings=Readings(api, retrying, settle_seconds=5.0, timer=sleep.elapsed, sleep=sleep),
-            retrying=retrying,
-            clock=lambda: NOW + timedelta(seconds=sleep.elapsed()),
-            timer=sleep.elapsed,
-            sleep=sleep,
-            probe=nothing,
-        )
         before = len(self.publisher.outcomes)
-        told = Enrolments(
-            self.rules,
-            world,
-            names=NAMES,
+        use_case = UseCase(
+            api=FakeApi(self.api_journal, lookups, issues or {}),
+            rules=self.rules,
+            ledger=self.ledger,
             publisher=self.publisher,
             tracker=tracker,
             letters=self,
-            lane_of=lane_of_key,
+            time=virtual(sleep, lambda: NOW + timedelta(seconds=sleep.elapsed())),
+            retrying=retrying,
         )
-        await told.handle(source, FakeLease())
+        await use_case.handle(source)
         self.deferred_for += tracker.deferred_for
         return [(each.outcome.value, each.promotion_id) for _, each in self.publisher.outcomes[before:]]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.fakes import CUSTOMER, NOW, event, record
-from tests.unit.honest_api import SETTLE, MortalLedger, Shop, policy
+from tests.support.use_case.honest_api import SETTLE, MortalLedger, Shop, policy
+from tests.support.use_case.values import CUSTOMER, NOW, event, record
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,

@@ -1,34 +1,16 @@
 """The use case amid fakes of its ports: what is asked, written and told, and in which order."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from structlog.testing import capture_logs
 
-from tests.unit.fakes import (
-    CUSTOMER,
-    NAMES,
-    NOW,
-    PROGRAM,
-    Entry,
-    FakeApi,
-    FakeLease,
-    FakeLedger,
-    FakePublisher,
-    FakeSleep,
-    FakeTracker,
-    event,
-    found,
-    promotion,
-    record,
-    retrying_with,
-)
-from topics.record import Record
+from tests.support.use_case.fakes import FakeLease, FakeSleep
+from tests.support.use_case.scripted import Scripted
+from tests.support.use_case.values import CUSTOMER, NOW, PROGRAM, event, found, promotion, record
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,
@@ -46,16 +28,10 @@ from worker.domain.answers import (
 )
 from worker.domain.plan import Policy
 from worker.domain.promotions import Restriction, TimelineEntry
-from worker.enrolment import attempts
-from worker.enrolment.checkpoints import Checkpoint, Probe, nothing
-from worker.enrolment.handler import Enrolments
+from worker.enrolment.checkpoints import Checkpoint
 from worker.enrolment.lease import Abandoned
-from worker.enrolment.ports import PublishFailed, Tracker
-from worker.enrolment.reconciliation import Readings
+from worker.enrolment.ports import PublishFailed
 from worker.enrolment.rules import Rules
-from worker.kafka.partitioners import lane_of_key
-from worker.ledger.read_only import NoLedger
-from worker.resilience.retrying import RetryPolicy
 from worker.telemetry.metrics import Metrics
 
 LIMIT = NotIssued((Notice(8890, "promotion not issued"),))
@@ -68,65 +44,6 @@ STANDING = TimelineEntry(12, NOW, None)
 BLIND = promotion(1, timeline=None)
 """A promotion that shows neither timeline nor usage: nothing tells whether an enrolment happened."""
 ISSUED_ANY: Mapping[int, Sequence[IssueAnswer]] = {number: [Issued(None, ())] for number in (1, 2, 9)}
-
-
-@dataclass
-class World:
-    """The use case amid its fakes; the journal holds calls and records in the order in which they came."""
-
-    lookups: Sequence[LookupAnswer | Exception]
-    issues: Mapping[int, Sequence[IssueAnswer | Exception]] = field(default_factory=dict)
-    rules: Rules = field(default_factory=Rules)
-    refuse_at: int | None = None
-    refusal: Exception = field(default_factory=lambda: PublishFailed("enrolment-outcomes: NotEnoughReplicas"))
-    tracker: FakeTracker = field(default_factory=FakeTracker)
-    metrics: Tracker | None = None
-    clock: datetime = NOW
-    ruled_out: bool = False
-    probe: Probe = nothing
-    sleep: FakeSleep = field(default_factory=FakeSleep)
-
-    def __post_init__(self) -> None:
-        self.journal: list[Entry] = []
-        self.publisher = FakePublisher(self.journal, self.refuse_at, self.refusal)
-        told = self.metrics or self.tracker
-        api = FakeApi(self.journal, self.lookups, self.issues)
-        self.ledger = FakeLedger()
-        retrying = retrying_with(RetryPolicy(), told, self.sleep)
-        timer = self.sleep.elapsed
-        world = attempts.World(
-            api=api,
-            ledger=NoLedger() if self.rules.dry_run else self.ledger,
-            readings=Readings(api, retrying, settle_seconds=5.0, timer=timer, sleep=self.sleep),
-            retrying=retrying,
-            clock=lambda: self.clock,
-            timer=timer,
-            sleep=self.sleep,
-            probe=self.probe,
-        )
-        self.enrolments = Enrolments(
-            self.rules,
-            world,
-            names=NAMES,
-            publisher=self.publisher,
-            tracker=told,
-            lane_of=lane_of_key,
-            ruled_out=lambda _now: self.ruled_out,
-        )
-
-    async def handle(self, source: Record | None = None) -> None:
-        await self.enrolments.handle(source or record(event()), FakeLease())
-
-    @property
-    def told(self) -> list[tuple[str, object, str | None]]:
-        return [(o.outcome.value, o.promotion_id, o.reason) for _, o in self.publisher.outcomes]
-
-    @property
-    def values(self) -> list[dict[str, object]]:
-        return [json.loads(outcome.to_json()) for _, outcome in self.publisher.outcomes]
-
-    def calls(self, endpoint: str) -> list[Entry]:
-        return [entry for entry in self.journal if entry[0] == endpoint]
 
 
 @pytest.mark.parametrize(
@@ -247,23 +164,23 @@ async def test_each_row_of_the_outcome_table(
     told: list[tuple[str, object, str | None]],
 ) -> None:
     """What the API answers leads to the contract's outcome, acknowledged before it is counted."""
-    world = World(lookups, issues, rules)
+    scene = Scripted(lookups, issues, rules)
 
-    await world.handle()
+    await scene.handle()
 
-    assert world.told == told
-    assert world.tracker.outcomes == [outcome for _, outcome in world.publisher.outcomes]
+    assert scene.told == told
+    assert scene.tracker.outcomes == [outcome for _, outcome in scene.publisher.outcomes]
 
 
 @pytest.mark.asyncio
 async def test_an_enrolment_is_told_in_full() -> None:
     """The whole record of a success, under the customer's id."""
-    world = World([found(promotion(57099))], {57099: [Issued(3, ())]})
+    scene = Scripted([found(promotion(57099))], {57099: [Issued(3, ())]})
 
-    await world.handle()
+    await scene.handle()
 
-    assert [key for key, _ in world.publisher.outcomes] == [b"482579328"]
-    assert world.values == [
+    assert [key for key, _ in scene.publisher.outcomes] == [b"482579328"]
+    assert scene.values == [
         {
             "outcomeId": "465a12f0-405a-53ff-afec-c6cdb8765dea",
             "outcome": "ENROLLED",
@@ -295,11 +212,11 @@ async def test_the_story_of_an_event_call_by_call() -> None:
 
     Each outcome is published before the next promotion is asked for.
     """
-    world = World([found(promotion(9), promotion(1, timeline=[STANDING]), promotion(2))], ISSUED_ANY)
+    scene = Scripted([found(promotion(9), promotion(1, timeline=[STANDING]), promotion(2))], ISSUED_ANY)
 
-    await world.handle()
+    await scene.handle()
 
-    calls = [entry[:6] if entry[0] == "issue" else entry for entry in world.journal]
+    calls = [entry[:6] if entry[0] == "issue" else entry for entry in scene.journal]
     assert calls == [
         ("lookup", "mobile", "919845012345", "INSTORE", True, 0),
         ("issue", "id", str(CUSTOMER), "INSTORE", PROGRAM, 9),
@@ -308,18 +225,18 @@ async def test_the_story_of_an_event_call_by_call() -> None:
         ("issue", "id", str(CUSTOMER), "INSTORE", PROGRAM, 2),
         ("publish", "ENROLLED", 2),
     ]
-    assert world.tracker.activities == [("transactionAdded", "handled")]
+    assert scene.tracker.activities == [("transactionAdded", "handled")]
 
 
 @pytest.mark.asyncio
 async def test_a_limit_is_explained_by_a_reading_that_shows_all_promotions() -> None:
     """After an 8890 the promotion may be open no more: the second lookup does not filter by that."""
-    world = World([found(promotion(1)), found(promotion(1, restrictions=[FULL]))], {1: [LIMIT]})
+    scene = Scripted([found(promotion(1)), found(promotion(1, restrictions=[FULL]))], {1: [LIMIT]})
 
-    await world.handle()
+    await scene.handle()
 
-    assert world.calls("lookup")[1] == ("lookup", "id", str(CUSTOMER), "INSTORE", False, 0)
-    (value,) = world.values
+    assert scene.calls("lookup")[1] == ("lookup", "id", str(CUSTOMER), "INSTORE", False, 0)
+    (value,) = scene.values
     assert value["restriction"] == {
         "kpi": "NUMBER_OF_ISSUALS",
         "limitOn": "CUSTOMER",
@@ -327,14 +244,14 @@ async def test_a_limit_is_explained_by_a_reading_that_shows_all_promotions() -> 
         "currentCustomerUsage": 10,
     }
     assert value["warnings"] == [{"code": 8890, "message": "promotion not issued"}]
-    assert len(world.calls("issue")) == 1
+    assert len(scene.calls("issue")) == 1
 
 
 @pytest.mark.parametrize("kind", list(FaultKind))
 @pytest.mark.asyncio
 async def test_an_enrolment_in_doubt_is_never_repeated_and_does_not_stop_the_next(kind: FaultKind) -> None:
     """Without evidence: one POST, the promotions after it are enrolled, the event ends as a dead letter."""
-    world = World(
+    scene = Scripted(
         [found(BLIND, promotion(2), promotion(3, timeline=None))],
         {
             1: [Doubtful(kind, "?"), Issued(1, ())],
@@ -344,62 +261,62 @@ async def test_an_enrolment_in_doubt_is_never_repeated_and_does_not_stop_the_nex
     )
     source = record(event())
 
-    await world.handle(source)
+    await scene.handle(source)
 
-    assert [entry[5] for entry in world.calls("issue")] == [1, 2, 3]
-    assert [entry for entry in world.journal if entry[0] not in ("issue", "lookup")] == [
+    assert [entry[5] for entry in scene.calls("issue")] == [1, 2, 3]
+    assert [entry for entry in scene.journal if entry[0] not in ("issue", "lookup")] == [
         ("publish", "ENROLLED", 2),
         ("put_aside", "in_doubt"),
         ("publish", "DEAD_LETTERED", 1),
         ("publish", "DEAD_LETTERED", 3),
     ]
-    ((letter, failure),) = world.publisher.dead_letters
+    ((letter, failure),) = scene.publisher.dead_letters
     assert letter is source
     assert (failure.reason.value, failure.attempts) == ("in_doubt", 1)
     assert failure.message == "issue: no evidence of its effect either way"
-    assert {key for key, _ in world.publisher.outcomes} == {str(CUSTOMER).encode()}
+    assert {key for key, _ in scene.publisher.outcomes} == {str(CUSTOMER).encode()}
 
 
 @pytest.mark.asyncio
 async def test_a_doubtful_enrolment_is_repeated_only_once_it_is_shown_not_to_have_happened() -> None:
     """The second POST has the same key and leaves after a late enough reading that shows nothing."""
-    world = World([found(promotion(1))], {1: [DOUBTFUL, Issued(3, ())]})
+    scene = Scripted([found(promotion(1))], {1: [DOUBTFUL, Issued(3, ())]})
 
-    await world.handle()
+    await scene.handle()
 
-    first, second = world.calls("issue")
+    first, second = scene.calls("issue")
     assert first[:7] == second[:7]
-    assert world.sleep.elapsed() >= 5.0
-    assert world.journal[-3][0] == "lookup"
-    assert world.told == [("ENROLLED", 1, None)]
-    assert (world.values[0]["attempts"], world.values[0].get("reconciled")) == (2, None)
+    assert scene.sleep.elapsed() >= 5.0
+    assert scene.journal[-3][0] == "lookup"
+    assert scene.told == [("ENROLLED", 1, None)]
+    assert (scene.values[0]["attempts"], scene.values[0].get("reconciled")) == (2, None)
 
 
 @pytest.mark.asyncio
 async def test_a_doubtful_enrolment_that_shows_is_told_as_reconciled() -> None:
     """A timeline entry that the plan did not note settles the doubt at once: one POST, ENROLLED."""
-    world = World([found(promotion(1)), found(promotion(1, timeline=[STANDING]))], {1: [DOUBTFUL]})
+    scene = Scripted([found(promotion(1)), found(promotion(1, timeline=[STANDING]))], {1: [DOUBTFUL]})
 
-    await world.handle()
+    await scene.handle()
 
-    assert len(world.calls("issue")) == 1
-    assert world.told == [("ENROLLED", 1, None)]
-    assert (world.values[0]["reconciled"], world.values[0]["enrollmentId"]) == (True, 12)
-    assert world.sleep.delays == []
+    assert len(scene.calls("issue")) == 1
+    assert scene.told == [("ENROLLED", 1, None)]
+    assert (scene.values[0]["reconciled"], scene.values[0]["enrollmentId"]) == (True, 12)
+    assert scene.sleep.delays == []
 
 
 @pytest.mark.asyncio
 async def test_nothing_is_sent_or_written_once_the_partition_is_lost() -> None:
     """The event is its new owner's: no POST, no outcome, no dead letter leave from here."""
     for value in (event(), b"\xff"):
-        world = World([found(promotion(1))], ISSUED_ANY)
+        scene = Scripted([found(promotion(1))], ISSUED_ANY)
         lost = FakeLease()
         lost.is_held = False
 
         with pytest.raises(Abandoned):
-            await world.enrolments.handle(record(value), lost)
+            await scene.handle(record(value), lost)
 
-        assert [entry for entry in world.journal if entry[0] != "lookup"] == []
+        assert [entry for entry in scene.journal if entry[0] != "lookup"] == []
 
 
 class Waking(FakeSleep):
@@ -436,13 +353,13 @@ async def test_who_was_frozen_hears_whose_the_partition_is_before_anything_leave
             lease.is_heard = lease.is_heard and at is not frozen_at
 
         sleep = Waking(lease, is_held=is_held)
-        world = World([found(promotion(1))], ISSUED_ANY, probe=freeze, sleep=sleep)
+        scene = Scripted([found(promotion(1))], ISSUED_ANY, probe=freeze, sleep=sleep)
         with nullcontext() if is_held else pytest.raises(Abandoned):
-            await world.enrolments.handle(record(event()), lease)
+            await scene.handle(record(event()), lease)
 
         assert len(sleep.delays) == 1
-        assert [kind for kind, *_ in world.journal] == (["lookup", "issue", "publish"] if is_held else left)
-        assert len(world.ledger.results) == (1 if is_held else results)
+        assert [kind for kind, *_ in scene.journal] == (["lookup", "issue", "publish"] if is_held else left)
+        assert len(scene.ledger.results) == (1 if is_held else results)
 
 
 @pytest.mark.parametrize(
@@ -453,29 +370,29 @@ async def test_who_was_frozen_hears_whose_the_partition_is_before_anything_leave
 @pytest.mark.asyncio
 async def test_what_reached_nobody_is_repeated_under_the_same_key(fault: Fault) -> None:
     """An outage is waited out; the repeated POST carries the same idempotency key and counts its resends."""
-    world = World([fault, fault, found(promotion(1))], {1: [*[fault] * 30, Issued(3, ())]})
+    scene = Scripted([fault, fault, found(promotion(1))], {1: [*[fault] * 30, Issued(3, ())]})
 
-    await world.handle()
+    await scene.handle()
 
-    issues = world.calls("issue")
+    issues = scene.calls("issue")
     assert len({entry[6] for entry in issues}) == 1
     assert [entry[7] for entry in issues] == list(range(31))
-    assert [entry[5] for entry in world.calls("lookup")] == [0, 1, 2]
-    assert world.told == [("ENROLLED", 1, None)]
-    assert world.values[0]["attempts"] == 31
-    assert len(world.sleep.delays) == 32
+    assert [entry[5] for entry in scene.calls("lookup")] == [0, 1, 2]
+    assert scene.told == [("ENROLLED", 1, None)]
+    assert scene.values[0]["attempts"] == 31
+    assert len(scene.sleep.delays) == 32
 
 
 @pytest.mark.asyncio
 async def test_a_lookup_without_usable_answers_is_deferred() -> None:
     """RETRY_MAX_ATTEMPTS unusable answers: the record is moved, then the outcome says so."""
-    world = World([DOUBTFUL])
+    scene = Scripted([DOUBTFUL])
 
-    await world.handle()
+    await scene.handle()
 
-    assert len(world.calls("lookup")) == 5
-    assert world.journal[-2:] == [("defer", 1), ("publish", "DEFERRED", None)]
-    ((_, failure, _),) = world.publisher.deferred
+    assert len(scene.calls("lookup")) == 5
+    assert scene.journal[-2:] == [("defer", 1), ("publish", "DEFERRED", None)]
+    ((_, failure, _),) = scene.publisher.deferred
     assert failure.attempts == 5
 
 
@@ -493,20 +410,20 @@ async def test_a_lookup_without_usable_answers_is_deferred() -> None:
 @pytest.mark.asyncio
 async def test_a_bad_record_is_put_aside_as_it_came_and_then_told(value: object, reason: str) -> None:
     """The dead letter is the record itself; its outcome follows it; the API is not asked."""
-    world = World([], rules=Rules(Policy(org_id=1800)))
+    scene = Scripted([], rules=Rules(Policy(org_id=1800)))
     source = record(value, headers=(("x", b"\xff"),))
 
-    await world.handle(source)
+    await scene.handle(source)
 
-    assert world.journal == [("put_aside", reason), ("publish", "DEAD_LETTERED", None)]
-    ((letter, failure),) = world.publisher.dead_letters
+    assert scene.journal == [("put_aside", reason), ("publish", "DEAD_LETTERED", None)]
+    ((letter, failure),) = scene.publisher.dead_letters
     assert letter is source
     assert (failure.position, failure.timestamp_ms) == (source.position, source.timestamp_ms)
     assert (failure.group, failure.attempts) == ("enrolment-worker", 1)
     assert failure.first_failed_at == failure.last_failed_at == NOW
-    assert world.tracker.dead_letters == [failure]
-    assert world.told == [("DEAD_LETTERED", None, reason)]
-    assert [result for _, result in world.tracker.activities] == ["dead_lettered"]
+    assert scene.tracker.dead_letters == [failure]
+    assert scene.told == [("DEAD_LETTERED", None, reason)]
+    assert [result for _, result in scene.tracker.activities] == ["dead_lettered"]
 
 
 @pytest.mark.parametrize(
@@ -517,75 +434,75 @@ async def test_a_bad_record_is_put_aside_as_it_came_and_then_told(value: object,
 @pytest.mark.asyncio
 async def test_what_leads_to_nothing_is_only_counted(value: object, counted: tuple[str, str]) -> None:
     """Tombstones and events that are no triggers ask and write nothing."""
-    world = World([])
+    scene = Scripted([])
 
-    await world.handle(record(value))
+    await scene.handle(record(value))
 
-    assert (world.journal, world.tracker.activities) == ([], [counted])
+    assert (scene.journal, scene.tracker.activities) == ([], [counted])
 
 
 @pytest.mark.parametrize("refuse_at", range(5))
 @pytest.mark.asyncio
 async def test_a_record_that_kafka_does_not_acknowledge_ends_the_handling(refuse_at: int) -> None:
     """PublishFailed goes through, whichever record it hits, and nothing is written or asked after it."""
-    world = World(
+    scene = Scripted(
         [found(promotion(1), promotion(2, timeline=None), promotion(3))],
         {1: [Issued(1, ())], 2: [DOUBTFUL], 3: [Issued(3, ())]},
         refuse_at=refuse_at,
     )
-    complete = World(world.lookups, world.issues)
+    complete = Scripted(scene.lookups, scene.issues)
     await complete.handle()
     writes = ("publish", "put_aside")
     written = [index for index, entry in enumerate(complete.journal) if entry[0] in writes]
 
     if refuse_at == len(written):
-        await world.handle()
+        await scene.handle()
     else:
         with pytest.raises(PublishFailed):
-            await world.handle()
+            await scene.handle()
 
     assert len(written) == 4
-    assert world.journal == complete.journal[: [*written, len(complete.journal)][refuse_at]]
-    assert world.tracker.outcomes == [outcome for _, outcome in world.publisher.outcomes]
-    assert world.tracker.dead_letters == [failure for _, failure in world.publisher.dead_letters]
-    assert world.tracker.faults == []
+    assert scene.journal == complete.journal[: [*written, len(complete.journal)][refuse_at]]
+    assert scene.tracker.outcomes == [outcome for _, outcome in scene.publisher.outcomes]
+    assert scene.tracker.dead_letters == [failure for _, failure in scene.publisher.dead_letters]
+    assert scene.tracker.faults == []
 
 
 @pytest.mark.parametrize("refuse_at", [0, 1])
 @pytest.mark.asyncio
 async def test_a_bad_record_whose_dead_letter_is_not_acknowledged_comes_again(refuse_at: int) -> None:
     """Neither a lost dead letter nor a lost outcome of it lets the offset be committed."""
-    world = World([], refuse_at=refuse_at)
+    scene = Scripted([], refuse_at=refuse_at)
 
     with pytest.raises(PublishFailed):
-        await world.handle(record(b"\xff"))
+        await scene.handle(record(b"\xff"))
 
-    assert len(world.journal) == refuse_at
+    assert len(scene.journal) == refuse_at
 
 
 @pytest.mark.asyncio
 async def test_a_fault_of_ours_puts_the_event_aside_and_keeps_what_was_told() -> None:
     """A bug in one promotion: earlier outcomes stand, the record is put aside, the partition goes on."""
-    world = World([found(promotion(1), promotion(2))], {1: [Issued(1, ())], 2: [KeyError("919845012345")]})
+    scene = Scripted([found(promotion(1), promotion(2))], {1: [Issued(1, ())], 2: [KeyError("919845012345")]})
     source = record(event())
 
-    await world.handle(source)
+    await scene.handle(source)
 
-    assert world.told == [("ENROLLED", 1, None), ("DEAD_LETTERED", 2, "handler_fault")]
-    ((letter, failure),) = world.publisher.dead_letters
+    assert scene.told == [("ENROLLED", 1, None), ("DEAD_LETTERED", 2, "handler_fault")]
+    ((letter, failure),) = scene.publisher.dead_letters
     assert (letter, failure.message) == (source, "worker: KeyError")
-    assert [type(error) for _, error in world.tracker.faults] == [KeyError]
+    assert [type(error) for _, error in scene.tracker.faults] == [KeyError]
 
 
 @pytest.mark.asyncio
 async def test_a_publisher_that_breaks_otherwise_loses_nothing() -> None:
     """An unforeseen error is a fault of ours; where that cannot be written either, it goes through."""
-    world = World([found()], refuse_at=0, refusal=RuntimeError("producer is closed"))
+    scene = Scripted([found()], refuse_at=0, refusal=RuntimeError("producer is closed"))
 
     with pytest.raises(RuntimeError, match="closed"):
-        await world.handle()
+        await scene.handle()
 
-    assert world.publisher.outcomes == []
+    assert scene.publisher.outcomes == []
 
 
 @pytest.mark.parametrize(
@@ -609,19 +526,19 @@ async def test_a_dry_run_never_enrols_and_writes_no_dead_letter(
     value: object, lookups: Sequence[LookupAnswer | Exception], told: list[str]
 ) -> None:
     """It looks up, decides and tells; POST and dead letter are left to the real run."""
-    world = World(lookups, rules=Rules(dry_run=True))
+    scene = Scripted(lookups, rules=Rules(dry_run=True))
 
-    await world.handle(record(value))
+    await scene.handle(record(value))
 
-    assert [name for name, _, _ in world.told] == told
-    assert (world.calls("issue"), world.publisher.dead_letters, world.tracker.dead_letters) == ([], [], [])
+    assert [name for name, _, _ in scene.told] == told
+    assert (scene.calls("issue"), scene.publisher.dead_letters, scene.tracker.dead_letters) == ([], [], [])
 
 
 @pytest.mark.asyncio
 async def test_a_dry_run_names_the_key_that_a_real_run_would_use() -> None:
     """WOULD_ENROL and ENROLLED of one event have the same idempotency key."""
-    dry = World([found(promotion(1))], rules=Rules(dry_run=True))
-    real = World([found(promotion(1))], ISSUED_ANY)
+    dry = Scripted([found(promotion(1))], rules=Rules(dry_run=True))
+    real = Scripted([found(promotion(1))], ISSUED_ANY)
 
     await dry.handle()
     await real.handle()
@@ -632,8 +549,8 @@ async def test_a_dry_run_names_the_key_that_a_real_run_would_use() -> None:
 @pytest.mark.asyncio
 async def test_a_replay_asks_with_the_same_key_and_tells_the_same_ids() -> None:
     """The same record at a later time: keys and outcome ids come out the same."""
-    first = World([found(promotion(1))], ISSUED_ANY)
-    again = World([found(promotion(1))], ISSUED_ANY, clock=NOW + timedelta(days=30))
+    first = Scripted([found(promotion(1))], ISSUED_ANY)
+    again = Scripted([found(promotion(1))], ISSUED_ANY, clock=NOW + timedelta(days=30))
 
     await first.handle()
     await again.handle()
@@ -663,12 +580,12 @@ async def test_the_lookups_customer_id_is_the_one_that_counts(
     customer: dict[str, object], lookup: LookupAnswer, key: bytes, customer_id: int | None
 ) -> None:
     """The lookup's customer id is key and field; before it is known, what the event says of the customer."""
-    world = World([lookup], rules=Rules(pii_key=b"a key"))
+    scene = Scripted([lookup], rules=Rules(pii_key=b"a key"))
 
-    await world.handle(record(event(customer=customer)))
+    await scene.handle(record(event(customer=customer)))
 
-    assert [k for k, _ in world.publisher.outcomes] == [key]
-    assert world.values[0].get("customerId") == customer_id
+    assert [k for k, _ in scene.publisher.outcomes] == [key]
+    assert scene.values[0].get("customerId") == customer_id
 
 
 SECRETS = {
@@ -717,7 +634,7 @@ async def test_personal_names_leave_by_no_door(answers: str, named_by: str) -> N
     metrics = Metrics()
     lookups, issues = ANSWERS[answers]
     rules = Rules(Policy(org_id=1800), pii_key=b"a key")
-    world = World(lookups, issues, rules, metrics=metrics)
+    scene = Scripted(lookups, issues, rules, metrics=metrics)
     customer = dict(SECRETS) if named_by == "customerId" else {named_by: SECRETS.get(named_by, "")}
     value: object = event(customer=customer | ({"customerId": 5} if named_by == "customerId" else {}))
     if named_by == "no JSON":
@@ -727,15 +644,15 @@ async def test_personal_names_leave_by_no_door(answers: str, named_by: str) -> N
     source = record(value, key=SECRETS["mobile"].encode(), headers=(("customer", SECRETS["email"].encode()),))
 
     with capture_logs() as lines:
-        await world.handle(source)
+        await scene.handle(source)
 
-    failures = [failure for _, failure in world.publisher.dead_letters]
+    failures = [failure for _, failure in scene.publisher.dead_letters]
     doors = [
-        *(key + outcome.to_json() + repr(outcome).encode() for key, outcome in world.publisher.outcomes),
+        *(key + outcome.to_json() + repr(outcome).encode() for key, outcome in scene.publisher.outcomes),
         repr((lines, failures, source)).encode(),
         metrics.exposition()[0],
     ]
-    assert world.publisher.outcomes
+    assert scene.publisher.outcomes
     assert bool(lines) or answers not in LOGGED
     for secret in SECRETS.values():
         assert not [door for door in doors if secret.lower().encode() in door.lower()]
@@ -744,18 +661,18 @@ async def test_personal_names_leave_by_no_door(answers: str, named_by: str) -> N
 @pytest.mark.asyncio
 async def test_a_lookup_that_the_catalogue_rules_out() -> None:
     """Where nothing can be found nobody is asked, and the outcome says why."""
-    world = World([found(promotion(1))], ISSUED_ANY, ruled_out=True)
-    await world.handle()
-    assert world.told == [("NO_PROMOTION_AVAILABLE", None, "CATALOGUE")]
-    assert world.calls("lookup") == []
+    scene = Scripted([found(promotion(1))], ISSUED_ANY, ruled_out=True)
+    await scene.handle()
+    assert scene.told == [("NO_PROMOTION_AVAILABLE", None, "CATALOGUE")]
+    assert scene.calls("lookup") == []
 
 
 @pytest.mark.asyncio
 async def test_a_planned_event_that_the_catalogue_would_rule_out() -> None:
     """A plan is carried out whatever the catalogue says: after a success the promotion may be over."""
-    world = World([found(promotion(1))], {1: [Issued(3, ())]})
-    await world.handle()
-    world.ruled_out = True
-    await world.handle()
-    assert world.told == [("ENROLLED", 1, None)] * 2
-    assert len(world.calls("issue")) == 1
+    scene = Scripted([found(promotion(1))], {1: [Issued(3, ())]})
+    await scene.handle()
+    scene.ruled_out = True
+    await scene.handle()
+    assert scene.told == [("ENROLLED", 1, None)] * 2
+    assert len(scene.calls("issue")) == 1

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.events import outcome_id
-from tests.unit.fakes import AT, CUSTOMER, event, record
-from tests.unit.honest_api import Shop, policy, redriven
+from tests.support.e2e.events import outcome_id
+from tests.support.use_case.honest_api import Shop, policy, redriven
+from tests.support.use_case.values import AT, CUSTOMER, event, record
 from topics.record import Record
 from worker.domain.identity import Reenrol
 from worker.ledger.entries import EventPlan

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.unit.fakes import FakeApi, found
+from tests.support.use_case.fakes import FakeApi
+from tests.support.use_case.values import found
 from worker.domain.answers import IssueAnswer, Issued, Notice, Refused
 from worker.domain.promotions import Identifier, IdentifierName
 from worker.enrolment.inactive import REST_SECONDS, RestingInactive

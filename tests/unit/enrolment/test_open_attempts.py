@@ -4,33 +4,21 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.unit.fakes import (
-    CUSTOMER,
-    NAMES,
-    NOW,
-    Entry,
+from tests.support.use_case.building import UseCase, virtual
+from tests.support.use_case.fakes import (
     FakeApi,
-    FakeLease,
     FakeLedger,
     FakePublisher,
     FakeSleep,
     FakeTracker,
-    event,
-    found,
-    promotion,
-    record,
+    JournalEntry,
     retrying_with,
 )
+from tests.support.use_case.values import CUSTOMER, NOW, event, found, promotion, record
 from worker.domain.answers import Doubtful, FaultKind, IssueAnswer, Issued, LookupAnswer
 from worker.domain.promotions import Promotion, TimelineEntry
 from worker.domain.settlement import Subject
-from worker.enrolment.attempts import World
-from worker.enrolment.checkpoints import nothing
-from worker.enrolment.handler import Enrolments
 from worker.enrolment.ports import PublishFailed
-from worker.enrolment.reconciliation import Readings
-from worker.enrolment.rules import Rules
-from worker.kafka.partitioners import lane_of_key
 from worker.resilience.retrying import RetryPolicy
 
 LOST = Doubtful(FaultKind.TIMEOUT, "slow")
@@ -48,24 +36,18 @@ async def _handle(
     refuse_at: int | None = None,
 ) -> list[tuple[str, str, bool | None]]:
     """Handle an event; return event, outcome and whether it was reconciled, of each outcome told."""
-    journal: list[Entry] = []
-    api, sleep, tracker = FakeApi(journal, lookups, {1: issues}), FakeSleep(), FakeTracker()
-    retrying = retrying_with(RetryPolicy(1), tracker, sleep)
-    world = World(
-        api=api,
-        ledger=ledger,
-        readings=Readings(api, retrying, settle_seconds=5.0, timer=sleep.elapsed, sleep=sleep),
-        retrying=retrying,
-        clock=lambda: NOW,
-        timer=sleep.elapsed,
-        sleep=sleep,
-        probe=nothing,
-    )
+    journal: list[JournalEntry] = []
+    sleep, tracker = FakeSleep(), FakeTracker()
     publisher = FakePublisher(journal, refuse_at, PublishFailed("enrolment-outcomes: NotEnoughReplicas"))
-    enrolments = Enrolments(
-        Rules(), world, names=NAMES, publisher=publisher, tracker=tracker, lane_of=lane_of_key
+    use_case = UseCase(
+        api=FakeApi(journal, lookups, {1: issues}),
+        ledger=ledger,
+        publisher=publisher,
+        tracker=tracker,
+        time=virtual(sleep),
+        retrying=retrying_with(RetryPolicy(1), tracker, sleep),
     )
-    await enrolments.handle(record(event(eventId=event_id)), FakeLease())
+    await use_case.handle(record(event(eventId=event_id)))
     return [(o.activity.event_id, o.outcome.value, o.reconciled) for _, o in publisher.outcomes]
 
 

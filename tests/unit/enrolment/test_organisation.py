@@ -1,32 +1,14 @@
 """One organisation for a credential: one standing, one key, whatever events say or leave out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Final
 
 import pytest
 
-from tests.unit.fakes import (
-    AT,
-    CUSTOMER,
-    NAMES,
-    NOW,
-    PROGRAM,
-    Entry,
-    FakeApi,
-    FakeLease,
-    FakeLedger,
-    FakePublisher,
-    FakeSleep,
-    FakeTracker,
-    event,
-    found,
-    promotion,
-    record,
-    retrying_with,
-)
-from topics.record import Position
-from worker.domain.answers import Doubtful, FaultKind, IssueAnswer, Issued, LookupAnswer, Notice, NotIssued
+from tests.support.use_case.fakes import FakeLedger
+from tests.support.use_case.scripted import Process
+from tests.support.use_case.values import AT, CUSTOMER, NOW, PROGRAM, found, promotion
+from worker.domain.answers import Doubtful, FaultKind, Issued, Notice, NotIssued
 from worker.domain.evidence import Evidence
 from worker.domain.identity import Reenrol, idempotency_key
 from worker.domain.ledger import Attempt, Enrolment, Limit, Standing
@@ -34,67 +16,14 @@ from worker.domain.limits import LimitReason
 from worker.domain.plan import Policy
 from worker.domain.promotions import Promotion
 from worker.domain.settlement import Subject
-from worker.enrolment.attempts import World
-from worker.enrolment.checkpoints import nothing
-from worker.enrolment.handler import Enrolments
-from worker.enrolment.reconciliation import Readings
 from worker.enrolment.rules import Rules
-from worker.kafka.partitioners import lane_of_key
 from worker.ledger.entries import LedgerEntry, OrganisationEntry, StandingEntry
-from worker.resilience.retrying import RetryPolicy
 
 ORG: Final = 1800
 LISTED: Final = promotion(1, timeline=None)
 """It stays listed and shows no timeline: the ledger alone remembers."""
 LOST: Final = Doubtful(FaultKind.TIMEOUT, "slow")
 DONE: Final = Issued(7, ())
-
-
-@dataclass
-class Process:
-    """One worker process on a ledger that outlives it."""
-
-    ledger: FakeLedger
-    rules: Rules = field(default_factory=Rules)
-    lookups: Sequence[LookupAnswer] = (found(LISTED),)
-    issues: Mapping[int, Sequence[IssueAnswer]] = field(default_factory=lambda: {1: [DONE]})
-
-    def __post_init__(self) -> None:
-        self.journal: list[Entry] = []
-        self.api = FakeApi(self.journal, self.lookups, self.issues)
-        sleep, tracker = FakeSleep(), FakeTracker()
-        retrying = retrying_with(RetryPolicy(1), tracker, sleep)
-        world = World(
-            api=self.api,
-            ledger=self.ledger,
-            readings=Readings(self.api, retrying, settle_seconds=5.0, timer=sleep.elapsed, sleep=sleep),
-            retrying=retrying,
-            clock=lambda: NOW,
-            timer=sleep.elapsed,
-            sleep=sleep,
-            probe=nothing,
-        )
-        self.publisher = FakePublisher(self.journal)
-        self.enrolments = Enrolments(
-            self.rules,
-            world,
-            names=NAMES,
-            publisher=self.publisher,
-            tracker=tracker,
-            lane_of=lane_of_key,
-        )
-
-    async def handle(self, event_id: str, org: int | None, partition: int = AT.partition) -> list[str]:
-        """Handle an event of the customer; return the outcomes that it led to."""
-        before = len(self.publisher.outcomes)
-        at = Position(AT.topic, partition, before)
-        await self.enrolments.handle(record(event(eventId=event_id, orgId=org), at=at), FakeLease())
-        return [outcome.outcome.value for _, outcome in self.publisher.outcomes[before:]]
-
-    @property
-    def keys(self) -> list[object]:
-        """The keys of the requests that were sent."""
-        return [call[6] for call in self.journal if call[0] == "issue"]
 
 
 def key_of(org: int, *, count: int = 0, reenrol: Reenrol = Reenrol.ONCE, event_id: str = "-") -> str:
@@ -261,6 +190,6 @@ async def test_partitions_that_learnt_different_ones_keep_them() -> None:
     ledger = FakeLedger()
     await ledger.write(OrganisationEntry(AT.partition, ORG + 1))
     process = Process(ledger)
-    process.enrolments._organisation._learnt = ORG
+    process.use_case.enrolments._organisation._learnt = ORG
     assert await process.handle("first", ORG) == ["DEAD_LETTERED"]
     assert await process.handle("second", ORG + 1) == ["ENROLLED"]

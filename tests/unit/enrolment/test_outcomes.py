@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.fakes import CUSTOMER, NOW, PROGRAM, event, record
+from tests.support.use_case.values import CUSTOMER, NOW, PROGRAM, event, record
 from topics.activity import Activity, read_activity
 from topics.origin import Origin
 from topics.outcome import LARGEST_OUTCOME_BYTES, outcome_headers

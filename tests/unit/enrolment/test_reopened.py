@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.fakes import CUSTOMER, event, record
-from tests.unit.honest_api import SETTLE, Shop, redriven
+from tests.support.use_case.honest_api import SETTLE, Shop, redriven
+from tests.support.use_case.values import CUSTOMER, event, record
 from worker.domain.answers import CustomerNotFound, Doubtful, FaultKind, IssueAnswer, Notice, Refused, Unsent
 from worker.domain.evidence import Evidence
 from worker.domain.ledger import Attempt, Standing

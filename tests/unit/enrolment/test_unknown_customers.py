@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.enrolment.test_organisation import Process
-from tests.unit.fakes import FakeLedger, found, promotion
+from tests.support.use_case.fakes import FakeLedger
+from tests.support.use_case.scripted import Process
+from tests.support.use_case.values import found, promotion
 from worker.domain.answers import CustomerNotFound, Issued, Notice
 from worker.enrolment.rules import Rules
 

@@ -8,8 +8,9 @@ from typing import Any, Final, cast
 import httpx
 import pytest
 
-from tests.unit.fakes import NOW, FakeLedger, FakeTracker, event, record
-from tests.unit.virtual_time import run_in_virtual_time
+from tests.support.unit.virtual_time import run_in_virtual_time
+from tests.support.use_case.fakes import FakeLedger, FakeTracker
+from tests.support.use_case.values import NOW, event, record
 from worker.capillary.auth import OAuthAuthenticator
 from worker.capillary.exchange import Exchange, Target
 from worker.capillary.ports import Endpoint, NoObserver

@@ -12,7 +12,7 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.batches import batch_of, raw_batch, raw_record
+from tests.support.kafka.batches import batch_of, raw_batch, raw_record
 from topics.record import UNREADABLE, Headers, UnreadableOffsets
 from worker.kafka import raw_batches
 

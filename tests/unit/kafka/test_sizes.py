@@ -5,8 +5,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.fakes import AT, record
-from tests.unit.letters import FAILURE
+from tests.support.unit.letters import FAILURE
+from tests.support.use_case.values import AT, record
 from topics.dead_letter import (
     HEADERS_OMITTED,
     KEY_OMITTED,

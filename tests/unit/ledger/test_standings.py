@@ -6,7 +6,7 @@ from typing import Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.fakes import NOW
+from tests.support.use_case.values import NOW
 from worker.domain.evidence import Evidence
 from worker.domain.ledger import UNKNOWN, Attempt, Enrolment, Limit, Standing
 from worker.domain.limits import LimitReason

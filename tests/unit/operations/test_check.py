@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.fakes import NOW
+from tests.support.use_case.values import NOW
 from worker.capillary.client import Sounding
 from worker.capillary.verdict import PageAnswer
 from worker.domain.answers import (

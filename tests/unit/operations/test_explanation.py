@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.fakes import CUSTOMER, NOW, PROGRAM, promotion
+from tests.support.use_case.values import CUSTOMER, NOW, PROGRAM, promotion
 from worker.commands.explained import as_object, lines
 from worker.domain.catalogue import Expiry, ListedPromotion
 from worker.domain.evidence import Evidence

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.fakes import event, record
-from tests.unit.letters import AT, FAILURE, WRITTEN, dead_letter, letter, read
+from tests.support.unit.letters import AT, FAILURE, WRITTEN, dead_letter, letter, read
+from tests.support.use_case.values import event, record
 from topics.dead_letter import (
     HEADERS_OMITTED,
     KEY_OMITTED,

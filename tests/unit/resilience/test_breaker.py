@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.fakes import found
+from tests.support.use_case.values import found
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tests.unit.fakes import FakeTracker, found
-from tests.unit.virtual_time import run_in_virtual_time, settle
+from tests.support.unit.virtual_time import run_in_virtual_time, settle
+from tests.support.use_case.fakes import FakeTracker
+from tests.support.use_case.values import found
 from worker.domain.answers import Doubtful, FaultKind, Notice, Refused
 from worker.resilience.circuit import Call, Circuits, OutagePolicy
 

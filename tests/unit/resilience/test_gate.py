@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.unit.virtual_time import run_in_virtual_time, settle
+from tests.support.unit.virtual_time import run_in_virtual_time, settle
 from worker.domain.answers import Doubtful, FaultKind, Throttled
 from worker.resilience.concurrency import ConcurrencyLimit
 from worker.resilience.gate import ApiGate

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.fakes import FakeSleep, FakeTracker, found, retrying_with
+from tests.support.use_case.fakes import FakeSleep, FakeTracker, retrying_with
+from tests.support.use_case.values import found
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.settings.given import BASIC, KAFKA, LEAST, OAUTH, SASL, faults, load, without
+from tests.support.unit.given_settings import BASIC, KAFKA, LEAST, OAUTH, SASL, faults, load, without
 from worker.settings import KafkaSettings, SettingsError, load_settings, reference
 
 

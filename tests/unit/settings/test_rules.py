@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.settings.given import LEAST, OAUTH, SASL, faults, without
+from tests.support.unit.given_settings import LEAST, OAUTH, SASL, faults, without
 
 
 def case(settings: dict[str, str], *expected: str) -> tuple[dict[str, str], tuple[str, ...]]:

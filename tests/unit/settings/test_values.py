@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.settings.given import LEAST, faults, load
+from tests.support.unit.given_settings import LEAST, faults, load
 from worker.domain.identity import Reenrol
 from worker.settings import load_settings, reference
 

@@ -11,7 +11,7 @@ import pytest
 import structlog
 from opentelemetry.sdk.trace import TracerProvider
 
-from tests.unit.fakes import event, record
+from tests.support.use_case.values import event, record
 from worker.telemetry.logs import configure_logging
 from worker.telemetry.spans import Spans
 from worker.telemetry.tracing import processing

@@ -5,8 +5,8 @@ import re
 import pytest
 from structlog.testing import capture_logs
 
-from tests.unit.fakes import record
-from tests.unit.telemetry.samples import busy_metrics, failure, outcome
+from tests.support.unit.metric_samples import busy_metrics, failure, outcome
+from tests.support.use_case.values import record
 from topics.dead_letter import DeadLetterReason
 from topics.outcome import OutcomeName
 from worker.domain.answers import Doubtful, Fault, FaultKind, Misconfigured, Throttled, Unsent

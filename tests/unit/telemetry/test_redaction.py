@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.fakes import event, record
+from tests.support.use_case.values import event, record
 from worker.telemetry.redaction import redactor
 
 

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.sampling import (
     SamplingResult,
 )
 
-from tests.unit.fakes import record
+from tests.support.use_case.values import record
 from topics.record import Headers
 from worker.capillary.connections import always
 from worker.capillary.exchange import Exchange, Target

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from tests.unit.fakes import NOW, record
+from tests.support.use_case.values import NOW, record
 from topics.outcome import SEVERITY, ActivityReference, CodeAndMessage, Outcome, OutcomeName
 from worker.telemetry.spans import Spans
 from worker.telemetry.tracing import exemplar, processing, record_in_work, sending, told

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from tests.support.readings import checked_activity
-from tests.unit.fakes import AT, event, record
-from tests.unit.strategies import RECORDS
+from tests.support.unit.readings import checked_activity
+from tests.support.unit.strategies import RECORDS
+from tests.support.use_case.values import AT, event, record
 from topics.activity import UNNAMED, Activity, Malformed, Tombstone, read_activity
 from topics.record import UNREADABLE, Headers, Position, Record, UnreadableOffsets
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft7Validator
 
-from tests.unit.fakes import AT, NOW, record
+from tests.support.use_case.values import AT, NOW, record
 from topics.activity import Activity, read_activity
 from topics.activity_shapes import EXAMPLES
 from topics.asyncapi import document, outcome_example

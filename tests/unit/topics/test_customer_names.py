@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.unit.fakes import event, record
+from tests.support.use_case.values import event, record
 from topics.activity import Activity, read_activity
 from worker.enrolment.admission import lane_of
 

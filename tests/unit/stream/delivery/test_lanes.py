@@ -5,7 +5,7 @@ from contextvars import ContextVar, copy_context
 
 import pytest
 
-from tests.unit.virtual_time import run_in_virtual_time, settle
+from tests.support.unit.virtual_time import run_in_virtual_time, settle
 from topics.record import Position, Record
 from worker.stream.delivery.lanes import Bounds, Lanes
 

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.unit.virtual_time import VirtualTimeLoop, settle
+from tests.support.unit.virtual_time import VirtualTimeLoop, settle
 from topics.record import Position, Record
 from worker.stream.delivery.lanes import Bounds, Lanes
 

@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from tests.support.crashing_worker import ORDER
-from tests.support.lab import Stage
+from tests.support.e2e.crashing_worker import ORDER
+from tests.support.e2e.lab import Stage
+from tests.support.e2e.worker_process import WorkerProcess, environment
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess, environment
 from worker.demo.processes import Household
 from worker.enrolment.checkpoints import Checkpoint
 
@@ -33,7 +33,7 @@ class CrashingWorker(WorkerProcess):
 
     def _start(self, changed: Mapping[str, str], *arguments: str) -> None:
         assert self.poll() is not None or self._process is None, "it still runs"
-        command = [sys.executable, "-m", "tests.support.crashing_worker", *arguments]
+        command = [sys.executable, "-m", "tests.support.e2e.crashing_worker", *arguments]
         surroundings = environment({**self.settings, **changed}) | {ORDER: str(self._order)}
         self._process = self._household.start(self._name, command, surroundings)
 

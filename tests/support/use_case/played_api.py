@@ -9,26 +9,13 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from tests.unit.fakes import (
-    NAMES,
-    FakeLease,
-    FakeLedger,
-    FakePublisher,
-    FakeSleep,
-    FakeTracker,
-    event,
-    record,
-    retrying_with,
-)
+from tests.support.use_case.building import UseCase, virtual
+from tests.support.use_case.fakes import FakePublisher, FakeSleep, FakeTracker, retrying_with
+from tests.support.use_case.values import event, record
 from worker.capillary.client import CapillaryClient
 from worker.capillary.config import ApiVersion, Basic, CapillaryConfig
 from worker.domain.plan import Policy
-from worker.enrolment import attempts
-from worker.enrolment.checkpoints import nothing
-from worker.enrolment.handler import Enrolments
-from worker.enrolment.reconciliation import Readings
 from worker.enrolment.rules import Rules
-from worker.kafka.partitioners import lane_of_key
 from worker.resilience.retrying import RetryPolicy
 
 NOW: Final = datetime(2026, 2, 10, 9, 30, tzinfo=UTC)
@@ -98,23 +85,15 @@ async def tell(api: PlayedApi, *, org_id: int | None = OWN_ORG, **options: Any) 
     """Handle one event of the customer, with no ledger from before."""
     publisher, tracker, sleep = FakePublisher([]), FakeTracker(), FakeSleep()
     async with api.client(**options) as client:
-        retrying = retrying_with(RetryPolicy(), tracker, sleep)
-        timer = sleep.elapsed
-        world = attempts.World(
+        use_case = UseCase(
             api=client,
-            ledger=FakeLedger(),
-            readings=Readings(client, retrying, settle_seconds=5.0, timer=timer, sleep=sleep),
-            retrying=retrying,
-            clock=lambda: NOW,
-            timer=timer,
-            sleep=sleep,
-            probe=nothing,
+            rules=Rules(policy=Policy(org_id=org_id)),
+            publisher=publisher,
+            tracker=tracker,
+            time=virtual(sleep, lambda: NOW),
+            retrying=retrying_with(RetryPolicy(), tracker, sleep),
         )
-        rules = Rules(policy=Policy(org_id=org_id))
-        enrolments = Enrolments(
-            rules, world, names=NAMES, publisher=publisher, tracker=tracker, lane_of=lane_of_key
-        )
-        await enrolments.handle(record(event(orgId=OWN_ORG)), FakeLease())
+        await use_case.handle(record(event(orgId=OWN_ORG)))
     assert tracker.faults == []
     outcomes = [json.loads(outcome.to_json()) for _, outcome in publisher.outcomes]
     return Story(outcomes, [(endpoint, fault) for endpoint, fault, _, _ in tracker.waits])

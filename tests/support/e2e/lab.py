@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from subprocess import CompletedProcess, run
 from typing import Any, Final
 
-from tests.brokers import create_topic, delete_topics, unique
-from tests.support.feeds import ActivityFeed, DeadLetterReader, OutcomeReader, TopicReader, committed_offsets
+from tests.support.e2e.feeds import (
+    ActivityFeed,
+    DeadLetterReader,
+    OutcomeReader,
+    TopicReader,
+    committed_offsets,
+)
+from tests.support.e2e.worker_process import WorkerProcess, environment
+from tests.support.kafka.brokers import create_topic, delete_topics, unique
 from tests.support.loop_thread import LoopThread
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess, environment
 from topics.names import TopicNames
 from worker.demo.processes import Household
 from worker.demo.simulator import RunningSimulator, SimulatorOptions, World, running_simulator

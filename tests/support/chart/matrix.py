@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tests.chart.helm import Document, Values
+from tests.support.chart.helm import Document, Values
 
 MINIMAL: Final[Values] = {
     "settings": {"kafkaBootstrapServers": ["kafka:9092"], "apiBaseUrl": "https://api.example.com"},

@@ -1,6 +1,6 @@
 """The worker as `enrolment-worker run` composes it, on a machine whose clock is wrong by SHIFT seconds.
 
-Run as `python -m tests.support.shifted_worker`. What counts seconds is right, as it is on such a machine.
+Run as `python -m tests.support.e2e.shifted_worker`. What counts seconds is right, as it is on such a machine.
 """
 
 import os

@@ -4,9 +4,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.support.lab import Stage
-from tests.support.shifted_worker import SHIFT
-from tests.support.worker_process import WorkerProcess, environment
+from tests.support.e2e.lab import Stage
+from tests.support.e2e.shifted_worker import SHIFT
+from tests.support.e2e.worker_process import WorkerProcess, environment
 
 
 class ShiftedWorker(WorkerProcess):
@@ -17,7 +17,7 @@ class ShiftedWorker(WorkerProcess):
         assert self.poll() is not None or self._process is None, "it still runs"
         settings = self.settings | changed
         shift = {SHIFT: settings.pop(SHIFT)}
-        command = [sys.executable, "-m", "tests.support.shifted_worker"]
+        command = [sys.executable, "-m", "tests.support.e2e.shifted_worker"]
         self._process = self._household.start(self._name, command, environment(settings) | shift)
 
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
 
-from tests.brokers import unique
-from tests.support.events import outcome_id
-from tests.support.feeds import OutcomeRecord
-from tests.support.lab import Stage
+from tests.support.e2e.events import outcome_id
+from tests.support.e2e.feeds import OutcomeRecord
+from tests.support.e2e.lab import Stage
+from tests.support.e2e.worker_process import WorkerProcess
+from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
-from tests.support.worker_process import WorkerProcess
 from topics.record import Headers, Record
 from worker.demo.simulator import Customer, FaultRule, Promotion, RunningSimulator
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.unit.fakes import event, record
+from tests.support.use_case.values import event, record
 from topics.dead_letter import DeadLetterReason, Failure, dead_letter_headers
 from topics.record import Headers, Position, Record
 from worker.operations.redrive_plan import Letter, NotOurs, read_letter

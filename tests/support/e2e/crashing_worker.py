@@ -1,7 +1,7 @@
 """The worker as `enrolment-worker run` composes it, with a way to die, or to freeze, at a checkpoint.
 
-Run as `python -m tests.support.crashing_worker`; with two times as arguments it replays the events between
-them, and asks again for what was rejected. CRASH_ORDER names a file; once that holds
+Run as `python -m tests.support.e2e.crashing_worker`. With two times as arguments it replays the events
+between them, and asks again for what was rejected. CRASH_ORDER names a file. When that holds
 `<checkpoint> <n> <signal>`, the process sends itself the signal (SIGKILL, SIGSTOP) at the n-th passing of the
 checkpoint, counted from when it first saw the order. It takes the order away first: whatever follows, lives.
 """

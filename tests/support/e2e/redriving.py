@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from tests.support.worker_process import environment
+from tests.support.e2e.worker_process import environment
 
 
 def redrive(settings: Mapping[str, str], seconds: float = 60.0) -> str:

@@ -1,6 +1,6 @@
 """Metrics with a sample of each."""
 
-from tests.unit.fakes import NOW
+from tests.support.use_case.values import NOW
 from topics.dead_letter import DeadLetterReason, Failure
 from topics.outcome import SEVERITY, ActivityReference, Outcome, OutcomeName
 from topics.record import Position

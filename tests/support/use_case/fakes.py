@@ -1,25 +1,17 @@
-"""Hand-written stand-ins for the ports of the use case, and makers of the values that tests speak of."""
+"""Hand-written stand-ins for the ports of the use case."""
 
 import asyncio
-import json
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from topics.dead_letter import Failure
-from topics.names import TopicNames
 from topics.outcome import Outcome
-from topics.record import Headers, Position, Record
-from worker.domain.answers import Fault, Found, IssueAnswer, LookupAnswer, Refused
+from topics.record import Record
+from worker.domain.answers import Fault, IssueAnswer, LookupAnswer, Refused
 from worker.domain.ledger import Standing
 from worker.domain.promotions import (
-    ENROL_AND_ISSUE,
-    CustomerPromotions,
     Identifier,
-    Promotion,
-    Restriction,
-    TimelineEntry,
 )
 from worker.domain.settlement import Subject
 from worker.enrolment.ports import Tracker
@@ -39,65 +31,7 @@ from worker.resilience.retrying import Retrying, RetryPolicy
 
 T = TypeVar("T")
 
-NOW = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
-NAMES = TopicNames("customer-activity", "enrolment-outcomes", "enrolment-worker")
-AT = Position("customer-activity", 3, 42)
-CUSTOMER = 482579328
-PROGRAM = 469
-Entry = tuple[object, ...]
-
-
-def record(
-    value: object,
-    *,
-    key: bytes | None = b"customer",
-    headers: Headers = (),
-    at: Position = AT,
-    timestamp_ms: int = 1_769_853_600_000,
-) -> Record:
-    """Return an activity record; a value that is not bytes (or null) is written as JSON."""
-    raw = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
-    return Record(at, timestamp_ms, key, raw, headers)
-
-
-def event(**changes: object) -> dict[str, object]:
-    """Return an event in the plain form."""
-    return {
-        "eventId": "evt-1",
-        "eventName": "transactionAdded",
-        "orgId": 1800,
-        "occurredAt": "2026-01-31T09:59:00Z",
-        "customer": {"mobile": "919845012345", "source": "INSTORE"},
-    } | changes
-
-
-def promotion(
-    promotion_id: int = 57099,
-    *,
-    restrictions: Iterable[Restriction] = (),
-    timeline: Sequence[TimelineEntry] | None = (),
-    **changes: Any,  # noqa: ANN401 - any field of the promotion
-) -> Promotion:
-    """Return a promotion that is open to enrol into."""
-    fields: dict[str, Any] = {
-        "program_id": PROGRAM,
-        "name": f"Promotion {promotion_id}",
-        "offer_type": ENROL_AND_ISSUE,
-        "active": True,
-        "starts_at": None,
-        "ends_at": None,
-    }
-    return Promotion(
-        promotion_id=promotion_id,
-        issual_restrictions=tuple(restrictions),
-        timeline=None if timeline is None else tuple(timeline),
-        **(fields | changes),
-    )
-
-
-def found(*promotions: Promotion, customer_id: int = CUSTOMER) -> Found:
-    """Return a lookup's answer."""
-    return Found(CustomerPromotions(customer_id, promotions))
+JournalEntry = tuple[object, ...]
 
 
 class FakeApi:
@@ -105,7 +39,7 @@ class FakeApi:
 
     def __init__(
         self,
-        journal: list[Entry],
+        journal: list[JournalEntry],
         lookups: Sequence[LookupAnswer | Exception],
         issues: Mapping[int, Sequence[IssueAnswer | Exception]],
     ) -> None:
@@ -160,7 +94,7 @@ class FakePublisher:
     """Keeps what was published, and refuses the `refuse_at`-th record (counted from 0) and all after it."""
 
     def __init__(
-        self, journal: list[Entry], refuse_at: int | None = None, refusal: Exception | None = None
+        self, journal: list[JournalEntry], refuse_at: int | None = None, refusal: Exception | None = None
     ) -> None:
         self._journal = journal
         self._refuse_at = refuse_at

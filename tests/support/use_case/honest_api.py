@@ -10,20 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from tests.unit.fakes import (
-    CUSTOMER,
-    NAMES,
-    NOW,
-    FakeLease,
-    FakeLedger,
-    FakePublisher,
-    FakeSleep,
-    FakeTracker,
-    event,
-    promotion,
-    record,
-    retrying_with,
-)
+from tests.support.use_case.building import UseCase, virtual
+from tests.support.use_case.fakes import FakeLedger, FakePublisher, FakeSleep, FakeTracker, retrying_with
+from tests.support.use_case.values import CUSTOMER, NAMES, NOW, event, promotion, record
 from topics.dead_letter import REDRIVEN, DeadLetterReason, Failure, dead_letter_headers
 from topics.outcome import Outcome
 from topics.record import Position, Record
@@ -38,13 +27,9 @@ from worker.domain.promotions import (
     TimelineEntry,
 )
 from worker.domain.settlement import Subject
-from worker.enrolment.attempts import World
 from worker.enrolment.checkpoints import Checkpoint, nothing
-from worker.enrolment.handler import Enrolments
 from worker.enrolment.ports import PublishFailed
-from worker.enrolment.reconciliation import Readings
 from worker.enrolment.rules import Rules
-from worker.kafka.partitioners import lane_of_key
 from worker.ledger.entries import LedgerEntry
 from worker.resilience.retrying import RetryPolicy
 
@@ -193,33 +178,31 @@ class Shop:
         """
         publisher = FakePublisher([], refuse_at, PublishFailed("enrolment-outcomes: NotEnoughReplicas"))
         self.ledger.left = entries_left
-        retrying = retrying_with(RetryPolicy(attempts), self.tracker, self.sleep)
         elapsed = self.sleep.elapsed
 
         def die(at: Checkpoint) -> None:
             if at is die_at:
                 raise Killed
 
-        world = World(
+        use_case = UseCase(
             api=self.api,
+            rules=replace(self.rules, retry_rejected=reopens, settle_seconds=SETTLE),
             ledger=self.ledger,
-            readings=Readings(self.api, retrying, settle_seconds=SETTLE, timer=elapsed, sleep=self.sleep),
-            retrying=retrying,
-            clock=lambda: NOW + timedelta(seconds=elapsed() + self.set_ahead),
-            machine=lambda: NOW + timedelta(seconds=elapsed()),
-            timer=elapsed,
-            sleep=self.sleep,
+            publisher=publisher,
+            tracker=self.tracker,
+            time=virtual(
+                self.sleep,
+                clock=lambda: NOW + timedelta(seconds=elapsed() + self.set_ahead),
+                machine=lambda: NOW + timedelta(seconds=elapsed()),
+            ),
+            retrying=retrying_with(RetryPolicy(attempts), self.tracker, self.sleep),
             probe=die if die_at else nothing,
-        )
-        rules = replace(self.rules, retry_rejected=reopens, settle_seconds=SETTLE)
-        enrolments = Enrolments(
-            rules, world, names=NAMES, publisher=publisher, tracker=self.tracker, lane_of=lane_of_key
         )
         arriving = [
             record(event(eventId=each)) if isinstance(each, str) else each for each in sources or ["evt-1"]
         ]
         try:
-            await asyncio.gather(*(enrolments.handle(each, FakeLease()) for each in arriving))
+            await asyncio.gather(*(use_case.handle(each) for each in arriving))
         except (Killed, PublishFailed):
             pass
         finally:

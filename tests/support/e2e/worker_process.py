@@ -12,12 +12,12 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.brokers import unique
+from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
 from worker.demo.ports import HOST, free_ports
 from worker.demo.processes import ChildProcess, Household
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
+_ROOT: Final = Path(__file__).resolve().parents[3]
 _ANSWER_SECONDS: Final = 10.0
 _TAIL_LINES: Final = 60
 

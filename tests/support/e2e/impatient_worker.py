@@ -1,7 +1,7 @@
 """The worker as `enrolment-worker run` composes it, with a short patience, and a loop that may be blocked.
 
-Run as `python -m tests.support.impatient_worker`. PATIENCE is in seconds; BLOCKED_AT names a checkpoint whose
-first passing blocks the event loop for good.
+Run as `python -m tests.support.e2e.impatient_worker`. PATIENCE is in seconds; BLOCKED_AT names a checkpoint.
+Its first passing blocks the event loop for good.
 """
 
 import os
