@@ -117,24 +117,33 @@ class _Run(Run[WorkerProcess]):
         self._wait_for(self._random.randrange(400, 800))
         self._make_anew(self._ground.stage.names.ledger)
         self._all_end("the ledger's topic is another one")
+        self._start()
+        self._all_end("no start goes on without being told to")
+        self._accept_the_loss()
+
+    def ledger_loses_its_end(self) -> None:
+        """Let the broker come back without the end of the ledger: no start goes on by the rest of it."""
+        self._begin(1.0)
+        self._wait_for(self._random.randrange(400, 800))
+        self._stop()
+        self._cut(self._ground.stage.names.ledger)
+        self._start()
+        self._all_end("what is left of the ledger would mislead")
+        self._make_anew(self._ground.stage.names.ledger)
+        self._start()
+        self._all_end("no start goes on without being told to")
+        self._accept_the_loss()
+
+    def _start(self) -> None:
         for worker in self._workers:
             worker.start()
-        self._all_end("no start goes on without being told to")
+
+    def _accept_the_loss(self) -> None:
         time.sleep(SETTLE_SECONDS)
         for worker in self._workers:
             worker.options = ("--new-ledger",)
             worker.start()
             worker.wait_ready()
-        self._end(most_not_told=self._in_work)
-
-    def ledger_loses_its_end(self) -> None:
-        """Let the broker come back without the end of the ledger, which the workers' copies still have."""
-        self._begin(1.0)
-        self._wait_for(self._random.randrange(400, 800))
-        self._stop()
-        self._cut(self._ground.stage.names.ledger)
-        for worker in self._workers:
-            worker.start()
         self._end(most_not_told=self._in_work)
 
     @property
