@@ -3,10 +3,11 @@ PYTHON ?= python3
 UV := .venv/bin/python -m uv
 RUN := .venv/bin/python -m
 PYTEST_ARGS ?=
+WITH_KAFKA := tests/integration/ tests/e2e/
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV PYTHONPATH UV_PROJECT_ENVIRONMENT
 
-.PHONY: install demo test long crash disasters soak upgrade fuzz bench chart image sbom check asyncapi format docs release clean help
+.PHONY: install demo test test-without-kafka test-with-kafka long crash disasters soak upgrade fuzz bench chart image sbom check asyncapi format docs release clean help
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -22,7 +23,19 @@ demo: install ## Show everything at work on this machine, with nothing configure
 	@.venv/bin/enrolment-worker demo $(DEMO_ARGS)
 
 test: install ## Run all tests: unit, integration, end to end
+ifeq ($(strip $(PYTEST_ARGS)),)
+	@$(MAKE) --no-print-directory -k -j2 test-without-kafka test-with-kafka
+else
 	@$(RUN) pytest -m "not long" $(PYTEST_ARGS)
+endif
+
+# At the same time as the others, which mostly wait; what it says comes when it is done.
+test-without-kafka: install
+	@said=$$(mktemp); $(RUN) pytest -m "not long" $(filter-out $(WITH_KAFKA),$(wildcard tests/*/)) > $$said 2>&1; \
+	status=$$?; cat $$said; rm $$said; exit $$status
+
+test-with-kafka: install
+	@$(RUN) pytest -m "not long" $(WITH_KAFKA)
 
 long: install ## Run the tests that wait long: outages, lost answers, the budget, more partitions
 	@$(RUN) pytest -m long $(PYTEST_ARGS)
