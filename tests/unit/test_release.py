@@ -6,7 +6,7 @@ import subprocess
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
 import yaml
@@ -91,7 +91,9 @@ def test_a_version_goes_up(version: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["dirty", "untracked", "tagged", "silent"])
-def test_nothing_is_written_if_something_is_amiss(repository: Path, kind: str) -> None:
+def test_nothing_is_written_if_something_is_amiss(
+    repository: Path, kind: Literal["dirty", "untracked", "tagged", "silent"]
+) -> None:
     """A dirty tree, a used tag or an empty section must be refused, and leave files and history alone."""
     changelog = repository / "CHANGELOG.md"
     match kind:
