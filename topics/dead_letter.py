@@ -127,7 +127,7 @@ def read_failure(record: Record) -> Failure | None:
     try:
         failure = Failure(
             reason=DeadLetterReason(ours.text("reason")),
-            message=ours.text("message"),
+            message=ours.text("message")[:_LONGEST_MESSAGE],
             position=Position(ours.text("topic"), ours.number("partition"), ours.number("offset")),
             timestamp_ms=ours.number("timestamp"),
             group=ours.text("group"),

@@ -137,3 +137,12 @@ def test_headers_that_are_not_ours_are_not_trusted(name: str, value: bytes | Non
 
     is_text = name.removeprefix("enrolment.error.") in {"message", "topic", "group"}
     assert (read is not None) == (is_text and value is not None and value != b"\xff")
+
+
+def test_a_message_that_is_longer_than_ours_is_read_as_we_would_have_written_it() -> None:
+    """It is forged: nothing that lists or redrives dead letters carries more of it along."""
+    headers = tuple((name, b"x" * 70_000 if name.endswith("message") else value) for name, value in OURS)
+    failure = read_failure(Record(Position("retry", 0, 0), 0, None, None, headers))
+    assert failure is not None
+    assert dead_letter_headers((), failure)[1] == ("enrolment.error.message", b"x" * 1_000)
+    assert failure.message == "x" * 1_000
