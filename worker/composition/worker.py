@@ -28,11 +28,10 @@ from worker.enrolment.catalogue import Catalogue, nothing_ruled_out
 from worker.enrolment.checkpoints import Probe, nothing
 from worker.enrolment.handler import Enrolments
 from worker.enrolment.inactive import RestingInactive
-from worker.enrolment.lease import Lease
 from worker.enrolment.ports import NoLetters, Stamps
 from worker.enrolment.reconciliation import Readings
 from worker.kafka.partitioners import lane_of_key
-from worker.ledger.read_only import Knowledge, KnownLedger, NoLedger
+from worker.ledger.read_only import NoLedger
 from worker.resilience.circuit import Circuits
 from worker.resilience.gate import ApiGate
 from worker.resilience.retrying import Retrying
@@ -64,9 +63,9 @@ from worker.stream.publisher import KafkaPublisher
 from worker.stream.replay import Replaying
 from worker.stream.replay_window import Replay
 from worker.stream.startup import Prepared, prepare_topics
+from worker.telemetry.handling import observed
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.spans import Spans
-from worker.telemetry.tracing import processing
 from worker.timepiece import Timepiece
 from worker.timing import Sleep, now, utc_now
 
@@ -121,7 +120,6 @@ def run_worker(
     ledger = _ledger(app, settings, prepared.partitions, follower, timepiece)
     world = World(
         api=RestingInactive(api.client, time.monotonic),
-        ledger=ledger,
         readings=Readings(
             api.client,
             api.retrying,
@@ -145,6 +143,7 @@ def run_worker(
     enrolments = Enrolments(
         rules(settings, retry_rejected=replay is not None and replay.retry_rejected),
         world,
+        ledger=ledger,
         names=names,
         publisher=publisher,
         tracker=metrics,
@@ -153,15 +152,14 @@ def run_worker(
         ruled_out=catalogue.rules_out if catalogue else nothing_ruled_out,
     )
 
-    async def handle(record: Record, lease: Lease) -> None:
-        if record.key is None and record.position.topic == names.activity:
-            metrics.keyless(record.position.topic)
-        with signs.event(), processing(record, settings.group_id, spans):
-            began = time.perf_counter()
-            try:
-                await enrolments.handle(record, lease)
-            finally:
-                metrics.handled(time.perf_counter() - began)
+    handle = observed(
+        enrolments.handle,
+        group_id=settings.group_id,
+        activity_topic=names.activity,
+        metrics=metrics,
+        spans=spans,
+        signs=signs,
+    )
 
     def wait_for(record: Record, seen_for: float) -> float:
         behind = replaying.seconds_to_wait(record)
@@ -249,7 +247,11 @@ async def _hear_the_time(client: CapillaryClient) -> None:
 
 
 def exposition(
-    app: WorkerApp, metrics: Metrics, ledger: FaustLedger | NoLedger, gate: ApiGate, accept: str
+    app: WorkerApp,
+    metrics: Metrics,
+    ledger: FaustLedger | LedgerFollower | NoLedger,
+    gate: ApiGate,
+    accept: str,
 ) -> tuple[bytes, str]:
     """Return the metrics as they are now, and their media type."""
     metrics.api_limit.set(gate.limit)
@@ -285,15 +287,17 @@ def _ledger(
     partitions: int,
     follower: list[LedgerFollower],
     stamps: Stamps,
-) -> FaustLedger | NoLedger:
+) -> FaustLedger | LedgerFollower | NoLedger:
     if settings.dry_run:
-        return KnownLedger(_followed(follower[0])) if follower else NoLedger()
+        return follower[0] if follower else NoLedger()
     connected = settings.api_version == "v2.1"
-    return FaustLedger(ledger_table(app, partitions), app.fence, stamps, connected=connected)
-
-
-def _followed(follower: LedgerFollower) -> Knowledge:
-    return Knowledge(follower.read, follower.organisation, follower.organisations, follower.entries)
+    return FaustLedger(
+        ledger_table(app, partitions),
+        app.fence,
+        stamps,
+        lambda: app.membership.generation,
+        connected=connected,
+    )
 
 
 def _catalogue(settings: Settings, client: CapillaryClient, metrics: Metrics) -> Catalogue | None:

@@ -4,12 +4,11 @@ Before a request leaves, the attempt is in the ledger. While an attempt has no r
 first it is found out what became of it, by what the customer's promotions show beyond what was noted.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from topics.origin import Origin
 from topics.outcome import Outcome, OutcomeName
 from worker.domain import ledger as states
 from worker.domain.answers import Doubtful, Fault, FaultKind, IssueAnswer, LeftOpen, Throttled
@@ -30,11 +29,12 @@ from worker.domain.settlement import (
 from worker.domain.times import Span
 from worker.enrolment.checkpoints import Checkpoint, Probe
 from worker.enrolment.doubts import Doubts, reconciled, unsettled
-from worker.enrolment.lease import Lease, until_certain
+from worker.enrolment.lease import until_certain
 from worker.enrolment.outcomes import tell
-from worker.enrolment.ports import Ledger, PromotionsApi
+from worker.enrolment.ports import PromotionsApi
 from worker.enrolment.reconciliation import Readings, Unread
 from worker.enrolment.rules import Rules
+from worker.enrolment.telling import Taken
 from worker.ledger.entries import (
     EventPlan,
     LedgerEntry,
@@ -48,16 +48,12 @@ from worker.resilience.circuit import Call
 from worker.resilience.retrying import Retrying
 from worker.timing import Clock, Sleep
 
-Tell = Callable[[Origin, Outcome], Awaitable[None]]
-"""Writes an outcome of an event; returns once Kafka has acknowledged it."""
-
 
 @dataclass(frozen=True, slots=True)
 class World:
     """What settling needs of the world. `timer` counts seconds and only grows."""
 
     api: PromotionsApi
-    ledger: Ledger
     readings: Readings
     retrying: Retrying
     clock: Clock
@@ -85,7 +81,7 @@ class Settling:
     Abandoned where the partition is no longer ours, PublishFailed where Kafka did not acknowledge.
     """
 
-    def __init__(  # noqa: PLR0913 - what an event is settled with
+    def __init__(
         self,
         world: World,
         rules: Rules,
@@ -93,8 +89,7 @@ class Settling:
         *,
         is_written: bool,
         reopens: bool,
-        lease: Lease,
-        tell_outcome: Tell,
+        taken: Taken,
         account: str | None = None,
     ) -> None:
         """Go on from the plan; `reopens` what was rejected, as a redrive does.
@@ -108,8 +103,7 @@ class Settling:
         self._is_resumed = is_written
         self._reopens = reopens
         self._opening = 0
-        self._lease = lease
-        self._tell_outcome = tell_outcome
+        self._ledger, self._lease, self._telling = taken.ledger, taken.lease, taken.telling
         who = str(plan.customer_id)
         self._customer = Identifier(IdentifierName.CUSTOMER_ID, who, plan.source, account)
 
@@ -159,7 +153,7 @@ class Settling:
 
     def _known(self, request: Request) -> Outcome | None:
         """Return the outcome that stands; else say to which opening of the promotion all belongs now."""
-        result = self._world.ledger.result_of(self._plan.event_id, request.subject)
+        result = self._ledger.result_of(self._plan.event_id, request.subject)
         if result is not None and not result.reopened:
             if not self._is_asked_anew(request, result):
                 return result.outcome
@@ -259,7 +253,7 @@ class Settling:
 
     async def _find_out(self, subject: Subject, attempt: Attempt, since: float) -> Finding | Unread:
         """Look into an attempt, unless it has a result and only the standing was not written."""
-        result = self._world.ledger.result_of(attempt.event_id, subject)
+        result = self._ledger.result_of(attempt.event_id, subject)
         if result is not None and result.is_of(attempt):
             known = result.outcome
             return Applied(known.enrollment_id) if known.outcome is OutcomeName.ENROLLED else NotShown()
@@ -295,14 +289,14 @@ class Settling:
             return None
         if not isinstance(finding, Applied):
             return unsettled(request, attempt.number, finding)
-        other = self._world.ledger.plan_of(attempt.event_id)
+        other = self._ledger.plan_of(attempt.event_id)
         if other is not None:
-            result = self._world.ledger.result_of(attempt.event_id, subject)
+            result = self._ledger.result_of(attempt.event_id, subject)
             if result is None or not result.is_of(attempt):
                 outcome = tell(other.origin, reconciled(subject, attempt, finding), self._world.clock())
                 result = Result(outcome, 0 if result is None else result.opening + 1)
                 await self._write(ResultEntry(other.event_id, subject, result))
-            await self._tell_outcome(other.origin, result.outcome)
+            await self._telling.outcome(other.origin, result.outcome)
         after = states.enrolled(standing, self._world.machine_time(), finding.enrolment_id)
         await self._write(self._standing_entry(subject, after))
         return None
@@ -321,7 +315,7 @@ class Settling:
         return outcome
 
     def _standing(self, subject: Subject) -> Standing:
-        return self._world.ledger.standing(self._plan.customer_id, subject)
+        return self._ledger.standing(self._plan.customer_id, subject)
 
     def _standing_entry(self, subject: Subject, standing: Standing) -> StandingEntry:
         return StandingEntry(self._plan.customer_id, subject, standing)
@@ -329,5 +323,5 @@ class Settling:
     async def _write(self, *entries: LedgerEntry) -> None:
         """Write in one batch, the plan first if it is not in the ledger yet."""
         await until_certain(self._lease, self._world.sleep)
-        await self._world.ledger.write(*self._unwritten, *entries)
+        await self._ledger.write(*self._unwritten, *entries)
         self._unwritten = ()

@@ -21,10 +21,10 @@ class Aside:
 
     def __init__(
         self,
-        *,
         group_id: str,
         publisher: Publisher,
         tracker: Tracker,
+        *,
         clock: Clock,
         sleep: Sleep,
         dry_run: bool,

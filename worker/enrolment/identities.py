@@ -6,14 +6,13 @@ made anew and positions stand for ids. That is another event, and the first one'
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
 from weakref import WeakValueDictionary
 
 from topics.activity import Activity, read_activity
 from topics.record import Record
 from worker.domain.promotions import IdentifierName
 from worker.enrolment.admission import Admitted
-from worker.enrolment.ports import Ledger, Tracker
+from worker.enrolment.ports import PartitionLedger, Tracker
 from worker.ledger.entries import EventPlan, Lane
 from worker.signs import Turn
 
@@ -24,8 +23,7 @@ LaneOf = Callable[[bytes | None], Lane | None]
 class Identities:
     """Tells events apart by the plans in the ledger."""
 
-    def __init__(self, ledger: Ledger, tracker: Tracker, lane_of: LaneOf) -> None:
-        self._ledger: Final = ledger
+    def __init__(self, tracker: Tracker, lane_of: LaneOf) -> None:
         self._tracker = tracker
         self._lane_of = lane_of
         self._turns: WeakValueDictionary[str, Turn] = WeakValueDictionary()
@@ -34,20 +32,22 @@ class Identities:
         """Return the lock of all events of this identity: two at once would both find no plan."""
         return self._turns.setdefault(event.origin.event_id, Turn())
 
-    def began(self, record: Record) -> bool:
+    def began(self, record: Record, ledger: PartitionLedger) -> bool:
         """Whether the ledger has a plan for this record's event, under its key."""
         reading = read_activity(record)
         if not isinstance(reading, Activity):
             return False
         lane = self._lane_of(record.key)
         for identity in (reading.identity, reading.event_id):
-            while (plan := self._ledger.plan_of(identity)) is not None:
+            while (plan := ledger.plan_of(identity)) is not None:
                 if has_lane(plan, lane):
                     return True
                 identity = f"{identity}#{record.position}"  # noqa: PLW2901 - the one that it would have then
         return False
 
-    def of(self, event: Admitted, record: Record) -> tuple[Admitted, EventPlan | None]:
+    def of(
+        self, event: Admitted, record: Record, ledger: PartitionLedger
+    ) -> tuple[Admitted, EventPlan | None]:
         """Return the event under its own identity, and its plan, None where it has none yet.
 
         A plan of an earlier release counts for a CloudEvent by its id alone, if key and customer agree: that
@@ -57,11 +57,11 @@ class Identities:
         identity = event.origin.event_id
         early = event.origin.activity.event_id
         if early != identity:
-            plan = self._ledger.plan_of(early)
+            plan = ledger.plan_of(early)
             if plan is not None and plan.is_early and is_for(plan, event):
                 return event, plan
         is_reused = False
-        while (plan := self._ledger.plan_of(identity)) is not None and not is_for(plan, event):
+        while (plan := ledger.plan_of(identity)) is not None and not is_for(plan, event):
             identity, is_reused = f"{identity}#{record.position}", True
         if is_reused:
             self._tracker.identity_reused(event.event_name, record)

@@ -7,8 +7,9 @@ before anything there is decided by it: a replay, and the partition's next owner
 import structlog
 
 from worker.domain.identity import UNNAMED_ORG
-from worker.enrolment.lease import Lease, until_certain
-from worker.enrolment.ports import Ledger
+from worker.enrolment.lease import until_certain
+from worker.enrolment.ports import PartitionLedger
+from worker.enrolment.telling import Taken
 from worker.ledger.entries import OrganisationEntry
 from worker.timing import Sleep
 
@@ -18,24 +19,23 @@ log = structlog.get_logger(__name__)
 class Organisation:
     """Knows it, or learns it."""
 
-    def __init__(self, configured: int | None, ledger: Ledger, sleep: Sleep, *, keeps: bool) -> None:
+    def __init__(self, configured: int | None, sleep: Sleep, *, keeps: bool) -> None:
         """Write what is learnt into the ledger, unless `keeps` is False: in a dry run."""
         self._configured = configured
-        self._ledger = ledger
         self._sleep = sleep
         self._keeps = keeps
         self._learnt: int | None = None
         self._kept: set[int] = set()
         self._differs = False
 
-    def known(self) -> int | None:
+    def known(self, ledger: PartitionLedger) -> int | None:
         """Return it, None as long as neither the settings nor an event have named one.
 
-        Of the partition whose record is handled: where they have learnt different ones, each keeps its own.
+        Of the ledger's partition: if partitions have learnt different ones, each keeps its own.
         """
         if self._configured is not None:
             return self._configured
-        kept = self._ledger.organisation()
+        kept = ledger.organisation()
         if kept is None:
             return self._learnt
         if self._learnt is None:
@@ -48,17 +48,17 @@ class Organisation:
             )
         return kept
 
-    async def keep(self, partition: int, named: int | None, lease: Lease) -> None:
+    async def keep(self, taken: Taken, named: int | None) -> None:
         """Learn what an event names, if nothing is known yet; return once the partition's ledger has what is.
 
         Written once by each process, so that no retention takes it away. Raises Abandoned and PublishFailed.
         """
-        known = self.known()
+        known, partition = self.known(taken.ledger), taken.arrival.record.position.partition
         if known is None and named is not None and named != UNNAMED_ORG:
             known = self._learnt = named
             log.info("organisation learnt from an event; ENROLMENT_ORG_ID would say it", org_id=named)
         if known is None or self._configured is not None or not self._keeps or partition in self._kept:
             return
-        await until_certain(lease, self._sleep)
-        await self._ledger.write(OrganisationEntry(partition, known))
+        await until_certain(taken.lease, self._sleep)
+        await taken.ledger.write(OrganisationEntry(partition, known))
         self._kept.add(partition)

@@ -14,7 +14,7 @@ from worker.domain.settlement import Subject, WouldEnrol, settle_by_ledger, sett
 from worker.domain.times import Span
 from worker.enrolment.admission import Admitted
 from worker.enrolment.outcomes import tell
-from worker.enrolment.ports import Ledger
+from worker.enrolment.ports import PartitionLedger
 from worker.enrolment.rules import Rules
 from worker.ledger.entries import EventPlan, Foregone, Planned, Request
 
@@ -28,7 +28,7 @@ def _key_in_use(step: Enrol, standing: Standing) -> str:
 def plan_event(
     event: Admitted,
     customer: CustomerPromotions,
-    ledger: Ledger,
+    ledger: PartitionLedger,
     rules: Rules,
     now: datetime,
     *,

@@ -65,7 +65,15 @@ class PromotionList(Protocol):
 
 
 class Ledger(Protocol):
-    """What is known across restarts, for the partition of the record that is being handled."""
+    """What is known across restarts, partition by partition."""
+
+    def of(self, record: Record) -> "PartitionLedger":
+        """Return the ledger of the record's partition; entries that are written bear its key's hashes."""
+        ...
+
+
+class PartitionLedger(Protocol):
+    """What is known across restarts of the events of one partition."""
 
     def plan_of(self, event_id: str) -> EventPlan | None:
         """Return the event's plan, None where it never got to its first request."""

@@ -5,7 +5,9 @@ That one is another group's, in a dry run, or our own, to explain a decision.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
+from topics.record import Record
 from worker.domain.ledger import UNKNOWN, Standing
 from worker.domain.settlement import Subject
 from worker.ledger.entries import EventPlan, LedgerEntry, Result
@@ -27,7 +29,11 @@ class Knowledge:
 
 
 class NoLedger:
-    """Knows nothing and writes nothing. Implements `worker.enrolment.ports.Ledger`."""
+    """Knows nothing and writes nothing. Implements `worker.enrolment.ports.PartitionLedger`, and `Ledger`."""
+
+    def of(self, record: Record) -> Self:  # noqa: ARG002 - the port's
+        """Know nothing of any partition."""
+        return self
 
     def plan_of(self, event_id: str) -> EventPlan | None:  # noqa: ARG002 - the port's
         """Know of no plan."""

@@ -3,17 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
-from contextvars import copy_context
 from typing import Any, Final, cast
 
 import faust
 import structlog
 from faust.events import Event
-from faust.streams import Stream, current_event
+from faust.streams import Stream
 from faust.types import TP, StreamT
 from mode import CrashingSupervisor
 
 from topics.record import LARGEST_MS, Position, Record
+from worker.enrolment.delivery import Delivery
 from worker.enrolment.ports import LedgerFailed, StampRefused
 from worker.kafka import raw_batches
 from worker.kafka.partitioners import choose_partition
@@ -51,7 +51,7 @@ _BUFFERED: Final = 256
 
 log = structlog.get_logger(__name__)
 
-Handler = Callable[[Record, Lease], Awaitable[None]]
+Handler = Callable[[Delivery], Awaitable[None]]
 
 
 class GaveUp(Exception):  # noqa: N818 - reads as what happened
@@ -243,13 +243,7 @@ def consume(
     async def crash(error: Exception) -> None:
         await _give_up(app, error)
 
-    async def handle_delivery(record: Record) -> None:
-        event = current_event()
-        if event is None or event.message.generation_id is None:
-            raise RuntimeError("a record is handled outside of its delivery")
-        await handle(record, Lease(app.membership, event.message.generation_id))
-
-    app.lanes = Lanes(handle_delivery, lane_of, Bounds(in_flight=settings.max_in_flight), crash)
+    app.lanes = Lanes(handle, lane_of, Bounds(in_flight=settings.max_in_flight), crash)
     raw: dict[str, Any] = {
         "key_type": bytes,
         "value_type": bytes,
@@ -277,7 +271,7 @@ def consume(
                 app.holds.hold(partition, seconds)
                 await app.rewinds.go_back(partition, offset)
             else:
-                await app.lanes.submit(record, copy_context(), keep=event)
+                await app.lanes.submit(Delivery(record, Lease(app.membership, event.message.generation_id)))
 
 
 async def _give_up(app: WorkerApp, error: Exception) -> None:

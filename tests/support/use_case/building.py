@@ -13,6 +13,7 @@ from worker.domain.times import Span
 from worker.enrolment.attempts import World
 from worker.enrolment.catalogue import nothing_ruled_out
 from worker.enrolment.checkpoints import Probe, nothing
+from worker.enrolment.delivery import Delivery
 from worker.enrolment.handler import Enrolments
 from worker.enrolment.lease import Lease
 from worker.enrolment.ports import Ledger, Letters, NoLetters, PromotionsApi, Publisher, Tracker
@@ -70,7 +71,6 @@ class UseCase:
         )
         world = World(
             api=self.api,
-            ledger=self.ledger,
             readings=readings,
             retrying=self.retrying,
             clock=time.clock,
@@ -82,6 +82,7 @@ class UseCase:
         self.enrolments = Enrolments(
             self.rules,
             world,
+            ledger=self.ledger,
             names=NAMES,
             publisher=self.publisher,
             tracker=self.tracker,
@@ -92,4 +93,4 @@ class UseCase:
 
     async def handle(self, record: Record, lease: Lease | None = None) -> None:
         """Handle a record; its partition is ours unless the test brings a lease that says otherwise."""
-        await self.enrolments.handle(record, lease or FakeLease())
+        await self.enrolments.handle(Delivery(record, lease or FakeLease()))

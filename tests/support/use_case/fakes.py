@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from topics.dead_letter import Failure
 from topics.outcome import Outcome
@@ -206,6 +206,10 @@ class FakeLedger:
         self.standings: dict[bytes, bytes] = {}
         self.learnt: dict[int, int] = {}
         """What was written of the organisation, by partition."""
+
+    def of(self, record: Record) -> Self:  # noqa: ARG002 - the port's
+        """Keep what is written of all partitions together."""
+        return self
 
     def plan_of(self, event_id: str) -> EventPlan | None:
         """Return the plan that was written."""

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.support.unit.virtual_time import run_in_virtual_time
-from tests.support.use_case.fakes import FakeLedger, FakeTracker
+from tests.support.use_case.fakes import FakeTracker
 from tests.support.use_case.values import NOW, event, record
 from worker.capillary.auth import OAuthAuthenticator
 from worker.capillary.exchange import Exchange, Target
@@ -174,7 +174,7 @@ async def _held_lock_of_a_customer() -> str | None:
 async def _held_turn_of_an_identity() -> str | None:
     plant, own = Plant(), admit(record(event()), Rules(), NOW)
     assert isinstance(own, Admitted)
-    identities = Identities(FakeLedger(), FakeTracker(), lambda _: None)
+    identities = Identities(FakeTracker(), lambda _: None)
 
     async def handle() -> None:
         async with identities.turn(own):

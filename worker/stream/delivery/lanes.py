@@ -4,12 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from topics.record import Record, octets_of
+from worker.enrolment.delivery import Delivery
 from worker.enrolment.lease import Abandoned
 from worker.stream.delivery.order_book import Entry, OrderBook
 from worker.stream.delivery.partition import Partition
@@ -38,9 +39,7 @@ class Bounds:
 
 @dataclass(slots=True)
 class _Work:
-    record: Record = field(repr=False)
-    context: Context
-    kept: object
+    delivery: Delivery
     entry: Entry
     book: OrderBook
     begun: bool = False
@@ -56,7 +55,7 @@ class Lanes:
 
     def __init__(
         self,
-        handle: Callable[[Record], Awaitable[None]],
+        handle: Callable[[Delivery], Awaitable[None]],
         lane_of: Callable[[Record], bytes],
         bounds: Bounds,
         on_crash: Callable[[Exception], Awaitable[None]],
@@ -135,14 +134,12 @@ class Lanes:
         book = self._books.get(partition)
         return None if book is None else book.last
 
-    async def submit(self, record: Record, context: Context, keep: object = None) -> bool:
+    async def submit(self, delivery: Delivery) -> bool:
         """Queue a delivery behind those of its key; wait while the bounds are reached (back-pressure).
-
-        `keep` is held until the delivery is done with: Faust's event, to which a context only refers weakly.
 
         Returns False once a drain began: the record is not taken and will be delivered again.
         """
-        epoch = self._epoch
+        epoch, record = self._epoch, delivery.record
         partition = (record.position.topic, record.position.partition)
         while self._open and self._epoch == epoch and not self._has_room(partition):
             self._changed.clear()
@@ -155,7 +152,7 @@ class Lanes:
         if book.has(record.position.offset):
             # Faust delivers again what it had delivered before it sought to where the group left off.
             return True
-        work = _Work(record, context, keep, book.deliver(record.position.offset), book)
+        work = _Work(delivery, book.deliver(record.position.offset), book)
         self._on_hand += 1
         self._octets += _size(record)
         key = self._lane_of(record)
@@ -164,7 +161,7 @@ class Lanes:
             lane.append(work)
             return True
         self._lanes[key] = deque([work])
-        task = asyncio.create_task(self._run(key, epoch))
+        task = asyncio.create_task(self._run(key, epoch), context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
@@ -216,7 +213,7 @@ class Lanes:
                     if self._epoch != epoch:
                         return
                     await self._work(lane[0])
-                self._octets -= _size(lane.popleft().record)
+                self._octets -= _size(lane.popleft().delivery.record)
                 self._on_hand -= 1
                 self._changed.set()
         except Exception as error:  # noqa: BLE001 - told to the owner, who ends the process
@@ -233,22 +230,18 @@ class Lanes:
             if self._lanes.get(key) is lane:
                 del self._lanes[key]
             self._on_hand -= len(lane)
-            self._octets -= sum(_size(work.record) for work in lane)
+            self._octets -= sum(_size(work.delivery.record) for work in lane)
             self._changed.set()
 
     async def _work(self, work: _Work) -> None:
-        """Run the handler in the context of its delivery, where Faust finds the current event."""
         self._in_flight += 1
         work.begun = True
         try:
-            await asyncio.create_task(self._call(work.record), context=work.context)
+            await self._handle(work.delivery)
         finally:
             self._in_flight -= 1
         work.book.finish(work.entry)
         self._finished += 1
-
-    async def _call(self, record: Record) -> None:
-        await self._handle(record)
 
 
 def _size(record: Record) -> int:

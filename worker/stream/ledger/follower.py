@@ -7,6 +7,7 @@ rocksdb, in memory with memory.
 
 import asyncio
 from collections.abc import MutableMapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -14,16 +15,17 @@ import rocksdict
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from faust.streams import current_event
 from mode import Service
 
 from topics.names import TopicNames
+from topics.record import Record
 from worker.domain.identity import UNNAMED_ORG
 from worker.kafka.admin import TopicAdmin
 from worker.kafka.errors import KafkaFailed
 from worker.kafka.inventory import cut_off
 from worker.kafka.security import aiokafka_options
 from worker.ledger import format as ledger_format
+from worker.ledger.read_only import Knowledge, KnownLedger
 from worker.settings import Settings
 from worker.stream.ledger.disk import remove
 
@@ -103,36 +105,40 @@ class LedgerFollower(Service):
                 for record in records:
                     self._copy.keep(at.partition, record.key, record.value)
 
-    def read(self, key: bytes) -> bytes | None:
-        """Return an entry of the partition whose event is being handled, None where there is none."""
-        return None if self._copy is None else self._copy.get(_partition(), key)
-
-    def organisation(self) -> int | None:
-        """Return the organisation that the group has learnt; see FaustLedger."""
-        if self._copy is None:
-            return None
-        here, learnt = _partition(), self._copy.learnt
-        if learnt:
-            return learnt.get(here, next(iter(learnt.values())))
-        named = self.organisations() - {UNNAMED_ORG}
-        return next(iter(named)) if len(named) == 1 else None
-
-    def organisations(self) -> frozenset[int]:
-        """Return the organisations that the partition's standings were written under."""
-        if self._copy is None or self._connected:
-            return frozenset()
-        return frozenset(self._copy.organisations.get(_partition(), ()))
+    def of(self, record: Record) -> KnownLedger:
+        """Return what is known in the record's partition. Implements `worker.enrolment.ports.Ledger`."""
+        here = record.position.partition
+        return KnownLedger(
+            Knowledge(
+                partial(self._read, here),
+                partial(self._organisation, here),
+                partial(self._organisations, here),
+                self.entries,
+            )
+        )
 
     def entries(self) -> int:
         """Return how many entries there are."""
         return 0 if self._copy is None else self._copy.entries
 
+    def _read(self, partition: int, key: bytes) -> bytes | None:
+        return None if self._copy is None else self._copy.get(partition, key)
 
-def _partition() -> int:
-    event = current_event()
-    if event is None:
-        raise RuntimeError("the followed ledger is read outside of a delivery")
-    return event.message.partition
+    def _organisation(self, partition: int) -> int | None:
+        """Return the organisation that the group has learnt; see FaustLedger."""
+        if self._copy is None:
+            return None
+        learnt = self._copy.learnt
+        if learnt:
+            return learnt.get(partition, next(iter(learnt.values())))
+        named = self._organisations(partition) - {UNNAMED_ORG}
+        return next(iter(named)) if len(named) == 1 else None
+
+    def _organisations(self, partition: int) -> frozenset[int]:
+        """Return the organisations that the partition's standings were written under."""
+        if self._copy is None or self._connected:
+            return frozenset()
+        return frozenset(self._copy.organisations.get(partition, ()))
 
 
 class _Copy:

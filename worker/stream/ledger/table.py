@@ -1,18 +1,18 @@
 """The ledger as a Faust table: local reads, writes that return once Kafka has acknowledged them."""
 
 import asyncio
-from functools import partial
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, cast
-from weakref import WeakKeyDictionary
 
 from aiokafka.errors import KafkaError
 from faust import App
-from faust.streams import current_event
 from faust.tables.table import Table
 from faust.transport.drivers.aiokafka import Producer
-from faust.types import TP, EventT
+from faust.types import TP
 from faust.types.tuples import RecordMetadata
 
+from topics.record import Record
 from worker.domain.identity import UNNAMED_ORG
 from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
@@ -126,104 +126,66 @@ class LedgerEntryTooLarge(ValueError):  # noqa: N818 - its name is what the dead
 
 
 class FaustLedger:
-    """The entries of the partition whose event is being handled. Implements `worker.enrolment.ports.Ledger`.
-
-    Works in the context of a delivery only: the partition is that of Faust's current event.
-    """
+    """The entries that this process holds, by partition. Implements `worker.enrolment.ports.Ledger`."""
 
     def __init__(
-        self, table: LedgerTable, fence: LedgerFence, stamps: Stamps, *, connected: bool = False
+        self,
+        table: LedgerTable,
+        fence: LedgerFence,
+        stamps: Stamps,
+        generation: Callable[[], int],
+        *,
+        connected: bool = False,
     ) -> None:
-        """Take it, with `connected`, that each promotion tells its own organisation (v2.1)."""
+        """Take it, with `connected`, that each promotion tells its own organisation (v2.1).
+
+        `generation` tells which one of the group this process is a member in.
+        """
         self._stamps = stamps
         self._table = table
         self._fence = fence
+        self._generation = generation
         self._topic = table.changelog_topic.get_topic_name()
-        self._lanes: WeakKeyDictionary[EventT[Any], Lane | None] = WeakKeyDictionary()
-        """Of the deliveries in work: a key may have a megabyte, and an event many entries."""
         self._organisations = None if connected else StandingOrganisations(table)
 
-    def plan_of(self, event_id: str) -> EventPlan | None:
-        """Return the event's plan, None where it never got to its first request."""
-        value = self._read(ledger_format.plan_key(event_id))
-        return None if value is None else ledger_format.read_plan(value)
-
-    def result_of(self, event_id: str, subject: Subject) -> Result | None:
-        """Return what the event's promotion came to, None while it never had a result."""
-        value = self._read(ledger_format.result_key(event_id, subject))
-        return None if value is None else ledger_format.read_result(value)
-
-    def standing(self, customer_id: int, subject: Subject) -> Standing:
-        """Return what is known of the customer in the promotion."""
-        return standing_of(self._read, self.organisations(), customer_id, subject)
-
-    def organisation(self) -> int | None:
-        """Return the organisation that was learnt in this partition, else in another one of ours.
-
-        A ledger of an earlier release has learnt none: there its standings tell, where all of them agree.
-        """
-        here, count = _delivery().message.partition, self._table.partitions or 0
-        for partition in (here, *range(count)):
-            value = self._read_at(partition, ledger_format.organisation_key(partition))
-            if value is not None:
-                return ledger_format.read_organisation(value)
-        named = self.organisations() - {UNNAMED_ORG}
-        return next(iter(named)) if len(named) == 1 else None
-
-    def organisations(self) -> frozenset[int]:
-        """Return the organisations that the partition's standings were written under."""
-        if self._organisations is None:
-            return frozenset()
-        message = _delivery().message
-        return self._organisations.of(message.partition, message.generation_id)
-
-    async def write(self, *entries: LedgerEntry) -> None:
-        """Write the entries, in this order; returns once Kafka has acknowledged them and the store has them.
-
-        Raises PublishFailed where one of both refuses one, LedgerEntryTooLarge before it would have to. What
-        was not sent when the caller is cancelled is as if the process had died there.
-        """
-        event = _delivery()
-        lane, partition = self._lane_of(event), event.message.partition
-        written = [
-            ledger_format.write(each, lane) for entry in entries for each in self._in_place(entry, partition)
-        ]
-        if any(len(value) > LARGEST_ENTRY_BYTES for _, value in written):
-            raise LedgerEntryTooLarge
-        # Futures of our own: a cancelled handler does not cancel records that are on their way with others.
-        kept: list[asyncio.Future[None]] = []
-        try:
-            for key, value in written:
-                kept.append(await self._send(partition, key, value))
-            for each in kept:
-                await each
-        except KafkaError as error:
-            raise refused("ledger", error) from error
-        finally:
-            # Nobody waits for the rest.
-            for each in kept:
-                each.cancel()
-
-    def _in_place(self, entry: LedgerEntry, partition: int) -> tuple[LedgerEntry, ...]:
-        """Return the entry, with what empties those whose place it takes."""
-        if not isinstance(entry, StandingEntry):
-            return (entry,)
-        every = entries_of(self._read, self.organisations(), entry)
-        if self._organisations is not None:
-            self._organisations.written(partition, entry.subject.org_id)
-        return every
+    def of(self, record: Record) -> "TablePartition":
+        """Return the ledger of the record's partition, which must be ours."""
+        return TablePartition(self, record)
 
     def entries(self) -> int:
         """Return about how many entries this process holds; does not count them one by one."""
         return self._table.data.count()
 
-    def _lane_of(self, event: EventT[Any]) -> Lane | None:
-        if event not in self._lanes:
-            self._lanes[event] = lane_of_key(event.message.key)
-        return self._lanes[event]
+    def read(self, partition: int, key: bytes) -> bytes | None:
+        """Return the value of an entry, None when there is none. Raises LedgerFailed."""
+        return self._table.data.value(partition, key)
 
-    async def _send(self, partition: int, key: bytes, value: bytes) -> asyncio.Future[None]:
-        """Give it to the producer itself: Faust's buffer of table changes costs more than the sending."""
+    def learnt(self, here: int) -> int | None:
+        """Return the organisation that was learnt in this partition, else in another one of ours."""
+        store, count = self._table.data, self._table.partitions or 0
+        for partition in (here, *range(count)):
+            key = ledger_format.organisation_key(partition)
+            value = store.value(partition, key) if store.is_open(partition) else None
+            if value is not None:
+                return ledger_format.read_organisation(value)
+        return None
+
+    def organisations(self, partition: int) -> frozenset[int]:
+        """Return the organisations that the partition's standings were written under."""
+        if self._organisations is None:
+            return frozenset()
+        return self._organisations.of(partition, self._generation())
+
+    def standing_written(self, partition: int, org_id: int) -> None:
+        """Note under which organisation a standing is written."""
+        if self._organisations is not None:
+            self._organisations.written(partition, org_id)
+
+    async def send(self, partition: int, key: bytes, value: bytes) -> asyncio.Future[None]:
+        """Give an entry to the producer itself: Faust's buffer of table changes costs more than the sending.
+
+        Return what is done once Kafka has acknowledged the entry and the store has it.
+        """
         producer = cast("Producer", self._table.app.producer)._ensure_producer()  # noqa: SLF001 - see above
         kept = asyncio.get_running_loop().create_future()
         self._fence.opened()
@@ -239,17 +201,81 @@ class FaustLedger:
         sent.add_done_callback(lambda _: self._fence.closed())
         return kept
 
+
+class TablePartition:
+    """The ledger's entries of one record's partition. Implements `worker.enrolment.ports.PartitionLedger`."""
+
+    def __init__(self, whole: FaustLedger, record: Record) -> None:
+        self._whole = whole
+        self._partition = record.position.partition
+        self._record_key = record.key
+
+    @cached_property
+    def _lane(self) -> Lane | None:
+        """Once for all entries: a key may have a megabyte."""
+        return lane_of_key(self._record_key)
+
+    def plan_of(self, event_id: str) -> EventPlan | None:
+        """Return the event's plan, None when it never got to its first request."""
+        value = self._read(ledger_format.plan_key(event_id))
+        return None if value is None else ledger_format.read_plan(value)
+
+    def result_of(self, event_id: str, subject: Subject) -> Result | None:
+        """Return what the event's promotion came to, None while it never had a result."""
+        value = self._read(ledger_format.result_key(event_id, subject))
+        return None if value is None else ledger_format.read_result(value)
+
+    def standing(self, customer_id: int, subject: Subject) -> Standing:
+        """Return what is known of the customer in the promotion."""
+        return standing_of(self._read, self.organisations(), customer_id, subject)
+
+    def organisation(self) -> int | None:
+        """Return the organisation that was learnt in this partition, else in another one of ours.
+
+        A ledger of an earlier release has learnt none: there its standings tell, if all of them agree.
+        """
+        learnt = self._whole.learnt(self._partition)
+        if learnt is not None:
+            return learnt
+        named = self.organisations() - {UNNAMED_ORG}
+        return next(iter(named)) if len(named) == 1 else None
+
+    def organisations(self) -> frozenset[int]:
+        """Return the organisations that the partition's standings were written under."""
+        return self._whole.organisations(self._partition)
+
+    async def write(self, *entries: LedgerEntry) -> None:
+        """Write the entries, in this order; returns once Kafka has acknowledged them and the store has them.
+
+        Raises PublishFailed when one of both refuses one, LedgerEntryTooLarge before it would have to. What
+        was not sent when the caller is cancelled is as if the process had died there.
+        """
+        written = [
+            ledger_format.write(each, self._lane) for entry in entries for each in self._in_place(entry)
+        ]
+        if any(len(value) > LARGEST_ENTRY_BYTES for _, value in written):
+            raise LedgerEntryTooLarge
+        # Futures of our own: a cancelled handler does not cancel records that are on their way with others.
+        kept: list[asyncio.Future[None]] = []
+        try:
+            for key, value in written:
+                kept.append(await self._whole.send(self._partition, key, value))
+            for each in kept:
+                await each
+        except KafkaError as error:
+            raise refused("ledger", error) from error
+        finally:
+            # Nobody waits for the rest.
+            for each in kept:
+                each.cancel()
+
+    def _in_place(self, entry: LedgerEntry) -> tuple[LedgerEntry, ...]:
+        """Return the entry, with what empties those whose place it takes."""
+        if not isinstance(entry, StandingEntry):
+            return (entry,)
+        every = entries_of(self._read, self.organisations(), entry)
+        self._whole.standing_written(self._partition, entry.subject.org_id)
+        return every
+
     def _read(self, key: bytes) -> bytes | None:
-        return self._table.data.value(_delivery().message.partition, key)
-
-    def _read_at(self, partition: int, key: bytes) -> bytes | None:
-        """Read of a partition that may not be ours, then None."""
-        store = self._table.data
-        return store.value(partition, key) if store.is_open(partition) else None
-
-
-def _delivery() -> EventT[Any]:
-    event = current_event()
-    if event is None:
-        raise RuntimeError("the ledger is used outside of a delivery")
-    return event
+        return self._whole.read(self._partition, key)

@@ -1,12 +1,14 @@
 """Order per key, bounds, drains and assignments; the work ends when the test says so."""
 
 import asyncio
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 
 import pytest
 
 from tests.support.unit.virtual_time import run_in_virtual_time, settle
+from tests.support.use_case.fakes import FakeLease
 from topics.record import Position, Record
+from worker.enrolment.delivery import Delivery
 from worker.stream.delivery.lanes import Bounds, Lanes
 
 TOPIC = "customer-activity"
@@ -34,8 +36,8 @@ class Bench:
         self.stubborn: set[int] = set()
         self.lanes = Lanes(self.handle, lane_of, bounds or Bounds(), self.crash)
 
-    async def handle(self, record: Record) -> None:
-        offset = record.position.offset
+    async def handle(self, delivered: Delivery) -> None:
+        offset = delivered.record.position.offset
         self.begun.append(offset)
         end = self.running[offset] = asyncio.get_running_loop().create_future()
         while True:
@@ -51,12 +53,12 @@ class Bench:
         self.crashes.append(error)
 
     async def submit(self, *records: Record) -> list[bool]:
-        taken = [await self.lanes.submit(each, copy_context()) for each in records]
+        taken = [await self.lanes.submit(Delivery(each, FakeLease())) for each in records]
         await settle()
         return taken
 
     def submit_later(self, record: Record) -> asyncio.Task[bool]:
-        return asyncio.create_task(self.lanes.submit(record, copy_context()))
+        return asyncio.create_task(self.lanes.submit(Delivery(record, FakeLease())))
 
     async def finish(self, *offsets: int) -> None:
         for offset in offsets:
@@ -152,13 +154,12 @@ async def test_finished_work_behind_a_slow_event_is_bounded() -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_handler_runs_in_the_context_of_its_delivery() -> None:
-    """Faust finds the current event in it; one delivery does not see another's."""
-    seen: dict[int, int] = {}
+async def test_the_handler_sees_nothing_of_who_delivered() -> None:
+    """All that it may know is in the delivery; nothing of the stream beside it is kept alive."""
+    seen: list[int] = []
 
-    async def handle(record: Record) -> None:
-        await asyncio.sleep(0)
-        seen[record.position.offset] = current.get()
+    async def handle(_: Delivery) -> None:
+        seen.append(current.get(-1))
 
     async def no_crash(error: Exception) -> None:
         raise AssertionError from error
@@ -166,11 +167,10 @@ async def test_the_handler_runs_in_the_context_of_its_delivery() -> None:
     lanes = Lanes(handle, lane_of, Bounds(), no_crash)
     for offset in range(3):
         current.set(offset)
-        await lanes.submit(delivery(offset), copy_context())
-    current.set(99)
+        await lanes.submit(Delivery(delivery(offset), FakeLease()))
     await settle()
 
-    assert seen == {0: 0, 1: 1, 2: 2}
+    assert seen == [-1, -1, -1]
 
 
 @pytest.mark.asyncio

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import defaultdict
-from contextvars import copy_context
 from dataclasses import dataclass
 
 from hypothesis import settings
@@ -10,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.support.unit.virtual_time import VirtualTimeLoop, settle
+from tests.support.use_case.fakes import FakeLease
 from topics.record import Position, Record
+from worker.enrolment.delivery import Delivery
 from worker.stream.delivery.lanes import Bounds, Lanes
 
 TOPIC = "customer-activity"
@@ -58,7 +59,8 @@ class LanesModel(RuleBasedStateMachine):
         self.next_offset = defaultdict(int, self.group)
         self.committed: dict[int, int] = {}
 
-    async def handle(self, record: Record) -> None:
+    async def handle(self, delivery: Delivery) -> None:
+        record = delivery.record
         assert not self.closed, "begun during a drain"
         assert self.queues[lane_of(record)][0] is record, "out of order, or two of one key at once"
         work = Running(self.loop.create_future())
@@ -80,7 +82,7 @@ class LanesModel(RuleBasedStateMachine):
         self.faults.append(error)
 
     async def submit(self, record: Record) -> None:
-        if await self.lanes.submit(record, copy_context()):
+        if await self.lanes.submit(Delivery(record, FakeLease())):
             partition, offset = record.position.partition, record.position.offset
             self.unfinished[partition].add(offset)
             self.next_offset[partition] = offset + 1

@@ -197,7 +197,7 @@ async def test_a_record_that_was_never_sent_is_not_waited_for(fence: LedgerFence
     producer = SimpleNamespace(_ensure_producer=lambda: SimpleNamespace(send=send))
     topic = SimpleNamespace(get_topic_name=lambda: "ledger")
     table = SimpleNamespace(app=SimpleNamespace(producer=producer), changelog_topic=topic)
-    ledger = FaustLedger(cast("Any", table), fence, Timepiece(utc_now, time.monotonic, Unheard()))
+    ledger = FaustLedger(cast("Any", table), fence, Timepiece(utc_now, time.monotonic, Unheard()), int)
     with pytest.raises(asyncio.CancelledError):
-        await ledger._send(0, b"key", b"value")
+        await ledger.send(0, b"key", b"value")
     assert await fence.quiet(0.0)

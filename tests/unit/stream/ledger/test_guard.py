@@ -131,6 +131,6 @@ def test_a_lost_end_is_told_with_the_remedy(topic: _Topic) -> None:
     guard = LedgerGuard("changelog", OURS, topic.lines.append)
     guard.lost_its_end(2, 41, 30)
     (line,) = topic.lines
-    assert "has lost its end (partition 2: offset 41 was acknowledged, and it ends at 30)" in line
+    assert "has lost its end (partition 2: offset 41 was acknowledged, it ends at 30)" in line
     assert "delete it before" in line
     assert guard.is_lost

@@ -1,0 +1,14 @@
+"""A record as it is handed to the handler, with what may still be done for it."""
+
+from dataclasses import dataclass, field
+
+from topics.record import Record
+from worker.enrolment.lease import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One record of the activity topic or of a retry topic, under one assignment of its partition."""
+
+    record: Record = field(repr=False)
+    lease: Lease

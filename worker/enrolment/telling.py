@@ -1,0 +1,81 @@
+"""Tells what came of one delivery: outcomes, retry topics, dead letters, each while the partition is ours."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from topics.dead_letter import DeadLetterReason
+from topics.origin import Origin
+from topics.outcome import Outcome
+from worker.domain.settlement import Deferred, PutAside, Settlement
+from worker.enrolment.arrivals import Arrival
+from worker.enrolment.checkpoints import Checkpoint, Probe
+from worker.enrolment.deferral import Aside
+from worker.enrolment.lease import Lease, until_certain
+from worker.enrolment.outcomes import tell, tell_dead_letter
+from worker.enrolment.ports import PartitionLedger, Publisher, Tracker
+from worker.timing import Clock, Sleep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What telling takes, the same for every delivery."""
+
+    publisher: Publisher
+    tracker: Tracker
+    aside: Aside
+    clock: Clock
+    sleep: Sleep
+    probe: Probe
+
+
+class Telling:
+    """Tells of one delivery, and holds its lease.
+
+    Each call returns once Kafka has acknowledged the record; raises Abandoned when the partition is no longer
+    ours, PublishFailed when Kafka did not acknowledge.
+    """
+
+    def __init__(self, means: Means, arrival: Arrival, lease: Lease) -> None:
+        self._means = means
+        self._arrival = arrival
+        self._lease = lease
+
+    async def outcome(self, origin: Origin, outcome: Outcome) -> None:
+        """Write an outcome as it is."""
+        await until_certain(self._lease, self._means.sleep)
+        await self._means.publisher.publish(origin.key, outcome)
+        self._means.tracker.outcome(outcome)
+        self._means.probe(Checkpoint.TOLD)
+
+    async def settlement(self, origin: Origin, settlement: Settlement) -> None:
+        """Write the outcome of what was decided just now."""
+        await self.outcome(origin, tell(origin, settlement, self._means.clock()))
+
+    async def defer(self, origin: Origin, aside: PutAside, hop: int, deferred: Deferred) -> bool:
+        """Move the event to the retry topic and tell it; False, with nothing done, if that cannot take it."""
+        if not await self._means.aside.defer(self._arrival, aside, hop, self._lease):
+            return False
+        await self.settlement(origin, deferred)
+        return True
+
+    async def set_aside(self, origin: Origin, unsettled: Sequence[PutAside]) -> None:
+        """Write one record for the event, then an outcome for each promotion that is not settled."""
+        hop = await self._means.aside.put(self._arrival, unsettled, self._lease)
+        for aside in unsettled:
+            await self.settlement(origin, aside if hop is None else Deferred(hop, aside))
+
+    async def dead_letter(self, origin: Origin, reason: DeadLetterReason, message: str) -> None:
+        """Write the record to the dead letters, and tell it."""
+        await self._means.aside.bury(self._arrival, reason, message, 1, self._lease)
+        await self.outcome(origin, tell_dead_letter(origin, reason, 1, self._means.clock()))
+        self._means.tracker.activity(origin.activity.event_name or "", "dead_lettered")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A delivery that is being handled: what arrived, what its partition's ledger knows, how it is told."""
+
+    arrival: Arrival
+    lease: Lease
+    ledger: PartitionLedger
+    telling: Telling

@@ -1,0 +1,85 @@
+"""What becomes of an event whose lookup found no customer, or nobody who answers."""
+
+from worker.domain.answers import (
+    CustomerNotFound,
+    Doubtful,
+    Fault,
+    Misconfigured,
+    Refused,
+    Throttled,
+    Unsent,
+)
+from worker.domain.faults import describe
+from worker.domain.settlement import Deferred, PutAside, Rejected, UnknownCustomer, Unsettled, put_aside
+from worker.domain.times import is_within
+from worker.enrolment.admission import Admitted
+from worker.enrolment.attempts import World
+from worker.enrolment.lease import until_certain
+from worker.enrolment.outcomes import tell
+from worker.enrolment.rules import Rules
+from worker.enrolment.telling import Taken
+from worker.ledger.entries import NOBODY, EventPlan, Foregone, PlanEntry
+from worker.resilience.circuit import Call
+
+_UNKNOWN_YET = "customer: not found, and the event is younger than ENROLMENT_NOT_FOUND_GRACE_SECONDS"
+
+
+class Unfound:
+    """Tells it, defers the event, or dead-letters it. Raises Abandoned and PublishFailed, as telling does."""
+
+    def __init__(self, world: World, rules: Rules) -> None:
+        self._world = world
+        self._rules = rules
+
+    async def tell(
+        self,
+        taken: Taken,
+        event: Admitted,
+        answer: CustomerNotFound | Refused | Fault,
+        *,
+        attempts: int,
+        began: float,
+    ) -> None:
+        """Take the event of a lookup to its end that began at `began` on the timer, or put it off."""
+        match answer:
+            case CustomerNotFound(errors):
+                await self._not_found(taken, event, UnknownCustomer(errors, attempts))
+            case Refused(errors):
+                await taken.telling.settlement(event.origin, Rejected(errors, attempts))
+            case Unsent() | Doubtful() | Throttled() | Misconfigured():
+                alone = self._world.retrying.served_since(Call.LOOKUP, began)
+                lost = put_aside(f"lookup: {describe(answer)}", answer, attempts, alone=alone)
+                await taken.telling.set_aside(event.origin, [lost])
+
+    async def tell_again(self, taken: Taken, plan: EventPlan) -> None:
+        """Tell what an event came to whose customer was not found: a replay asks nobody."""
+        for step in plan.steps:
+            if isinstance(step, Foregone):
+                await taken.telling.outcome(plan.origin, step.outcome)
+
+    async def _not_found(self, taken: Taken, event: Admitted, unknown: UnknownCustomer) -> None:
+        """Tell it; but of a young event the customer's registration may be on its way still."""
+        if self._is_young(taken, event):
+            hop = 1
+            aside = PutAside(Unsettled.RETRIES_EXHAUSTED, _UNKNOWN_YET, unknown.attempts)
+            if await taken.telling.defer(event.origin, aside, hop, Deferred(hop, aside, unknown.errors)):
+                return
+        await self._keep(taken, event, unknown)
+
+    async def _keep(self, taken: Taken, event: Admitted, unknown: UnknownCustomer) -> None:
+        outcome = tell(event.origin, unknown, self._world.clock())
+        plan = EventPlan(event.origin, NOBODY, (Foregone(outcome),), marks=event.marks, lane=event.lane)
+        if not self._rules.dry_run:
+            await until_certain(taken.lease, self._world.sleep)
+            await taken.ledger.write(PlanEntry(plan.event_id, plan))
+        await self.tell_again(taken, plan)
+
+    def _is_young(self, taken: Taken, event: Admitted) -> bool:
+        """Whether the event is within the grace by its own time, and since it was first seen by our clock.
+
+        Its own time may lie ahead for ever; what first failed ahead of our clock is not waited for again.
+        """
+        grace, now, earlier = self._rules.not_found_grace, self._world.clock(), taken.arrival.earlier
+        if grace is None or now - event.happened >= grace:
+            return False
+        return earlier is None or is_within(earlier.first_failed_at, grace, now)
