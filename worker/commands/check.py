@@ -6,12 +6,11 @@ import logging
 import os
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
-if TYPE_CHECKING:
-    from worker.operations.findings import Finding
+from worker.operations.findings import Finding
 
 _COLOURS: Final = {"ok": "green", "warning": "yellow", "fault": "red"}
 
@@ -39,9 +38,10 @@ def command(*, as_json: bool) -> None:
     sys.exit(any(finding.level == "fault" for finding in findings))
 
 
-async def _findings(*, as_json: bool) -> "list[Finding]":
+async def _findings(*, as_json: bool) -> list[Finding]:
     """Collect the findings; people see each as it is made."""
-    from worker.operations.check import examine  # noqa: PLC0415 - brings Faust, 0.5 s
+    # The API's client takes longer to load than everything else; help does not wait for it.
+    from worker.operations.check import examine  # noqa: PLC0415 - see above
 
     findings = []
     async for finding in examine(os.environ):
@@ -51,7 +51,7 @@ async def _findings(*, as_json: bool) -> "list[Finding]":
     return findings
 
 
-def _show(finding: "Finding") -> None:
+def _show(finding: Finding) -> None:
     level = click.style(f"{finding.level.value:8}", fg=_COLOURS[finding.level.value])
     remedy = f"; {finding.remedy}" if finding.remedy else ""
     click.echo(f"{level} {finding.subject}: {finding.text}{remedy}")

@@ -17,6 +17,9 @@ from worker.commands.configured import settings_or_exit
 from worker.commands.dead_letter_report import as_object, plain, plan_lines, summary, table
 from worker.commands.failure import Failure
 from worker.commands.progress import Progress
+from worker.kafka.errors import KafkaFailed
+from worker.operations.dead_letters import find
+from worker.operations.redrive import Redriven, prepare, redrive
 from worker.operations.redrive_plan import Wanted
 from worker.settings import KafkaSettings
 
@@ -101,8 +104,6 @@ def list_letters(*, wanted: Wanted, as_json: bool) -> None:
     and name, and the customer's id.
     """
     settings = settings_or_exit(KafkaSettings)
-    from worker.operations.dead_letters import find  # noqa: PLC0415 - brings Faust, 0.5 s
-
     with Progress() as progress:
         found = _run(find(settings, wanted, progress))
     if as_json:
@@ -131,9 +132,6 @@ def redrive_letters(*, wanted: Wanted, dry_run: bool, yes: bool, past_retention:
     settings = settings_or_exit(KafkaSettings)
     if not (dry_run or yes or sys.stdin.isatty()):
         raise Failure("there is no terminal to ask on: add --yes, or --dry-run to look first")
-    from worker.operations.dead_letters import find  # noqa: PLC0415 - brings Faust, 0.5 s
-    from worker.operations.redrive import Redriven, prepare, redrive  # noqa: PLC0415 - see above
-
     with Progress() as progress:
         found = _run(find(settings, wanted, progress))
         prepared = _run(prepare(settings, found.letters, progress, also_forgotten=past_retention))
@@ -157,8 +155,6 @@ def redrive_letters(*, wanted: Wanted, dry_run: bool, yes: bool, past_retention:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    from worker.kafka.errors import KafkaFailed  # noqa: PLC0415 - brings Faust, 0.5 s
-
     # Its lines are for logs; what matters of them is in our own line.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:

@@ -1,24 +1,13 @@
 """`enrolment-worker explain`."""
 
-import asyncio
-import json
-import logging
-import sys
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 from topics.customer_names import normal
-from worker.commands.configured import refused, settings_or_exit
-from worker.commands.failure import Failure
-from worker.domain.promotions import CustomerPromotions, Identifier, IdentifierName
-from worker.settings import Settings, SettingsError
-
-if TYPE_CHECKING:
-    from worker.capillary.client import CapillaryClient
-    from worker.operations.explanation import Explained
+from worker.commands.configured import settings_or_exit
+from worker.domain.promotions import Identifier, IdentifierName
+from worker.settings import Settings
 
 _NAMES: Final = {
     **{name.value.lower(): name for name in IdentifierName},
@@ -39,26 +28,6 @@ class _Named(click.ParamType):
         if known is IdentifierName.CUSTOMER_ID and not text.strip().isdecimal():
             self.fail("a customerId is a number", param, ctx)
         return Identifier(known, normal(known.value, text) or text.strip())
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """Who is asked for, and what is known of the records that would name them."""
-
-    identifier: Identifier
-    key: str | None
-    partitioner: str
-    org_id: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Explanation:
-    """What there is to show."""
-
-    customer_id: int
-    org_id: int | None
-    ledger: str
-    promotions: "tuple[Explained, ...]"
 
 
 @click.command(short_help="Tell what the worker would do for a customer, and why.")
@@ -103,120 +72,8 @@ def command(
     asked = identifier or Identifier(IdentifierName.CUSTOMER_ID, str(customer_id))
     asked = Identifier(asked.name, asked.value, source.upper() if source else None)
     settings = settings_or_exit(Settings)
-    # Its lines are for logs; what matters of them is in our own.
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
-    from worker.kafka.errors import KafkaFailed  # noqa: PLC0415 - brings Faust, 0.5 s
+    # The API's client takes longer to load than everything else; help and bad settings do not wait for it.
+    from worker.commands.explained import tell  # noqa: PLC0415 - see above
+    from worker.operations.customer_question import Question  # noqa: PLC0415 - see above
 
-    try:
-        told = asyncio.run(_explain(settings, _Question(asked, key, partitioner, org_id)))
-    except SettingsError as error:
-        raise refused(error) from None
-    except KafkaFailed as error:
-        raise Failure(str(error)) from None
-    if as_json or not sys.stdout.isatty():
-        click.echo(json.dumps(_as_object(told), indent=2))
-    else:
-        _show(told)
-
-
-async def _explain(settings: Settings, question: _Question) -> _Explanation:
-    from worker.capillary.config import ApiVersion  # noqa: PLC0415 - see above
-    from worker.composition.from_settings import capillary_client, rules  # noqa: PLC0415 - see above
-    from worker.domain.answers import CatalogueRead  # noqa: PLC0415 - see above
-    from worker.domain.identity import UNNAMED_ORG  # noqa: PLC0415 - see above
-    from worker.kafka.partitioners import Partitioner  # noqa: PLC0415 - see above
-    from worker.operations.customer_standings import entries_of_customer  # noqa: PLC0415 - see above
-    from worker.operations.explanation import explain, learnt, ledger_of, organisations  # noqa: PLC0415 - see above
-    from worker.timepiece import Timepiece, Unheard  # noqa: PLC0415 - see above
-    from worker.timing import utc_now  # noqa: PLC0415 - see above
-
-    timepiece = Timepiece(utc_now, time.monotonic, Unheard())
-    async with capillary_client(settings, date_heard=timepiece.heard) as client:
-        available = await _read(client, question.identifier, available_to_enrol=True)
-        everything = await _read(client, question.identifier, available_to_enrol=False)
-        catalogue = await client.live_promotions()
-    group = settings.dry_run_ledger_group or settings.group_id
-    entries = await entries_of_customer(
-        settings,
-        group,
-        available.customer_id,
-        _progress,
-        key=None if question.key is None else question.key.encode(),
-        partitioner=Partitioner(question.partitioner),
-    )
-    connected = ApiVersion(settings.api_version) is ApiVersion.V2_1
-    try:
-        known = learnt(entries or {})
-        if not known and not connected:
-            known = organisations(entries or {}) - {UNNAMED_ORG}
-        org_id = settings.org_id or question.org_id or (min(known) if len(known) == 1 else None)
-        if org_id is None and known:
-            several = ", ".join(map(str, sorted(known)))
-            raise Failure(f"the ledger knows of organisations {several}: say which with --org-id")
-        promotions = explain(
-            available,
-            everything,
-            ledger_of(entries or {}, connected=connected),
-            rules(settings),
-            org_id,
-            timepiece.span(),
-            # Without it, there is less to tell and nothing to decide otherwise.
-            listed=catalogue.promotions if isinstance(catalogue, CatalogueRead) else (),
-        )
-    except ValueError:
-        raise Failure(f"the ledger of group {group} has an entry that this release cannot read") from None
-    ledger = f"no ledger of group {group} yet" if entries is None else f"ledger of group {group}"
-    return _Explanation(available.customer_id, org_id, ledger, promotions)
-
-
-async def _read(
-    client: "CapillaryClient", identifier: Identifier, *, available_to_enrol: bool
-) -> CustomerPromotions:
-    from worker.domain.answers import CustomerNotFound, Found, Refused, Throttled  # noqa: PLC0415 - see above
-
-    answer = await client.lookup(identifier, available_to_enrol=available_to_enrol)
-    match answer:
-        case Found(customer):
-            return customer
-        case CustomerNotFound():
-            raise Failure("the API knows no such customer: the outcome would be CUSTOMER_NOT_FOUND")
-        case Refused(errors):
-            raise Failure(
-                "the API refuses the lookup: the outcome would be REJECTED "
-                f"({'; '.join(f'{error.code} {error.message}' for error in errors)})"
-            )
-        case Throttled():
-            raise Failure("the API throttles; try again later")
-        case _:
-            raise Failure(f"the API gives no answer: {answer.detail}; `enrolment-worker check` tells more")
-
-
-def _as_object(told: _Explanation) -> dict[str, Any]:
-    from worker.commands.explained import as_object  # noqa: PLC0415 - see above
-
-    return {
-        "customerId": told.customer_id,
-        "orgId": told.org_id,
-        "ledger": told.ledger,
-        "promotions": [as_object(each) for each in told.promotions],
-    }
-
-
-def _show(told: _Explanation) -> None:
-    from worker.commands.explained import lines, plain  # noqa: PLC0415 - see above
-
-    org = f", organisation {told.org_id}" if told.org_id else ""
-    click.echo(f"customer {told.customer_id}{org}, {told.ledger}, promotions: {len(told.promotions)}")
-    for each in told.promotions:
-        promotion = each.promotion
-        title = f"promotion {promotion.promotion_id} of program {promotion.program_id}"
-        click.echo()
-        click.secho(f"{title}  {plain(promotion.name)}".rstrip(), bold=True)
-        for word, text in lines(each):
-            click.echo(f"  {word:9} {text}")
-
-
-def _progress(line: str) -> None:
-    """Show that a long reading goes on."""
-    if sys.stderr.isatty() and not line.endswith("done"):
-        click.echo(line, err=True)
+    tell(settings, Question(asked, key, partitioner, org_id), as_json=as_json)

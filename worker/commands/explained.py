@@ -1,13 +1,67 @@
-"""How an explanation is shown: blocks for people, an object for programs, no identifier in either."""
+"""How an explanation is got and shown: blocks for people, an object for programs, no identifier in either."""
 
+import asyncio
+import json
+import logging
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+import click
+
+from worker.commands.configured import refused
+from worker.commands.failure import Failure
 from worker.domain.catalogue import ListedPromotion
 from worker.domain.ledger import Standing
 from worker.domain.promotions import Restriction, TimelineEntry
+from worker.kafka.errors import KafkaFailed
+from worker.operations.customer_question import Explanation, Question, Unexplained, explained
 from worker.operations.explanation import Explained
+from worker.settings import Settings, SettingsError
+
+
+def tell(settings: Settings, question: Question, *, as_json: bool) -> None:
+    """Ask, and show the answer; without a terminal always as an object."""
+    # Its lines are for logs; what matters of them is in our own.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    try:
+        answer = asyncio.run(explained(settings, question, _progress))
+    except SettingsError as error:
+        raise refused(error) from None
+    except (KafkaFailed, Unexplained) as error:
+        raise Failure(str(error)) from None
+    if as_json or not sys.stdout.isatty():
+        click.echo(json.dumps(_answer_as_object(answer), indent=2))
+    else:
+        _show(answer)
+
+
+def _progress(line: str) -> None:
+    """Show that a long reading goes on."""
+    if sys.stderr.isatty() and not line.endswith("done"):
+        click.echo(line, err=True)
+
+
+def _answer_as_object(answer: Explanation) -> dict[str, Any]:
+    return {
+        "customerId": answer.customer_id,
+        "orgId": answer.org_id,
+        "ledger": answer.ledger,
+        "promotions": [as_object(each) for each in answer.promotions],
+    }
+
+
+def _show(answer: Explanation) -> None:
+    org = f", organisation {answer.org_id}" if answer.org_id else ""
+    click.echo(f"customer {answer.customer_id}{org}, {answer.ledger}, promotions: {len(answer.promotions)}")
+    for each in answer.promotions:
+        promotion = each.promotion
+        title = f"promotion {promotion.promotion_id} of program {promotion.program_id}"
+        click.echo()
+        click.secho(f"{title}  {plain(promotion.name)}".rstrip(), bold=True)
+        for word, text in lines(each):
+            click.echo(f"  {word:9} {text}")
 
 
 def lines(explained: Explained) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,9 @@ import click
 
 from worker.commands.configured import settings_or_exit
 from worker.commands.failure import Failure
+from worker.kafka.errors import KafkaFailed
+from worker.kafka.partitioners import Partitioner
+from worker.operations.ledger_move import move_ledger
 from worker.settings import KafkaSettings
 
 
@@ -39,10 +42,6 @@ def move(*, partitioner: str, dry_run: bool) -> None:
     the manual. Interrupted, it is simply run again; no worker starts before it got to its end.
     """
     settings = settings_or_exit(KafkaSettings)
-    from worker.kafka.errors import KafkaFailed  # noqa: PLC0415 - brings Faust, 0.5 s
-    from worker.kafka.partitioners import Partitioner  # noqa: PLC0415 - see above
-    from worker.operations.ledger_move import move_ledger  # noqa: PLC0415 - see above
-
     # Its lines are for logs; what matters of them is in our own line.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:

@@ -8,8 +8,15 @@ from typing import Any, Final
 
 import click
 
+from topics.names import catalogue
 from worker.commands.configured import NEW_LEDGER, settings_or_exit
 from worker.commands.failure import Failure
+from worker.commands.topic_report import as_object, lines, size
+from worker.kafka.admin import TopicAdmin
+from worker.kafka.errors import KafkaFailed
+from worker.kafka.inventory import create_missing, inspect
+from worker.kafka.lost_ledger import ensure_no_history
+from worker.kafka.partition_admin import PartitionAdmin
 from worker.settings import PREFIX, KafkaSettings
 
 _IN_DOCUMENT: Final = (
@@ -41,11 +48,6 @@ def command() -> None:
 def list_topics(*, as_json: bool) -> None:
     """Show each topic: whether it exists, with how many partitions, and what differs."""
     settings = settings_or_exit(KafkaSettings)
-    from worker.commands.topic_report import as_object, lines  # noqa: PLC0415 - brings Faust, 0.5 s
-    from worker.kafka.admin import TopicAdmin  # noqa: PLC0415 - see above
-    from worker.kafka.errors import KafkaFailed  # noqa: PLC0415 - see above
-    from worker.kafka.inventory import inspect  # noqa: PLC0415 - see above
-
     try:
         reports = asyncio.run(inspect(settings, TopicAdmin(settings)))
     except KafkaFailed as error:
@@ -66,11 +68,6 @@ def create_topics(*, new_ledger: bool) -> None:
     for a group that has handled events is refused: it would forget whom the group has enrolled.
     """
     settings = settings_or_exit(KafkaSettings)
-    from worker.commands.topic_report import size  # noqa: PLC0415 - brings Faust, 0.5 s
-    from worker.kafka.errors import KafkaFailed  # noqa: PLC0415 - see above
-    from worker.kafka.inventory import create_missing  # noqa: PLC0415 - see above
-    from worker.kafka.lost_ledger import ensure_no_history  # noqa: PLC0415 - see above
-    from worker.kafka.partition_admin import PartitionAdmin  # noqa: PLC0415 - see above
 
     async def create() -> Any:  # noqa: ANN401 - see `create_missing`
         admin, ledger = PartitionAdmin(settings), settings.topic_names.ledger
@@ -103,8 +100,8 @@ def asyncapi() -> None:
     settings = settings_or_exit(
         KafkaSettings, {f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS": "not-asked:9092", **given}
     )
-    from topics.asyncapi import document  # noqa: PLC0415 - for this command alone
-    from topics.names import catalogue  # noqa: PLC0415 - see above
+
+    from topics.asyncapi import document  # noqa: PLC0415 - the models of all records, for this command alone
 
     names, retention = settings.topic_names, timedelta(days=settings.ledger_retention_days)
     specs = catalogue(names, settings.topic_partitions, settings.topic_replication_factor, retention)

@@ -1,4 +1,4 @@
-"""Record batches that aiokafka cannot read or write: handled here, so that none blocks its partition.
+"""Record batches that aiokafka cannot read: read here, so that none blocks its partition.
 
 Kafka's brokers take header names that are not UTF-8, and look into compressed batches less closely than
 their readers must. aiokafka raises on both, on each reading, and the records behind are never reached. Here
@@ -8,28 +8,24 @@ be read at all is handed out as one record that holds the batch.
 All other batches go aiokafka's own way. Its two classes are replaced for the whole process.
 """
 
-import re
 import struct
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any, Final, NoReturn
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.consumer import fetcher
 from aiokafka.errors import UnsupportedCodecError
-from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record import default_records
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint_py
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from topics.record import UNREADABLE, Headers, UnreadableOffsets, octets_of
+from topics.record import UNREADABLE, UnreadableOffsets, octets_of
 
 _Records: Final[Any] = fetcher.PartitionRecords
 _Batch: Final[Any] = default_records._DefaultRecordBatchPy  # noqa: SLF001 - the one that is written in Python
 _LENGTH_AT, _LENGTH_BYTES, _EPOCH_AT, _MAGIC_AT, _LAST_DELTA_AT = 8, 4, 12, 16, 23
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _MAGIC: Final = 2
 """Message format since Kafka 0.11; earlier ones have no headers, and Kafka 4 has none of them left."""
 
@@ -59,39 +55,6 @@ def install(
 
     fetcher.MemoryRecords = _RememberingRecords
     fetcher.PartitionRecords = PartitionRecords
-
-
-def name_in_bytes(name: str) -> bytes:
-    """Return a header name as it is in Kafka."""
-    return name.encode(errors="surrogateescape")
-
-
-def is_plain(headers: Headers) -> bool:
-    """Whether aiokafka can write these headers: whether all their names are UTF-8."""
-    return all(name.isascii() or not _SURROGATE.search(name) for name, _ in headers)
-
-
-async def send_raw(
-    producer: AIOKafkaProducer,
-    topic: str,
-    record: tuple[bytes | None, bytes | None],
-    headers: Headers,
-    partition: int | None = None,
-    timestamp_ms: int | None = None,
-) -> Any:  # noqa: ANN401 - aiokafka's future
-    """Send a key and value with headers of any names, as a batch of one; returns what `send` returns.
-
-    Of a transactional producer it is part of the transaction.
-    """
-    key, value = record
-    await producer.client._wait_on_metadata(topic)  # noqa: SLF001 - what `send` does
-    transactions = producer._txn_manager  # noqa: SLF001 - decides as the producer's own builder does
-    batch = _RawBatch(is_transactional=bool(transactions and transactions.transactional_id))
-    names = [(_RawName(name), it) for name, it in headers]
-    batch.append(timestamp=timestamp_ms, key=key, value=value, headers=names)
-    batch.close()
-    to = producer._partition(topic, partition, key, value, key, value)  # noqa: SLF001 - what `send` does
-    return await producer.send_batch(batch, topic, partition=to)
 
 
 class _RememberingRecords(MemoryRecords):  # type: ignore[misc]  # of a class that aiokafka picks at run time
@@ -229,40 +192,21 @@ class _Lenient(bytearray):
         return bytes(self).decode(errors="surrogateescape")
 
 
-class _RawName(str):
-    """A header name that becomes the bytes it was read from."""
-
-    __slots__ = ()
-
-    def encode(self, *_: object) -> bytes:
-        return str.encode(self, errors="surrogateescape")
-
-
-class _RawBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka ships no types
-    """A batch of one record that asks header names for their bytes."""
-
-    def __init__(self, *, is_transactional: bool) -> None:
-        super().__init__(0, 0)
-        self._builder = default_records._DefaultRecordBatchBuilderPy(  # noqa: SLF001 - the compiled one wants str itself
-            _MAGIC,
-            0,
-            is_transactional=int(is_transactional),
-            producer_id=-1,
-            producer_epoch=-1,
-            base_sequence=0,
-            batch_size=0,
-        )
-
-    def _set_producer_state(self, *state: int) -> None:
-        self._builder.set_producer_state(*state)
-
-
 def _in_place_of(tp: TopicPartition, batch: Any, raw: bytes, first: int) -> ConsumerRecord[Any, Any]:  # noqa: ANN401 - aiokafka's
     """Return what stands for the rest of a batch: a record at its last offset, which is committed past."""
     last = batch.next_offset - 1
-    mark = (UNREADABLE, UnreadableOffsets(b"%d-%d" % (first, last)))
     return ConsumerRecord(
-        tp.topic, tp.partition, last, batch.max_timestamp, 0, None, raw, None, -1, len(raw), (mark,)
+        topic=tp.topic,
+        partition=tp.partition,
+        offset=last,
+        timestamp=batch.max_timestamp,
+        timestamp_type=0,
+        key=None,
+        value=raw,
+        checksum=None,
+        serialized_key_size=-1,
+        serialized_value_size=len(raw),
+        headers=((UNREADABLE, UnreadableOffsets(b"%d-%d" % (first, last))),),
     )
 
 

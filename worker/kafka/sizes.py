@@ -6,7 +6,7 @@ from typing import Final
 
 from topics.dead_letter import HEADERS_OMITTED, KEY_OMITTED, VALUE_OMITTED, Failure, dead_letter_headers
 from topics.record import Headers, Record
-from worker.kafka.raw_batches import name_in_bytes
+from worker.kafka.raw_headers import name_in_bytes
 
 LARGEST_ENTRY_BYTES: Final = 1_000_000
 """Below Kafka's default for a batch, which the ledger's topic has."""

@@ -43,7 +43,7 @@ _LIMITS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
     """One promotion, what is known of the customer in it, and what would become of it."""
 
@@ -123,16 +123,16 @@ def explain(
         known_org = promotion.org_id or rules.policy.org_id or learnt_org
         hangs_on_event = known_org is None or rules.policy.reenrol is Reenrol.EVERY_EVENT
         return Explained(
-            promotion,
-            org_id,
-            is_available,
-            why_not,
-            standing,
-            outcome.outcome if outcome else None,
-            outcome.reason if outcome else None,
-            outcome.idempotency_key if outcome and not hangs_on_event else None,
-            _passed_over(why_not) if outcome is None else _verdict(outcome, standing),
-            on_list.get(promotion.promotion_id),
+            promotion=promotion,
+            org_id=org_id,
+            available=is_available,
+            objection=why_not,
+            standing=standing,
+            outcome=outcome.outcome if outcome else None,
+            reason=outcome.reason if outcome else None,
+            key=outcome.idempotency_key if outcome and not hangs_on_event else None,
+            verdict=_passed_over(why_not) if outcome is None else _verdict(outcome, standing),
+            listed=on_list.get(promotion.promotion_id),
         )
 
     return (

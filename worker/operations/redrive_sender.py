@@ -16,7 +16,7 @@ from aiokafka.errors import (
 from topics.dead_letter import redriven_headers
 from topics.record import Record
 from worker.kafka.errors import KafkaFailed, translated
-from worker.kafka.raw_batches import is_plain, send_raw
+from worker.kafka.raw_headers import is_plain, send_raw
 from worker.kafka.security import aiokafka_options
 from worker.kafka.sizes import LARGEST_REQUEST_BYTES
 from worker.operations.redrive_plan import Letter

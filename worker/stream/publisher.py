@@ -15,7 +15,7 @@ from topics.names import TopicNames
 from topics.outcome import Outcome, outcome_headers
 from topics.record import Headers, Record
 from worker.enrolment.ports import Stamps
-from worker.kafka.raw_batches import is_plain, send_raw
+from worker.kafka.raw_headers import is_plain, send_raw
 from worker.kafka.sizes import TRACE_BYTES, batch_bytes, fitted
 from worker.stream.acknowledged import acknowledged, refused
 from worker.telemetry.spans import Spans

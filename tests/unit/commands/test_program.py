@@ -4,10 +4,12 @@ import socket
 import subprocess
 import sys
 from importlib import metadata
+from pkgutil import iter_modules
 
 import pytest
 from click.testing import CliRunner, Result
 
+from worker import commands, operations
 from worker.commands.demo import missing_packages
 from worker.commands.main import program
 from worker.settings import reference
@@ -43,13 +45,39 @@ def test_help_of_run_lists_every_setting() -> None:
                 assert f"default: {setting.default}" in text
 
 
+def loaded_by(statements: str) -> set[str]:
+    """Return the modules that a fresh interpreter has after these statements."""
+    return set(
+        subprocess.run(  # noqa: S603 - our own interpreter
+            [sys.executable, "-c", f"import sys; {statements}; print(*sys.modules)"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+    )
+
+
 def test_help_loads_nothing_heavy() -> None:
     """The program's own help does not wait for Faust, pydantic or the demo."""
-    script = "import sys; from worker.commands.main import program as p; p(['-h'], standalone_mode=False); "
-    modules = subprocess.run(  # noqa: S603 - our own interpreter
-        [sys.executable, "-c", script + "print(*sys.modules)"], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert not {"faust", "pydantic", "aiohttp", "structlog", "worker.demo"} & set(modules)
+    modules = loaded_by("from worker.commands.main import program as p; p(['-h'], standalone_mode=False)")
+    assert not {"faust", "pydantic", "aiohttp", "structlog", "worker.demo"} & modules
+
+
+def test_no_operators_command_loads_faust() -> None:
+    """Whatever the commands and what they do load, Faust is not among it; `run` and the demo need it."""
+    mine = [f"worker.commands.{each.name}" for each in iter_modules(commands.__path__)]
+    mine += [f"worker.operations.{each.name}" for each in iter_modules(operations.__path__)]
+    mine = [name for name in mine if name not in ("worker.commands.run", "worker.commands.demo")]
+    assert not {"faust", "mode"} & loaded_by(f"import {', '.join(mine)}")
+
+
+@pytest.mark.parametrize(
+    ("command", "heavy"), [("explain", {"httpx", "aiokafka"}), ("topics", {"httpx", "structlog"})]
+)
+def test_help_of_a_command_loads_little(command: str, heavy: set[str]) -> None:
+    """What takes long to load and is not needed to explain a command is not loaded for it."""
+    modules = loaded_by(f"import worker.commands.{command}")
+    assert not {"faust", "opentelemetry.sdk", *heavy} & modules
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.kafka.batches import batch_of, raw_batch, raw_record
 from topics.record import UNREADABLE, Headers, UnreadableOffsets
-from worker.kafka import raw_batches
+from worker.kafka import raw_batches, raw_headers
 
 NAME = b"caf\xe9 \xff".decode(errors="surrogateescape")
 AT = TopicPartition("activity", 3)
@@ -176,7 +176,7 @@ def test_a_wrong_checksum_raises() -> None:
 )
 def test_what_aiokafka_can_write_is_left_to_it(headers: Headers, plain: bool) -> None:  # noqa: FBT001 - a table
     """Only names that are not UTF-8 need another way."""
-    assert raw_batches.is_plain(headers) is plain
+    assert raw_headers.is_plain(headers) is plain
 
 
 def test_epochs_are_told_as_batches_are_read_and_what_waits_is_known() -> None:
