@@ -25,6 +25,8 @@ _FENCE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _CODE: Final = re.compile(r"`([^`\n]+)`")
 _PLACE: Final = re.compile(r"(?:\.ci|\.github|docs|helm|tests|topics|worker)/[\w./-]*|[\w-]+\.py")
 _CLASS: Final = re.compile(r"([A-Z][a-z]+(?:[A-Z][A-Za-z]*)+)(?:\.\w+)?(?:\(\))?")
+_CHANGED: Final = re.compile(r"^# ((?:tests|topics|worker)/[\w/]+\.py)", re.MULTILINE)
+_MADE_BY_RECIPES: Final = {"tests/unit/commands/test_examples.py", "worker/commands/examples.py"}
 _OF_OTHERS: Final = frozenset({"LogAppendTime"})
 """Names in the manner of classes that Kafka gives."""
 
@@ -50,6 +52,14 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
     """A file or folder that a page names in running text must be there, also after a move."""
     places = [code for code in _code(page) if _PLACE.fullmatch(code)]
     assert [place for place in places if not _exists(place)] == []
+
+
+def test_files_that_the_recipes_change_exist() -> None:
+    """A recipe's example must name files that are there, but for those that it makes."""
+    page = (_ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    named = {place for block in _FENCE.findall(page) for place in _CHANGED.findall(block)}
+    assert "worker/settings/model.py" in named
+    assert {place for place in named if not (_ROOT / place).exists()} == _MADE_BY_RECIPES
 
 
 @pytest.mark.parametrize("page", _FOR_DEVELOPERS, ids=lambda page: str(page.relative_to(_ROOT)))

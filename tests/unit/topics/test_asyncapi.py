@@ -105,6 +105,15 @@ def test_examples_of_activity_are_read_as_one_event(doc: dict[str, Any], shape: 
     assert ("mobile", "919800000001", "INSTORE", None) in read.customer.names
 
 
+def test_every_shape_is_a_message_of_the_activity_topic(doc: dict[str, Any]) -> None:
+    """Whoever writes activity must find each shape that is read among the topic's messages."""
+    messages = doc["channels"]["activity"]["messages"]
+    shown = {
+        doc["components"]["messages"][name]["payload"].get("$ref", "").rpartition("/")[2] for name in messages
+    }
+    assert {shape.__name__ for shape in EXAMPLES} <= shown
+
+
 def test_a_shape_without_its_customer_is_none(doc: dict[str, Any]) -> None:
     """The schemas must refuse what names no customer or has an id as text."""
     for shape, example in EXAMPLES.items():
