@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from topics.record import Headers, Position, Record, UnreadableOffsets
+from topics.times import written
 
 PREFIX: Final = "enrolment.error."
 """Prefix of our headers; every other header is foreign and kept byte for byte."""
@@ -78,8 +79,8 @@ def dead_letter_headers(foreign: Headers, failure: Failure) -> Headers:
         "timestamp": str(failure.timestamp_ms),
         "group": failure.group,
         "attempts": str(failure.attempts),
-        "first_failed_at": _rfc3339(failure.first_failed_at),
-        "last_failed_at": _rfc3339(failure.last_failed_at),
+        "first_failed_at": written(failure.first_failed_at),
+        "last_failed_at": written(failure.last_failed_at),
     }
     return came + tuple((PREFIX + name, value.encode()) for name, value in ours.items())
 
@@ -181,10 +182,6 @@ def _decoded(value: bytes | None) -> str | None:
         return None if value is None else value.decode()
     except UnicodeDecodeError:
         return None
-
-
-def _rfc3339(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")
 
 
 def redriven_headers(letter: Record) -> Headers:

@@ -14,6 +14,15 @@ LARGEST_RECORD: Final = "max.message.bytes"
 _DAY_MS: Final = 86_400_000
 
 
+LEDGER_SUFFIX: Final = "-ledger-changelog"
+"""As Faust names a table's changelog: application id, the table's name, its own suffix."""
+
+
+def ledger_of(group_id: str) -> str:
+    """Return the topic of a group's ledger."""
+    return group_id + LEDGER_SUFFIX
+
+
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
     """A topic, what it is for, and the settings it is created with."""
@@ -50,8 +59,8 @@ class TopicNames:
 
     @property
     def ledger(self) -> str:
-        """The ledger's changelog, as Faust names it: application id, table name, suffix."""
-        return f"{self.group_id}-ledger-changelog"
+        """The ledger's changelog."""
+        return ledger_of(self.group_id)
 
     @property
     def move_mark(self) -> str:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from topics.record import Headers
+from topics.times import written
 
 LARGEST_OUTCOME_BYTES: Final = 256 * 1024
 """Room for any outcome record, with as many and as long messages of the API as it may tell."""
@@ -121,7 +122,7 @@ def outcome_headers(outcome: Outcome, source: str) -> Headers:
         ("ce_id", outcome.outcome_id),
         ("ce_source", source),
         ("ce_type", event_type(outcome.outcome)),
-        ("ce_time", outcome.occurred_at.isoformat().replace("+00:00", "Z")),
+        ("ce_time", written(outcome.occurred_at)),
         ("content-type", "application/json"),
     ]
     if outcome.customer_id is not None:

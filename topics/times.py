@@ -1,10 +1,15 @@
-"""Times as text: RFC 3339 as upstream systems write it, more or less."""
+"""Times as text: RFC 3339, as we write it, and as upstream systems write it, more or less."""
 
 import re
 from datetime import UTC, datetime
 from typing import Final
 
 _LEAP_SECOND: Final = re.compile(r"(?<=:[0-5][0-9]:)60(?![0-9])")
+
+
+def written(time: datetime, timespec: str = "auto") -> str:
+    """Return a time in UTC as RFC 3339, with as many digits as `datetime.isoformat` gives it."""
+    return time.isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def read_time(text: str) -> datetime | None:

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -48,7 +48,7 @@ from worker.telemetry import names
 from worker.telemetry.redaction import Redact, redactor
 from worker.telemetry.spans import Spans
 from worker.telemetry.tracing import record_in_work
-from worker.timing import Clock
+from worker.timing import Clock, utc_now
 
 A = TypeVar("A")
 
@@ -58,10 +58,6 @@ _LONGEST_ID = 20
 _UNSENDABLE = Refused(
     (Notice(422, "identifier value is blank, too long or not printable; nothing was sent"),), unsent=True
 )
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _id_of(identifier: Identifier) -> int | None:
@@ -98,7 +94,7 @@ class CapillaryClient:
         self,
         config: CapillaryConfig,
         *,
-        clock: Clock = _utc_now,
+        clock: Clock = utc_now,
         observer: RequestObserver | None = None,
         tracer: Tracer | None = None,
         gate: Gate | None = None,

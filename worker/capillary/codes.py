@@ -2,11 +2,11 @@
 
 from typing import Final
 
+from worker.domain.settlement import LIMIT_WARNING
+
 CUSTOMER_NOT_FOUND: Final = 8015
 NOT_FOUND_IN_LOOKUP: Final = frozenset({CUSTOMER_NOT_FOUND, 8065, 8089, 8121})
 """No such customer, not in that source, or not in the loyalty programme."""
-
-NOT_ISSUED: Final = 8890
 
 BUSY: Final = frozenset({521, 461})
 """Capillary is at work on this customer, or its search engine has too much to do: "try after some time".
@@ -21,7 +21,7 @@ KNOWN: Final = (
     NOT_FOUND_IN_LOOKUP
     | MISCONFIGURED_LOOKUP
     | BUSY
-    | {NOT_ISSUED, 8892, 8069, 91009}
+    | {LIMIT_WARNING, 8892, 8069, 91009}
     | {8013, 8003, 11013, 1212, 8874, 1101}
     | {4054, 4053, 4057, 2010}
 )

@@ -52,6 +52,7 @@ from worker.domain.answers import (
     Throttled,
     Unsent,
 )
+from worker.domain.settlement import LIMIT_WARNING
 from worker.telemetry.redaction import Redact, redactor
 
 PageAnswer = Page | CustomerNotFound | Refused | Fault
@@ -112,7 +113,7 @@ def judge_issue(  # noqa: PLR0911 - one for each kind of answer
     if codes.CUSTOMER_NOT_FOUND in said:
         return CustomerNotFound(errors)
     if errors and is_believed(reply, errors):
-        return NotIssued(errors) if said == {codes.NOT_ISSUED} else refusal(errors, body)
+        return NotIssued(errors) if said == {LIMIT_WARNING} else refusal(errors, body)
     if warnings and not errors and is_believed(reply, warnings):
         return NotIssued(warnings)
     return _open(judged_by_status(reply))

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from topics.record import Position
+from topics.times import written
 from worker.operations.redrive_plan import Letter, NotOurs, Obstacle, Plan
 
 _HEADINGS: Final = (
@@ -44,8 +44,8 @@ def as_object(letter: Letter) -> dict[str, Any]:
         "eventName": letter.event_name or None,
         "customerId": letter.customer_id,
         "attempts": failure.attempts,
-        "firstFailedAt": _time(failure.first_failed_at),
-        "lastFailedAt": _time(failure.last_failed_at),
+        "firstFailedAt": written(failure.first_failed_at),
+        "lastFailedAt": written(failure.last_failed_at),
         "activity": {**_position(failure.position), "timestamp": failure.timestamp_ms},
         "keyBytes": letter.key_bytes,
         "valueBytes": letter.value_bytes,
@@ -89,7 +89,7 @@ def _listed(counts: Counter[str]) -> str:
 def _cells(letter: Letter) -> list[str]:
     failure = letter.failure
     cells = (
-        _time(failure.last_failed_at),
+        written(failure.last_failed_at),
         failure.reason.value,
         letter.event_name,
         letter.event_id,
@@ -125,7 +125,3 @@ def _printable(text: str) -> str:
 
 def _shortened(cell: str) -> str:
     return cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 1]}…"
-
-
-def _time(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")

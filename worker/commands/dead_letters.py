@@ -22,6 +22,7 @@ from worker.operations.dead_letters import find
 from worker.operations.redrive import Redriven, prepare, redrive
 from worker.operations.redrive_plan import Wanted
 from worker.settings import KafkaSettings
+from worker.timing import utc_now
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ class _When(click.ParamType):
         age = _AGE.fullmatch(value)
         try:
             if age is not None:
-                return datetime.now(UTC) - int(age[1]) * _UNITS[age[2]]
+                return utc_now() - int(age[1]) * _UNITS[age[2]]
             time = datetime.fromisoformat(value)
             return time if time.tzinfo else time.replace(tzinfo=UTC)
         except (ValueError, OverflowError):

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from topics.times import written
 from worker.commands.configured import refused
 from worker.commands.failure import Failure
 from worker.domain.catalogue import ListedPromotion
@@ -196,4 +197,4 @@ def _number(value: Any) -> int | float | None:  # noqa: ANN401 - a Decimal or No
 
 
 def _time(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return None if time is None else written(time, "seconds")

@@ -1,7 +1,7 @@
 """`enrolment-worker run`."""
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from worker.settings import (
     reference,
 )
 from worker.stopping import STOP
+from worker.timing import utc_now
 
 _NAME_WIDTH: Final = 40
 
@@ -61,7 +62,7 @@ class _Time(click.ParamType):
 
 def _ensure_remembered(since: datetime, settings: Settings) -> None:
     """Raise UsageError where the ledger has forgotten what happened then."""
-    if since < datetime.now(UTC) - timedelta(days=settings.ledger_retention_days):
+    if since < utc_now() - timedelta(days=settings.ledger_retention_days):
         raise click.UsageError(
             "--from is further back than the ledger remembers (ENROLMENT_LEDGER_RETENTION_DAYS): "
             "who was enrolled then may be enrolled again; confirm with --yes"

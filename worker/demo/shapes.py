@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from topics.record import Headers
+from topics.times import written
 
 _SOURCE: Final = "/tills/demo"
 _TYPE_PREFIX: Final = "com.example.loyalty."
@@ -121,7 +122,7 @@ def _json(body: dict[str, Any]) -> bytes:
 
 
 def _text(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return written(at, "milliseconds")
 
 
 def _milliseconds(at: datetime) -> int:

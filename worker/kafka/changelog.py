@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from worker.kafka.consumers import reading
 from worker.kafka.errors import KafkaFailed, translated
 from worker.kafka.security import aiokafka_options
 from worker.kafka.sizes import LARGEST_REQUEST_BYTES
@@ -125,16 +126,11 @@ class Changelog:
 @asynccontextmanager
 async def opened(settings: KafkaSettings, topic: str) -> AsyncIterator[Changelog]:
     """Give the changelog; belongs to no group, and commits nothing."""
-    consumer = AIOKafkaConsumer(
-        enable_auto_commit=False,
+    async with reading(
+        settings,
+        topic,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=_FETCH_BYTES,
         fetch_max_wait_ms=_POLL_MS // 2,
-        **aiokafka_options(settings),
-    )
-    try:
-        with translated(topic):
-            await consumer.start()
+    ) as consumer:
         yield Changelog(settings, topic, consumer)
-    finally:
-        await consumer.stop()

@@ -1,6 +1,5 @@
 """Topics read by position, outside of any group: from one offset to another, committing nothing."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -10,8 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from topics.record import Position, Record
 from worker.kafka import raw_batches
+from worker.kafka.consumers import reading
 from worker.kafka.errors import KafkaFailed, translated
-from worker.kafka.security import aiokafka_options
 from worker.settings import KafkaSettings
 
 _BATCH: Final = 2_000
@@ -80,19 +79,12 @@ class LogReader:
 async def log_reader(settings: KafkaSettings, *, committed: bool = False) -> AsyncIterator[LogReader]:
     """Give a reader; a committed one sees nothing of transactions that are open or were aborted."""
     raw_batches.install([settings.activity_topic, settings.topic_names.dead_letters])
-    consumer = AIOKafkaConsumer(
-        enable_auto_commit=False,
+    async with reading(
+        settings,
+        ", ".join(settings.kafka_bootstrap_servers),
         auto_offset_reset="earliest",
         isolation_level="read_committed" if committed else "read_uncommitted",
         max_partition_fetch_bytes=_FETCH_BYTES,
         fetch_max_wait_ms=_POLL_MS // 2,
-        **aiokafka_options(settings),
-    )
-    try:
-        with translated(", ".join(settings.kafka_bootstrap_servers)):
-            await consumer.start()
-        # A client without a group that stops before its own tasks had a turn raises CancelledError.
-        await asyncio.sleep(0)
+    ) as consumer:
         yield LogReader(consumer)
-    finally:
-        await consumer.stop()

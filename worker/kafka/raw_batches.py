@@ -22,15 +22,13 @@ from aiokafka.record.util import decode_varint_py
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from topics.record import UNREADABLE, UnreadableOffsets, octets_of
+from worker.kafka.sizes import MOST_OCTETS
 
 _Records: Final[Any] = fetcher.PartitionRecords
 _Batch: Final[Any] = default_records._DefaultRecordBatchPy  # noqa: SLF001 - the one that is written in Python
 _LENGTH_AT, _LENGTH_BYTES, _EPOCH_AT, _MAGIC_AT, _LAST_DELTA_AT = 8, 4, 12, 16, 23
 _MAGIC: Final = 2
 """Message format since Kafka 0.11; earlier ones have no headers, and Kafka 4 has none of them left."""
-
-MOST_OCTETS: Final = 16 * 1024 * 1024
-"""Of records that one fetch of a partition may unpack to; or a single one."""
 
 log = structlog.get_logger(__name__)
 

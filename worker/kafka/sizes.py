@@ -13,6 +13,8 @@ LARGEST_ENTRY_BYTES: Final = 1_000_000
 
 LARGEST_REQUEST_BYTES: Final = 64 * 1024 * 1024
 """The producer's own limit, beyond what topics allow as a rule; no record of ours is larger."""
+MOST_OCTETS: Final = 16 * 1024 * 1024
+"""Of records that one place holds unpacked, a fetch or the buffer before the lanes; or a single one."""
 _BATCH_BYTES: Final = 61 + 40
 """Header of a batch, and a record's own fields at their longest (message format 2)."""
 _FIELD_BYTES: Final = 10

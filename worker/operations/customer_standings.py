@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from topics.names import ledger_of
 from worker.kafka.admin import TopicAdmin
 from worker.kafka.changelog import opened
 from worker.kafka.partitioners import Partitioner, lane_of_key, partition_of
@@ -24,7 +25,7 @@ async def entries_of_customer(
     long as reading the changelog takes; of entries on several partitions the last written counts. Raises
     KafkaFailed.
     """
-    topic = f"{group_id}-ledger-changelog"
+    topic = ledger_of(group_id)
     found = (await TopicAdmin(settings).existing([topic])).get(topic)
     if found is None:
         return None

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
+from topics.names import LEDGER_SUFFIX
+
 _DAY: Final = 86_400
 _LONGEST_TOPIC: Final = 249
-_LONGEST_SUFFIX: Final = len("-ledger-changelog")
 _LAST_PORT: Final = 65_535
 _SERVER: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
@@ -147,13 +148,13 @@ Servers = Annotated[
 ]
 TopicName = Annotated[
     str,
-    Field(pattern=_KAFKA_NAME, max_length=_LONGEST_TOPIC - _LONGEST_SUFFIX),
+    Field(pattern=_KAFKA_NAME, max_length=_LONGEST_TOPIC - len(LEDGER_SUFFIX)),
     AfterValidator(_kafka_name),
     Expects("a Kafka name: letters, digits, '.', '_' and '-', at most 232 characters"),
 ]
 OptionalGroup = Annotated[
     str | None,
-    Field(pattern=_KAFKA_NAME, max_length=_LONGEST_TOPIC - _LONGEST_SUFFIX),
+    Field(pattern=_KAFKA_NAME, max_length=_LONGEST_TOPIC - len(LEDGER_SUFFIX)),
     Expects("the consumer group of another worker"),
 ]
 BaseUrl = Annotated[

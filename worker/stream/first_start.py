@@ -12,9 +12,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError
 
+from worker.kafka.consumers import reading
 from worker.kafka.errors import KafkaFailed, translated
 from worker.kafka.partition_admin import PartitionAdmin
-from worker.kafka.security import aiokafka_options
 from worker.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -32,10 +32,7 @@ async def skip_what_is_there(settings: Settings, partitions: int) -> None:
         return
     existing = await admin.existing([names.ledger])
     ledger = existing[names.ledger].partitions if names.ledger in existing else 0
-    consumer = AIOKafkaConsumer(group_id=group, enable_auto_commit=False, **aiokafka_options(settings))
-    try:
-        with translated(names.activity):
-            await consumer.start()
+    async with reading(settings, names.activity, group_id=group) as consumer:
         if any(committed) or await _ends(consumer, names.ledger, range(ledger)):
             log.warning(
                 "ENROLMENT_AUTO_OFFSET_RESET=latest is for a group that has never begun: partitions without "
@@ -46,8 +43,6 @@ async def skip_what_is_there(settings: Settings, partitions: int) -> None:
             )
             return
         await _skip(consumer, names.activity, partitions)
-    finally:
-        await consumer.stop()
 
 
 async def _skip(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> None:

@@ -1,8 +1,8 @@
 """The window of a replay: which events, as offsets, and how the group is set to it and back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -11,9 +11,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from topics.record import Position
+from worker.kafka.consumers import reading
 from worker.kafka.errors import KafkaFailed, translated
 from worker.kafka.partition_admin import PartitionAdmin
-from worker.kafka.security import aiokafka_options
 from worker.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -113,18 +113,9 @@ async def close_window(settings: Settings, window: Window) -> None:
                 return
 
 
-@asynccontextmanager
-async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+def _consumer(settings: Settings) -> AbstractAsyncContextManager[AIOKafkaConsumer]:
     """Give a consumer that commits for the group and is no member of it."""
-    consumer = AIOKafkaConsumer(
-        group_id=settings.group_id, enable_auto_commit=False, **aiokafka_options(settings)
-    )
-    try:
-        with translated(settings.activity_topic):
-            await consumer.start()
-        yield consumer
-    finally:
-        await consumer.stop()
+    return reading(settings, settings.activity_topic, group_id=settings.group_id)
 
 
 async def _offsets(consumer: AIOKafkaConsumer, at: list[TopicPartition], time: datetime) -> dict[int, int]:

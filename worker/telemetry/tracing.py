@@ -18,13 +18,12 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from topics.outcome import Outcome, OutcomeName
 from topics.record import Headers, Record
+from worker.domain.settlement import LIMIT_WARNING
 from worker.telemetry import names, semantic
 from worker.telemetry.semantic import Attributes
 from worker.telemetry.spans import InSpan, Spans, trace_headers
 
 _propagator: Final = TraceContextTextMapPropagator()
-
-LIMIT_WARNING: Final = 8890
 
 _BY_WEIGHT: Final = (
     OutcomeName.NO_PROMOTION_AVAILABLE,

@@ -1,14 +1,12 @@
 """What lies between the consumer and the lanes, bounded in bytes as well as in records."""
 
-from typing import Any, Final
+from typing import Any
 
 from faust.events import Event
 from mode.utils.queues import ThrowableQueue
 
 from topics.record import octets_of
-
-MOST_OCTETS: Final = 16 * 1024 * 1024
-"""Of all records together; or a single one."""
+from worker.kafka.sizes import MOST_OCTETS
 
 
 class Buffer(ThrowableQueue[Event]):

@@ -1,12 +1,12 @@
 """Starts that would go on without what the ledger knew, and are refused unless an operator accepts it."""
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
+from worker.kafka.consumers import reading
 from worker.kafka.errors import KafkaFailed, translated
 from worker.kafka.lost_ledger import REMEDY
 from worker.kafka.partition_admin import PartitionAdmin
-from worker.kafka.security import aiokafka_options
 from worker.kafka.topic_identity import Identity
 from worker.settings import Settings
 from worker.stream.ledger.local_copy import LocalCopy
@@ -46,11 +46,7 @@ async def take_over(
 
 async def _is_empty(settings: Settings, topic: str, partitions: int) -> bool:
     """Whether nothing was ever written to the topic."""
-    consumer = AIOKafkaConsumer(enable_auto_commit=False, **aiokafka_options(settings))
-    try:
+    async with reading(settings, topic) as consumer:
         with translated(topic):
-            await consumer.start()
             ends = await consumer.end_offsets([TopicPartition(topic, number) for number in range(partitions)])
-    finally:
-        await consumer.stop()
     return not any(ends.values())

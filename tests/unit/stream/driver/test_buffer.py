@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 from mode.utils.queues import FlowControlEvent
 
-from worker.stream.driver.buffer import MOST_OCTETS, Buffer
+from worker.kafka.sizes import MOST_OCTETS
+from worker.stream.driver.buffer import Buffer
 
 
 def _event(octets: int) -> Any:  # noqa: ANN401 - as much of Faust's event as is looked at
