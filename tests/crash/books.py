@@ -167,7 +167,11 @@ def _overlaps(books: Books) -> Iterable[str]:
             0 <= _seconds(thaw, later["at"]) < _THAWING_SECONDS for thaw in books.thawed
         )
         if not (waited or thawing):
-            yield f"customer {one['customerId']} at {later['at']}"
+            ended = "no answer" if earlier["status"] is None else f"status {earlier['status']}"
+            yield (
+                f"customer {one['customerId']}: {later['endpoint']} at {later['at']}, and {earlier['endpoint']} "
+                f"since {earlier['at']} ({ended})"
+            )
     yield from ["not shown"] * (books.overlap_count - len(books.overlaps))
 
 
