@@ -17,15 +17,20 @@ class Doubts:
     def __init__(self, retrying: Retrying) -> None:
         self.tries = retrying.tries()
         self.last: Doubtful | None = None
-        self.is_over = False
         self._retrying = retrying
         self._count = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the request is sent no more once its answers are found out."""
+        return self.tries.are_used_up
 
     async def add(self, doubt: LeftOpen) -> None:
         """Count an answer; waits where it may go on so for as long as it takes."""
         self._count += 1
         if isinstance(doubt, Doubtful):
-            self.last, self.is_over = doubt, self.tries.is_last(doubt)
+            self.last = doubt
+            self.tries.add_doubt(doubt)
         if is_ours(doubt) or isinstance(doubt, Throttled):
             await self._retrying.pause(Call.ISSUE, doubt, self._count)
 

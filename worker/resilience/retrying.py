@@ -79,13 +79,19 @@ class Retrying:
         circuit = self._circuits[kind]
         tries = Tries(kind, self._policy.max_attempts, self._circuits, self._timer)
 
+        def is_left_to_the_caller(fault: Fault) -> bool:
+            return kind is Call.ISSUE and treatment(fault).may_be_applied
+
         async def attempt() -> tuple[A, bool]:
             nonlocal attempts
             await circuit.admit()
             await tries.begin()
             attempts += 1
             answer = await call(attempts - 1)
-            return answer, circuit.heard(customer, answer)
+            settled = circuit.heard(customer, answer)
+            if isinstance(answer, Fault) and not settled and not is_left_to_the_caller(answer):
+                tries.add(answer)
+            return answer, settled
 
         answer, settled = await attempt()
         if settled or not isinstance(answer, Fault | Refused):
@@ -102,10 +108,7 @@ class Retrying:
                 return False
             if isinstance(answer, Refused):
                 return True
-            row = treatment(answer)
-            if kind is Call.ISSUE and row.may_be_applied:
-                return False
-            return not row.gives_up or not tries.failed(by_asking=not row.by_configuration)
+            return not is_left_to_the_caller(answer) and not tries.are_used_up
 
         def wait(state: RetryCallState) -> float:
             answer, _ = _result(state)
@@ -138,6 +141,7 @@ class Tries:
         self._timer = timer
         self._failures = 0
         self._failed_at: float | None = None
+        self._used_up = False
         self._served_at = self._alive_at = float("-inf")
 
     async def begin(self) -> None:
@@ -148,23 +152,32 @@ class Tries:
         self._served_at = self._proven(by_asking=False)
         self._alive_at = self._proven()
 
-    def is_last(self, doubt: Doubtful) -> bool:
-        """Count a doubtful answer; return whether the request is sent no more once it is found out."""
-        if doubt.kind is FaultKind.UNPROCESSABLE:
-            return True
-        return self.failed(by_asking=not treatment(doubt).by_configuration)
+    @property
+    def are_used_up(self) -> bool:
+        """Whether it is time to give up; a doubtful request is sent no more once it is found out."""
+        return self._used_up
 
-    def failed(self, *, by_asking: bool = True) -> bool:
-        """Count a failure; return whether it is time to give up."""
+    def add(self, fault: Fault) -> None:
+        """Count a failure, if its kind is one that is given up in the end."""
+        row = treatment(fault)
+        if row.gives_up:
+            self._count(by_asking=not row.by_configuration)
+
+    def add_doubt(self, doubt: Doubtful) -> None:
+        """Count a doubtful answer of a kind that is found out before the next try."""
+        if doubt.kind is FaultKind.UNPROCESSABLE:
+            self._used_up = True
+        else:
+            self._count(by_asking=not treatment(doubt).by_configuration)
+
+    def _count(self, *, by_asking: bool) -> None:
         before, self._failed_at = self._failed_at, self._timer()
         self._failures += 1
-        if self._failures < self._most:
-            return False
         shown = self._alive_at if by_asking else self._served_at
-        if before is not None and shown >= before:
-            return True
-        self._failures = min(self._most - 1, 1)
-        return False
+        enough = self._failures >= self._most
+        self._used_up = enough and before is not None and shown >= before
+        if enough and not self._used_up:
+            self._failures = min(self._most - 1, 1)
 
     def _proven(self, *, by_asking: bool = True) -> float:
         return self._circuits.proven_at(self._kind, by_asking=by_asking)
