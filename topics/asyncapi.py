@@ -1,4 +1,4 @@
-"""The AsyncAPI 3 document of the topics, made out of the models and of the topic catalogue."""
+"""The AsyncAPI 3 document of the topics, made out of the models and of the list of topics."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -66,7 +66,7 @@ class _AsWritten(GenerateJsonSchema):
 
 
 def document(names: TopicNames, specs: Iterable[TopicSpec]) -> Node:
-    """Return the document, to be written as JSON; `specs` is the catalogue of these names."""
+    """Return the document, to be written as JSON; `specs` are all topics of these names."""
     by_name = {spec.name: spec for spec in specs}
     retries = {f"retry{hop}": name for hop, name in enumerate(names.retries, start=1)}
     addresses = {

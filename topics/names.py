@@ -68,7 +68,7 @@ class TopicNames:
         return f"{self.group_id}-ledger-moving"
 
 
-def catalogue(
+def all_topics(
     names: TopicNames, partitions: int, replication_factor: int, ledger_retention: timedelta
 ) -> tuple[TopicSpec, ...]:
     """Return every topic with the settings that `topics create` gives it.

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.chart.helm import Helm
 from tests.support.chart.matrix import MINIMAL, SASL, STRIMZI, merged, of_kind, pod_specs
-from topics.names import TopicNames, catalogue
+from topics.names import TopicNames, all_topics
 
 _JOB: Final = {"topics": {"mode": "job"}}
 
@@ -64,7 +64,7 @@ def test_strimzi_makes_the_catalogues_topics(helm: Helm, partitions: int, replic
     }
     found = of_kind(helm.documents(merged(MINIMAL, STRIMZI, {"settings": chosen})), "KafkaTopic")
     names = TopicNames("Customer_Activity.eu", "enrolment-outcomes", "g")
-    wanted = {spec.name: spec for spec in catalogue(names, partitions, replicas, timedelta(days=days))}
+    wanted = {spec.name: spec for spec in all_topics(names, partitions, replicas, timedelta(days=days))}
     assert {each["spec"]["topicName"] for each in found} == set(wanted)
     for each in found:
         spec = wanted[each["spec"]["topicName"]]

@@ -16,7 +16,7 @@ from tests.support.e2e.lab import CREDENTIALS, Stage, running_lab
 from tests.support.e2e.worker_process import environment
 from tests.support.kafka.brokers import FencedKafka, create_topic, delete_topics
 from tests.support.waiting import wait_until
-from topics.names import catalogue
+from topics.names import all_topics
 from worker.demo.readiness import run_blocking
 from worker.demo.simulator import Endpoint, FaultRule, Promotion, World
 
@@ -100,7 +100,7 @@ def test_the_listed_rights_are_what_is_asked_for(fenced_kafka: FencedKafka) -> N
 
 def _make_topics(stage: Stage) -> None:
     """Create what an operator creates, so that no right to do so is needed."""
-    for spec in catalogue(stage.names, 1, 1, timedelta(days=400)):
+    for spec in all_topics(stage.names, 1, 1, timedelta(days=400)):
         if spec.name != stage.names.activity:
             stage.lab.loop.run(create_topic(stage.lab.bootstrap_servers, spec.name, 1, spec.config))
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from topics.names import catalogue
+from topics.names import all_topics
 from worker.commands.configured import NEW_LEDGER, settings_or_exit
 from worker.commands.failure import Failure
 from worker.commands.topic_report import as_object, lines, size
@@ -104,5 +104,5 @@ def asyncapi() -> None:
     from topics.asyncapi import document  # noqa: PLC0415 - the models of all records, for this command alone
 
     names, retention = settings.topic_names, timedelta(days=settings.ledger_retention_days)
-    specs = catalogue(names, settings.topic_partitions, settings.topic_replication_factor, retention)
+    specs = all_topics(names, settings.topic_partitions, settings.topic_replication_factor, retention)
     click.echo(json.dumps(document(names, specs), indent=2))

@@ -11,7 +11,7 @@ from topics.names import (
     LARGEST_RECORD,
     TopicNames,
     TopicSpec,
-    catalogue,
+    all_topics,
 )
 from worker.kafka.admin import ExistingTopic, Refusal
 from worker.settings import KafkaSettings
@@ -64,7 +64,7 @@ async def inspect(settings: KafkaSettings, admin: TopicAdmin) -> tuple[TopicRepo
     """Compare our topics with the cluster's."""
     names = settings.topic_names
     retention = timedelta(days=settings.ledger_retention_days)
-    specs = catalogue(names, settings.topic_partitions, settings.topic_replication_factor, retention)
+    specs = all_topics(names, settings.topic_partitions, settings.topic_replication_factor, retention)
     existing = await admin.existing([spec.name for spec in specs])
     return tuple(TopicReport(_fitted(spec, existing, names), existing.get(spec.name)) for spec in specs)
 

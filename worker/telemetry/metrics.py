@@ -15,7 +15,7 @@ from topics.outcome import Outcome
 from topics.record import Record
 from worker.domain.answers import Doubtful, Fault, Misconfigured, Refused, Throttled, Unsent
 from worker.domain.faults import describe
-from worker.telemetry import catalogue
+from worker.telemetry import instruments
 from worker.telemetry.repetitions import Quiet
 from worker.telemetry.tracing import exemplar, told
 
@@ -62,22 +62,22 @@ class Metrics:
         """Grows with every request that ended, every call that is repeated and every outcome."""
         self.registry = registry = CollectorRegistry()
         # Looked up for each event: labels are bounded, and a series once found is kept.
-        self._outcomes = cache(catalogue.OUTCOMES.counter(registry).labels)
-        self._activity = cache(catalogue.ACTIVITY.counter(registry).labels)
-        self._requests = cache(catalogue.API_REQUESTS.counter(registry).labels)
-        self._request_seconds = cache(catalogue.API_SECONDS.histogram(registry).labels)
-        self.in_flight = catalogue.IN_FLIGHT.gauge(registry)
-        self._activity_seconds = catalogue.ACTIVITY_SECONDS.histogram(registry)
-        self.api_outage = catalogue.API_OUTAGE.gauge(registry)
-        self.api_limit = catalogue.API_CONCURRENCY_LIMIT.gauge(registry)
-        self.api_pace = catalogue.API_PACE.gauge(registry)
-        self.api_waiting = catalogue.API_WAITING.gauge(registry)
-        self.lag = catalogue.LAG.gauge(registry)
-        self._expired = catalogue.RECORDS_EXPIRED.counter(registry)
-        self._retries = catalogue.RETRIES.counter(registry)
-        self._dead_letters = catalogue.DEAD_LETTERS.counter(registry)
-        self._clock_skew = catalogue.CLOCK_SKEW.gauge(registry)
-        self.ledger_entries = catalogue.LEDGER_ENTRIES.gauge(registry)
+        self._outcomes = cache(instruments.OUTCOMES.counter(registry).labels)
+        self._activity = cache(instruments.ACTIVITY.counter(registry).labels)
+        self._requests = cache(instruments.API_REQUESTS.counter(registry).labels)
+        self._request_seconds = cache(instruments.API_SECONDS.histogram(registry).labels)
+        self.in_flight = instruments.IN_FLIGHT.gauge(registry)
+        self._activity_seconds = instruments.ACTIVITY_SECONDS.histogram(registry)
+        self.api_outage = instruments.API_OUTAGE.gauge(registry)
+        self.api_limit = instruments.API_CONCURRENCY_LIMIT.gauge(registry)
+        self.api_pace = instruments.API_PACE.gauge(registry)
+        self.api_waiting = instruments.API_WAITING.gauge(registry)
+        self.lag = instruments.LAG.gauge(registry)
+        self._expired = instruments.RECORDS_EXPIRED.counter(registry)
+        self._retries = instruments.RETRIES.counter(registry)
+        self._dead_letters = instruments.DEAD_LETTERS.counter(registry)
+        self._clock_skew = instruments.CLOCK_SKEW.gauge(registry)
+        self.ledger_entries = instruments.LEDGER_ENTRIES.gauge(registry)
         self._is_first_keyless = True
         self._catalogue: tuple[int, int] | None = None
         # A series that begins with its first count has not risen, as far as an alert can see.

@@ -1,4 +1,4 @@
-"""Names of spans' attributes and events, each declared once; those of metrics are in `catalogue`.
+"""Names of spans' attributes and events, each declared once; those of metrics are in `instruments`.
 
 HTTP names follow the OpenTelemetry semantic conventions: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 Messaging names: https://opentelemetry.io/docs/specs/semconv/messaging/kafka/

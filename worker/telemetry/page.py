@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from worker.telemetry.catalogue import LABELS, METRICS, SEMANTIC_METRICS
+from worker.telemetry.instruments import LABELS, METRICS, SEMANTIC_METRICS
 
 _PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 
 _HEAD: Final = """\
 # Metrics
 
-Made by `make docs` from `worker/telemetry/catalogue.py`, where every metric is declared.
+Made by `make docs` from `worker/telemetry/instruments.py`, where every metric is declared.
 
 ## On /metrics
 

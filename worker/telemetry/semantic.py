@@ -7,7 +7,7 @@ from opentelemetry.metrics import Counter, Histogram, Meter, MeterProvider
 from opentelemetry.util.types import AttributeValue
 
 from worker.telemetry import names
-from worker.telemetry.catalogue import CONSUMED, HTTP_SECONDS, PROCESS_SECONDS, SENT, SemanticMetric
+from worker.telemetry.instruments import CONSUMED, HTTP_SECONDS, PROCESS_SECONDS, SENT, SemanticMetric
 
 Attributes = dict[str, AttributeValue]
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from topics.names import TopicNames, catalogue
+from topics.names import TopicNames, all_topics
 from worker.kafka.admin import ExistingTopic
 from worker.operations.findings import Finding, Level
 from worker.operations.topic_fitness import Needs, judge_topics
@@ -16,7 +16,7 @@ LEDGER = "g-ledger-changelog"
 
 def cluster(**changed: dict[str, str]) -> dict[str, ExistingTopic]:
     """Return our topics as we create them, three replicas each, with settings changed by topic."""
-    specs = catalogue(NAMES, 4, 3, timedelta(days=400))
+    specs = all_topics(NAMES, 4, 3, timedelta(days=400))
     by_name = {name.replace("_", "-"): change for name, change in changed.items()}
     return {spec.name: ExistingTopic(4, 3, spec.config | by_name.get(spec.name, {})) for spec in specs}
 

@@ -4,15 +4,19 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import promql_parser
 import pytest
 import yaml
 from promql_parser import AggregateExpr, BinaryExpr, Expr, VectorSelector
 
+from topics.outcome import OutcomeName
+from worker.capillary.ports import Endpoint
+from worker.capillary.results import Result
+from worker.domain.answers import FaultKind
 from worker.telemetry import names
-from worker.telemetry.catalogue import LABELS, METRICS
+from worker.telemetry.instruments import LABELS, METRICS
 from worker.telemetry.page import metrics_page
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -21,6 +25,13 @@ _DASHBOARDS = sorted((_CHART / "dashboards").glob("*.json"))
 _RULES = sorted((_CHART / "rules").glob("*.yaml"))
 _FROM_OUTSIDE = {"namespace", "job", "instance", "pod"}
 """Labels that whoever scrapes adds."""
+_RESULTS: set[str] = set(get_args(Result))
+_VALUES: dict[str, set[str]] = {
+    "endpoint": set(Endpoint),
+    "outcome": set(OutcomeName),
+    "result": _RESULTS | set(re.findall(r"`(\w+)`", LABELS["result"])),
+}
+"""What a query may ask for of these labels."""
 _GRAFANA = {"$__rate_interval": "5m", "$namespace": "n", "$job": "j"}
 
 
@@ -32,6 +43,14 @@ def test_the_page_is_made_from_the_code() -> None:
 def test_every_label_is_explained() -> None:
     """The page says what the values of each label are, and of no other."""
     assert LABELS.keys() == {label for metric in METRICS for label in metric.labels}
+
+
+def test_every_endpoint_and_every_answer_is_explained() -> None:
+    """The page names every value of these labels and no other; the kinds of faults it sums up."""
+    assert _words(LABELS["endpoint"]) == set(Endpoint)
+    of_event, _, of_request = LABELS["result"].partition("of a request:")
+    assert _words(of_request) == _RESULTS - {*FaultKind, "throttled", "misconfigured"}
+    assert _words(of_event)
 
 
 @pytest.mark.parametrize("dashboard", _DASHBOARDS, ids=lambda path: path.name)
@@ -108,6 +127,10 @@ def test_docs_name_metrics_that_there_are() -> None:
         assert named <= known, page
 
 
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"`(\w+)`", text))
+
+
 def _targets(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for panel in dashboard["panels"]:
         yield from panel.get("targets", ())
@@ -127,6 +150,9 @@ def _check(expression: str) -> None:
                 usable = {*metric.labels, *_FROM_OUTSIDE, *(["le"] if metric.kind == "histogram" else [])}
                 asked = {matcher.name for matcher in part.matchers.matchers}
                 assert asked <= usable, f"{asked - usable} of {part.name}: {expression}"
+                for matcher in part.matchers.matchers:
+                    given = set(matcher.value.split("|")) - {"", ".*", ".+"}
+                    assert given <= _VALUES.get(matcher.name, given), f"{given}: {expression}"
                 selected.update(usable)
             case AggregateExpr() if part.modifier is not None:
                 grouped.update(part.modifier.labels)

@@ -15,7 +15,7 @@ from topics.activity import Activity, read_activity
 from topics.activity_shapes import EXAMPLES
 from topics.asyncapi import document, outcome_example
 from topics.dead_letter import DeadLetterReason, Failure, dead_letter_headers
-from topics.names import TopicNames, catalogue
+from topics.names import TopicNames, all_topics
 from topics.outcome import SEVERITY, outcome_headers
 from topics.record import Headers
 from worker.commands.main import program
@@ -28,7 +28,7 @@ NAMES = TopicNames("customer-activity", "enrolment-outcomes", "enrolment-worker"
 def doc() -> dict[str, Any]:
     """Give the document of the default settings."""
     made: dict[str, Any] = json.loads(
-        json.dumps(document(NAMES, catalogue(NAMES, 8, 1, timedelta(days=400))))
+        json.dumps(document(NAMES, all_topics(NAMES, 8, 1, timedelta(days=400))))
     )
     return made
 
@@ -152,9 +152,9 @@ def test_headers_of_what_is_put_aside_are_as_described(doc: dict[str, Any], kind
     assert faults(doc, described, {**headers, "enrolment.error.reason": "bad_luck"})
 
 
-def test_channels_are_the_catalogue(doc: dict[str, Any]) -> None:
+def test_channels_are_all_topics(doc: dict[str, Any]) -> None:
     """Each topic but the ledger's, which is the worker's own affair, must be a channel with its settings."""
-    specs = {spec.name: spec for spec in catalogue(NAMES, 8, 1, timedelta(days=400))}
+    specs = {spec.name: spec for spec in all_topics(NAMES, 8, 1, timedelta(days=400))}
     channels = {channel["address"]: channel["bindings"]["kafka"] for channel in doc["channels"].values()}
     assert specs.keys() - channels.keys() == {NAMES.ledger}
     for name, binding in channels.items():

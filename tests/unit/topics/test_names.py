@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from topics.names import TopicNames, catalogue
+from topics.names import TopicNames, all_topics
 
 NAMES = TopicNames("customer-activity", "enrolment-outcomes", "enrolment-worker")
 
@@ -20,9 +20,9 @@ def test_names_are_derived_as_the_contract_says() -> None:
     assert NAMES.ledger == "enrolment-worker-ledger-changelog"
 
 
-def test_the_catalogue_lists_every_topic_once_with_its_settings() -> None:
+def test_every_topic_is_listed_once_with_its_settings() -> None:
     """Retry and dead-letter topics take the largest activity record plus 64 KiB; the ledger compacts."""
-    specs = {spec.name: spec for spec in catalogue(NAMES, 8, 1, timedelta(days=400))}
+    specs = {spec.name: spec for spec in all_topics(NAMES, 8, 1, timedelta(days=400))}
 
     assert list(specs) == [
         NAMES.activity,
@@ -46,7 +46,7 @@ def test_the_catalogue_lists_every_topic_once_with_its_settings() -> None:
 @pytest.mark.parametrize(("replicas", "in_sync"), [(1, "1"), (2, "1"), (3, "2"), (5, "2")])
 def test_acknowledged_means_two_replicas_where_there_are_three(replicas: int, in_sync: str) -> None:
     """Two of three replicas hold what was acknowledged; where there are fewer, one must do."""
-    specs = catalogue(NAMES, 1, replicas, timedelta(days=1))
+    specs = all_topics(NAMES, 1, replicas, timedelta(days=1))
 
     assert {spec.replication_factor for spec in specs} == {replicas}
     assert {spec.config["min.insync.replicas"] for spec in specs} == {in_sync}

@@ -140,7 +140,7 @@ LABELS: Final = {
         " `identity_reused` (counted beside another),"
         " `retry_of_another_group`, `redrive_of_another_group`, `unreadable_headers`; of a"
         " request: `found`, `issued`, `not_issued` (8890), `customer_not_found`,"
-        " `refused`, `token`, or a reason to try again"
+        " `refused`, `token`, `answered`, or a reason to try again"
     ),
     "reason": (
         "of an outcome: as in its record, empty where it has none; of a retry: the fault (`timeout`,"
@@ -151,7 +151,7 @@ LABELS: Final = {
         "`api`: the `Date` of its answers; `kafka`: the time of records just acknowledged, where a topic has"
         " LogAppendTime; absent before the first"
     ),
-    "endpoint": "`lookup`, `issue`, `token`",
+    "endpoint": "`lookup`, `issue`, `catalogue`, `token`",
     "topic": "the activity topic and the topics it is retried through",
     "partition": "number of a partition that this replica owns",
 }
