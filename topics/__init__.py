@@ -1,1 +1,1 @@
-"""What flows through Kafka: the shapes of records and the topics that carry them. Nothing here does I/O."""
+"""The records and topics that flow through Kafka: their shapes and settings. Nothing here does I/O."""

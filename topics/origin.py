@@ -1,4 +1,4 @@
-"""Where an event comes from, and whose it is, as its outcomes tell."""
+"""The origin of an event, and whose it is, as its outcomes tell."""
 
 from dataclasses import dataclass, field
 

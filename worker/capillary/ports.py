@@ -1,4 +1,4 @@
-"""What the client tells of each HTTP request, for metrics."""
+"""Ports of the client: who hears of each HTTP request, and who lets it leave."""
 
 from enum import StrEnum
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What an answer says whatever was asked: by its status, and by a body in the API's language. Pure."""
+"""An answer as it is whatever was asked: its status, and a body in the API's language. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What the API's answers are called in metrics and spans."""
+"""The names of the API's answers in metrics and spans."""
 
 from typing import Literal, assert_never
 

@@ -1,4 +1,4 @@
-"""What the commands that have settings share."""
+"""Settings for the commands: read, or refused in a line for each fault."""
 
 import os
 from collections.abc import Mapping

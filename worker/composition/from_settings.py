@@ -1,4 +1,4 @@
-"""What settings mean: the values that the parts of a worker, and of its commands, are made with."""
+"""The meaning of settings: the values that the parts of a worker, and of its commands, are made with."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What the demo asks over HTTP: the simulator's control port and the worker's metrics."""
+"""The demo's questions over HTTP: to the simulator's control port and for the worker's metrics."""
 
 import asyncio
 from dataclasses import dataclass

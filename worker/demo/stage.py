@@ -1,4 +1,4 @@
-"""Where the demo plays: its addresses, its topics, and the settings of its worker."""
+"""The demo's stage: its addresses, its topics, and the settings of its worker."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

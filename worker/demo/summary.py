@@ -1,4 +1,4 @@
-"""What the demo says at its end: the three books side by side, some outcomes, the addresses."""
+"""The demo's last words: the three books side by side, some outcomes, the addresses."""
 
 import json
 from collections import Counter

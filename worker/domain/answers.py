@@ -1,4 +1,4 @@
-"""What an API call can come to: closed unions that the use case matches exhaustively.
+"""The answers of an API call: closed unions that the use case matches exhaustively.
 
 The rules are those of the API's pages: a body that speaks the API's language decides, the HTTP status
 only where there is none, except for the statuses of authentication (401, 403) and throttling (429).

@@ -1,4 +1,4 @@
-"""What the organisation's own list of promotions says: whether a lookup can find anything to enrol into.
+"""The organisation's own list of promotions, and whether a lookup can find anything to enrol into.
 
 The list knows no customers. It can only rule out, and only where it is certain: what it leaves open is
 looked up.

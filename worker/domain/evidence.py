@@ -1,4 +1,4 @@
-"""Whether an enrolment happened, judged by readings of the customer's promotions, never by clocks.
+"""Evidence of an enrolment, judged by readings of the customer's promotions, never by clocks.
 
 The API documents no idempotency, and an answer can be lost after the server applied the request. What a
 reading showed before an attempt is noted; what a later one shows beyond it is evidence.

@@ -1,4 +1,4 @@
-"""What the ledger knows, and what follows from it: the states of an enrolment and their transitions.
+"""The knowledge of the ledger, and what follows from it: the states of an enrolment and their transitions.
 
 Two kinds of entries. The plan of an event, under the event's identity: what was decided before its first
 request, frozen, and per promotion the result once there is one. And the standing of a customer in a

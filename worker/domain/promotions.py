@@ -1,4 +1,4 @@
-"""What the API says of a customer's promotions, in the domain's words."""
+"""A customer's promotions as the API tells them, in the domain's words."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What becomes of an event or of one promotion of it: the closed union behind the outcome records."""
+"""The results of an event or of one promotion of it: the closed union behind the outcome records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Whether a record leads to a lookup, and under which name: decided before anyone is asked anything."""
+"""Admission: which records lead to a lookup, and under which name, decided before anyone is asked."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What a record is that arrives: an activity record for the first time, or one that comes again.
+"""Arrivals: an activity record for the first time, or one that comes again.
 
 A record comes again out of a retry topic, or from the dead letters by redrive. It is handled as the activity
 record that it was: where it lay then, when it was written, without our headers.

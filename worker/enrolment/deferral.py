@@ -1,4 +1,4 @@
-"""Where an event goes that cannot be settled now: to a retry topic, in the end to the dead letters."""
+"""Deferral: an event that cannot be decided now goes to a retry topic, in the end to the dead letters."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What follows from answers to an enrolment that leave it open, and from what is found out of it."""
+"""Doubtful answers to an enrolment, and what follows from them and from what is found out."""
 
 from worker.domain.answers import Doubtful, LeftOpen, Throttled
 from worker.domain.evidence import Applied, Finding, NoEvidence

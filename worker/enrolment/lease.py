@@ -1,4 +1,4 @@
-"""What a delivery still allows, once the partition may be another member's."""
+"""The lease of a delivery: what it still allows, once the partition may be another member's."""
 
 from typing import Final, Protocol
 

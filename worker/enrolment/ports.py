@@ -1,4 +1,4 @@
-"""What the use case needs of the world. Adapters implement these; tests bring their own."""
+"""Ports of the use case to the world. Adapters implement these; tests bring their own."""
 
 from collections.abc import Callable
 from typing import Protocol

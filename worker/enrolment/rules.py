@@ -1,4 +1,4 @@
-"""What the operator decided about events and promotions."""
+"""The operator's rules about events and promotions."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What becomes of an event whose lookup found no customer, or nobody who answers."""
+"""Events whose lookup found no customer, or nobody who answers, and what becomes of them."""
 
 from worker.domain.answers import (
     CustomerNotFound,

@@ -1,4 +1,4 @@
-"""What Kafka refuses, in words for an operator."""
+"""Kafka's refusals, in words for an operator."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

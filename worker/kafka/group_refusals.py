@@ -1,4 +1,4 @@
-"""What the group's coordinator refuses for good: settings and rights that waiting does not mend."""
+"""Final refusals of the group's coordinator: settings and rights that waiting does not mend."""
 
 from aiokafka.errors import (
     GroupAuthorizationFailedError,

@@ -1,4 +1,4 @@
-"""What the leaders of partitions tell of their logs: beginning, end, epochs, and the id of the topic.
+"""Logs as the leaders of their partitions tell of them: beginning, end, epochs, and the id of the topic.
 
 aiokafka asks for the first two only, and for one answer to all questions: a single partition without a leader
 keeps it from answering for any. Of the other two it knows nothing.

@@ -1,4 +1,4 @@
-"""What moving the ledger asks of the cluster beyond topics: groups, more partitions, an end of a topic."""
+"""Requests to the cluster beyond topics: groups, more partitions, the end of a topic."""
 
 import asyncio
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""What the cluster lets us do, found out by trying, without leaving a trace.
+"""Permissions on the cluster, found out by trying, without leaving a trace.
 
 A broker looks at our rights before it looks for the partition: to read or write partition 2147483647 is
 refused as forbidden where we may not, and as unknown where we may. A heartbeat of a member that nobody is

@@ -1,4 +1,4 @@
-"""Whether a position in a partition still fits the log that it was taken in, and where to go on if not. Pure.
+"""Positions in a partition: do they still fit the log they were taken in, and where to go on if not. Pure.
 
 A log may have lost its beginning (retention, DeleteRecords) or its end (a leader without the last records was
 elected, a disk was restored), or the topic may have been made anew under its old name. Offsets alone do not

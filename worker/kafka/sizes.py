@@ -1,4 +1,4 @@
-"""What a record takes in Kafka, and what of it fits into the dead-letter topic."""
+"""Sizes of records in Kafka, and how a dead letter is made to fit into its topic."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""What the ledger holds of an event: its plan, frozen before the first request, and its results."""
+"""The ledger's entries of an event: its plan, frozen before the first request, and its results."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,1 +1,1 @@
-"""What operators' commands do."""
+"""The work of operators' commands."""

@@ -1,4 +1,4 @@
-"""What a ledger knows of a customer, read from its changelog: no group is joined, nothing committed."""
+"""A customer's standings, read from a ledger's changelog: no group is joined, nothing committed."""
 
 from collections.abc import Callable
 

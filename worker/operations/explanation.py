@@ -1,4 +1,4 @@
-"""What the worker would do for a customer now, promotion by promotion, and why. Pure.
+"""The worker's decisions for a customer now, promotion by promotion, with the reasons. Pure.
 
 The decisions are the worker's own: those of a dry run.
 """

@@ -1,4 +1,4 @@
-"""What an examination of the worker's surroundings came to: lines for an operator."""
+"""Findings of an examination of the worker's surroundings: lines for an operator."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Whether topics, as the cluster has them, are fit for what the worker promises. Pure."""
+"""Fitness of topics, as the cluster has them, for what the worker promises. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

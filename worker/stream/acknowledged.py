@@ -1,4 +1,4 @@
-"""What Kafka answers to a record of ours, in the words of the ports."""
+"""Kafka's answers to a record of ours, in the words of the ports."""
 
 from typing import Final
 

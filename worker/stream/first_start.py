@@ -1,4 +1,4 @@
-"""Where a group that has never begun starts with `latest`, decided before it has members.
+"""The first start of a group with `latest`: where it begins, decided before it has members.
 
 A group has begun once it has committed any offset of the activity topic or its retry topics, or its ledger
 knows anything: its offsets may have expired or been reset since, and the topic may have got partitions. What

@@ -1,4 +1,4 @@
-"""Whether a record was redriven: the dead letter that it names is read, and those behind it for the next."""
+"""Proof of a redrive: the dead letter that a record names is read, and those behind it for the next."""
 
 import asyncio
 import hashlib

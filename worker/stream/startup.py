@@ -1,4 +1,4 @@
-"""What must be in place on the cluster before the worker joins its group."""
+"""The start: what must be in place on the cluster before the worker joins its group."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

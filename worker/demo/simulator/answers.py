@@ -1,4 +1,4 @@
-"""What the organisation answers to a valid request; reads the world, and changes it only by an issue."""
+"""The organisation's answers to valid requests; they read the world, and only an issue changes it."""
 
 from __future__ import annotations
 

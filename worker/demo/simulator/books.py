@@ -1,4 +1,4 @@
-"""What the simulator remembers of its requests: a bounded log, counts, and who was asked about at once."""
+"""The simulator's memory of its requests: a bounded log, counts, and who was asked about at once."""
 
 from __future__ import annotations
 

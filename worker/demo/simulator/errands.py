@@ -1,4 +1,4 @@
-"""What a request wants done: at once, or (where a fault has it so) later than its answer."""
+"""The work of a request: done at once, or (if a fault has it so) later than its answer."""
 
 from __future__ import annotations
 

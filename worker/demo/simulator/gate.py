@@ -1,4 +1,4 @@
-"""What every request goes through: credentials, throttling, latency, faults, and the books."""
+"""The gate that every request passes: credentials, throttling, latency, faults, and the books."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the simulated organisation consists of: customers, promotions, and enrolments."""
+"""The parts of the simulated organisation: customers, promotions, and enrolments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each endpoint accepts, as its reference page has it; everything else is refused with the API's code.
+"""The requests that each endpoint accepts, as its page has it; others are refused with the API's code.
 
 Every reader raises Refused.
 """

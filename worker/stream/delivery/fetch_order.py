@@ -1,4 +1,4 @@
-"""What was fetched, record by record, each with the one before it.
+"""The order of fetched records, each with the one before it.
 
 A hole that Faust makes between the fetch and the agent looks like a gap of the log; here it does not.
 """

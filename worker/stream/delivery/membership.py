@@ -1,4 +1,4 @@
-"""Whether this process may still act for its partitions: the group's generation, and how fresh it is.
+"""Membership: the group's generation, how fresh it is, and so whether this process may act.
 
 A process that was frozen (SIGSTOP, a paused virtual machine) past its session time-out wakes up in the middle
 of a handler, with another member long at work on the same customers. So the time of the last heartbeat that

@@ -1,4 +1,4 @@
-"""Whether the partition count is the one that the ledger was begun with."""
+"""The guard of the partition count: it must be the one that the ledger was begun with."""
 
 from collections.abc import Callable, Iterable
 

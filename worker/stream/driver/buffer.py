@@ -1,4 +1,4 @@
-"""What lies between the consumer and the lanes, bounded in bytes as well as in records."""
+"""The buffer between the consumer and the lanes, bounded in bytes as well as in records."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the thread of aiokafka's consumer tells of positions and logs beyond what Faust asks it."""
+"""Positions and logs, beyond what Faust asks, as the thread of aiokafka's consumer tells them."""
 
 import asyncio
 from collections.abc import Iterable, Mapping

@@ -1,1 +1,1 @@
-"""Whether the running stream is well, and who is told."""
+"""Health of the running stream, and who is told."""

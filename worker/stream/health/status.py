@@ -1,4 +1,4 @@
-"""What can be seen of the running application: its partitions, how far behind it is, whether it gets on."""
+"""Status of the running application: its partitions, how far behind it is, whether it gets on."""
 
 from typing import Any, cast
 

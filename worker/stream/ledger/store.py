@@ -1,4 +1,4 @@
-"""What the ledger asks of where its entries are held; in memory, here, or on disk (`ledger_disk.py`).
+"""The store of the ledger's entries; in memory, here, or on disk (`disk.py`).
 
 Beside the entries a store keeps a mark: up to which record of the changelog it holds all of them, and what
 that record looked like, by which a later start tells whether the changelog still is the one that it knows.
