@@ -32,7 +32,10 @@ def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredK
     """Give a broker of our own with a listener per security protocol; tests may kill and restart it."""
     certificates = make_certificates(tmp_path_factory.mktemp("certificates"))
     security = BrokerSecurity(
-        {"worker": 'pass "w\\ord'}, certificates.server, certificates.authority, "required"
+        users={"worker": 'pass "w\\ord'},
+        certificate=certificates.server,
+        authority=certificates.authority,
+        client_certificates="required",
     )
     with _broker_or_skip(security) as broker:
         yield SecuredKafka(broker, certificates, *next(iter(security.users.items())))
@@ -41,7 +44,7 @@ def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredK
 @pytest.fixture(scope="module")
 def fenced_kafka() -> Iterator[FencedKafka]:
     """Give a broker where one account may do what ACLs allow, and the plain listener everything."""
-    security = BrokerSecurity({"worker": "secret"}, acls=True)
+    security = BrokerSecurity(users={"worker": "secret"}, acls=True)
     with Household() as household, _broker_or_skip(security, household) as broker:
         yield FencedKafka(broker, *next(iter(security.users.items())), household.folder / "kafka.log")
 

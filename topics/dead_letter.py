@@ -49,7 +49,7 @@ class DeadLetterReason(StrEnum):
     HANDLER_FAULT = "handler_fault"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """Why, where from and since when; the position and timestamp are the original activity record's."""
 

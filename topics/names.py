@@ -23,7 +23,7 @@ def ledger_of(group_id: str) -> str:
     return group_id + LEDGER_SUFFIX
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSpec:
     """A topic, what it is for, and the settings it is created with."""
 
@@ -80,7 +80,13 @@ def all_topics(
     def spec(name: str, purpose: str, **config: str) -> TopicSpec:
         durable = {"min.insync.replicas": "2" if replication_factor > 2 else "1"}  # noqa: PLR2004 - of three, two
         settings = {key.replace("_", "."): value for key, value in config.items()}
-        return TopicSpec(name, purpose, partitions, replication_factor, durable | settings)
+        return TopicSpec(
+            name=name,
+            purpose=purpose,
+            partitions=partitions,
+            replication_factor=replication_factor,
+            config=durable | settings,
+        )
 
     roomy = str(LARGEST_ACTIVITY_BYTES + ERROR_HEADERS_BYTES)
     month = str(30 * _DAY_MS)

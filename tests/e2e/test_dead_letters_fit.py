@@ -144,14 +144,14 @@ def _letter(scene: _Scene, at: Position) -> DeadLetter:
 def _claims(stage: Stage, **changed: bytes) -> Headers:
     """Return the headers of a redrive that never was; a change is of the header with that name."""
     failure = Failure(
-        DeadLetterReason.RETRIES_EXHAUSTED,
-        "lookup: HTTP 500",
-        Position(stage.names.activity, 0, 2),
-        1_769_853_600_000,
-        stage.names.group_id,
-        5,
-        datetime(2026, 1, 31, 10, tzinfo=UTC),
-        datetime(2026, 1, 31, 10, tzinfo=UTC),
+        reason=DeadLetterReason.RETRIES_EXHAUSTED,
+        message="lookup: HTTP 500",
+        position=Position(stage.names.activity, 0, 2),
+        timestamp_ms=1_769_853_600_000,
+        group=stage.names.group_id,
+        attempts=5,
+        first_failed_at=datetime(2026, 1, 31, 10, tzinfo=UTC),
+        last_failed_at=datetime(2026, 1, 31, 10, tzinfo=UTC),
     )
     mark = (_REDRIVEN, f"{stage.names.dead_letters}-0-1".encode())
     return tuple(

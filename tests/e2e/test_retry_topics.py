@@ -216,7 +216,14 @@ def test_a_retry_that_is_stamped_ahead_of_our_clock_waits_for_its_delay_once(def
         now = datetime.now(UTC)
         at = Position(stage.names.activity, 0, number)
         failure = Failure(
-            DeadLetterReason.RETRIES_EXHAUSTED, "lookup: HTTP 500", at, 1, stage.names.group_id, 1, now, now
+            reason=DeadLetterReason.RETRIES_EXHAUSTED,
+            message="lookup: HTTP 500",
+            position=at,
+            timestamp_ms=1,
+            group=stage.names.group_id,
+            attempts=1,
+            first_failed_at=now,
+            last_failed_at=now,
         )
         value = event(f"ahead-{number}", {"customerId": customer.customer_id})
         stamp = round((now.timestamp() + ahead) * 1000)

@@ -72,7 +72,9 @@ async def _shop(
     world = World.with_customers(50, PROMOTION, org_id=1800)
     async with running_simulator(SimulatorOptions(org_id=1800, **options), world=world) as simulator:
         config = CapillaryConfig(
-            simulator.api_url, credentials or Basic("simulator", "secret"), timeout_seconds=3.0
+            base_url=simulator.api_url,
+            credentials=credentials or Basic("simulator", "secret"),
+            timeout_seconds=3.0,
         )
         async with CapillaryClient(config) as client:
             tracker, publisher = FakeTracker(), FakePublisher([])

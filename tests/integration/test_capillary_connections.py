@@ -70,7 +70,7 @@ async def _raw(talk: Talk) -> AsyncIterator[tuple[str, list[int]]]:
 
 
 def _client(url: str, seconds: float = 5.0, timer: Callable[[], float] = time.monotonic) -> CapillaryClient:
-    config = CapillaryConfig(url, Basic("user", "hush"), timeout_seconds=seconds)
+    config = CapillaryConfig(base_url=url, credentials=Basic("user", "hush"), timeout_seconds=seconds)
     return CapillaryClient(config, timer=timer, jitter=lambda: 0.5)
 
 

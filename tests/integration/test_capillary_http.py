@@ -85,7 +85,10 @@ def _client(base_url: str, timeout_seconds: float = 5.0, **options: Any) -> Capi
     connections = options.pop("max_connections", 16)
     credentials = options.pop("credentials", Basic("user", "hush"))
     config = CapillaryConfig(
-        base_url, credentials, timeout_seconds=timeout_seconds, max_connections=connections
+        base_url=base_url,
+        credentials=credentials,
+        timeout_seconds=timeout_seconds,
+        max_connections=connections,
     )
     return CapillaryClient(config, **options)
 

@@ -61,7 +61,9 @@ async def wiremock(wiremock_url: str) -> AsyncIterator[WireMock]:
 
 
 def _client(url: str, timeout_seconds: float = 5.0) -> CapillaryClient:
-    return CapillaryClient(CapillaryConfig(url, Basic("user", "hush"), timeout_seconds=timeout_seconds))
+    return CapillaryClient(
+        CapillaryConfig(base_url=url, credentials=Basic("user", "hush"), timeout_seconds=timeout_seconds)
+    )
 
 
 async def _issue(
@@ -233,7 +235,7 @@ def _throttled(retry_after: str) -> dict[str, object]:
 
 
 def _oauth_client(url: str) -> CapillaryClient:
-    return CapillaryClient(CapillaryConfig(url, OAuth("key", "hush")))
+    return CapillaryClient(CapillaryConfig(base_url=url, credentials=OAuth("key", "hush")))
 
 
 def _token(token: str) -> dict[str, object]:
@@ -292,7 +294,7 @@ async def test_many_requests_over_few_connections(wiremock: WireMock) -> None:
     """More requests than connections all get through, in turn."""
     issued = json.loads((SAMPLES / "issue_issued.json").read_text())
     await wiremock.answers(ISSUE, json_answer(issued, fixedDelayMilliseconds=5))
-    config = CapillaryConfig(wiremock.url, Basic("user", "hush"), max_connections=4)
+    config = CapillaryConfig(base_url=wiremock.url, credentials=Basic("user", "hush"), max_connections=4)
     async with CapillaryClient(config) as client:
         answers = await asyncio.gather(*(client.issue(MOBILE, 469, 57099, f"key-{n}") for n in range(100)))
     assert answers == [Issued(3, ())] * 100

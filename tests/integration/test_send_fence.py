@@ -20,7 +20,9 @@ async def test_what_may_not_be_sent_does_not_leave() -> None:
     """Neither on a new nor on a used connection; the next request that may go succeeds."""
     async with (
         running_simulator(SimulatorOptions(), world=WORLD) as simulator,
-        CapillaryClient(CapillaryConfig(simulator.api_url, Basic("simulator", "secret"))) as client,
+        CapillaryClient(
+            CapillaryConfig(base_url=simulator.api_url, credentials=Basic("simulator", "secret"))
+        ) as client,
     ):
         for number in range(2):
             withheld = await client.issue(CUSTOMER, 469, 7, f"key-{number}", may_send=lambda: False)
@@ -40,7 +42,9 @@ async def test_the_question_comes_as_late_as_the_writing() -> None:
 
     async with (
         running_simulator(SimulatorOptions(), world=WORLD.without_history()) as simulator,
-        CapillaryClient(CapillaryConfig(simulator.api_url, Basic("simulator", "secret"))) as client,
+        CapillaryClient(
+            CapillaryConfig(base_url=simulator.api_url, credentials=Basic("simulator", "secret"))
+        ) as client,
     ):
         assert isinstance(await client.issue(CUSTOMER, 469, 7, "key", may_send=may_send), Issued)
     assert len(askers) == 1

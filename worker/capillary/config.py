@@ -45,7 +45,7 @@ class OAuth:
     client_secret: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CapillaryConfig:
     """Address, credentials and bounds; raises ValueError with one line where a value cannot work."""
 

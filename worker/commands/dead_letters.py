@@ -75,7 +75,10 @@ def _filtered(command: Callable[..., None]) -> Callable[..., None]:
         **options: bool,
     ) -> None:
         chosen = frozenset(map(DeadLetterReason, reasons))
-        command(wanted=Wanted(chosen, since, until, customer_id, count), **options)
+        command(
+            wanted=Wanted(reasons=chosen, since=since, until=until, customer_id=customer_id, count=count),
+            **options,
+        )
 
     return reduce(lambda decorated, option: option(decorated), reversed(_FILTERS), with_wanted)
 

@@ -201,7 +201,7 @@ def run_worker(
     return replaying.ended(status)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Api:
     client: CapillaryClient
     gate: ApiGate
@@ -236,7 +236,7 @@ def _reach(settings: Settings, metrics: Metrics, app: WorkerApp, timepiece: Time
         changed=outage_changed,
     )
     retrying = Retrying(retry_policy(settings), circuits, metrics, wait, time.monotonic)
-    return _Api(client, gate, circuits, retrying, wait)
+    return _Api(client=client, gate=gate, circuits=circuits, retrying=retrying, wait=wait)
 
 
 async def _hear_the_time(client: CapillaryClient) -> None:

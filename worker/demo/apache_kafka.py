@@ -83,7 +83,7 @@ _LOG_CONFIGURATION = """\
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSecurity:
     """Listeners beside the plain one: SASL_PLAINTEXT always, SSL and SASL_SSL where there is a certificate.
 

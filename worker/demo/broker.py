@@ -41,7 +41,7 @@ class _Server(Protocol):
     def log_tail(self, lines: int = 40) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
     """A broker that answered.
 
@@ -146,7 +146,7 @@ def _existing(bootstrap_servers: str) -> Broker:
         raise BrokerUnavailable(f"{EXISTING_CLUSTER}={bootstrap_servers} is not host:port") from None
     if not answers:
         raise BrokerUnavailable(f"{EXISTING_CLUSTER}={bootstrap_servers} does not answer")
-    return Broker("existing", bootstrap_servers, time.monotonic() - began)
+    return Broker(kind="existing", bootstrap_servers=bootstrap_servers, started_in=time.monotonic() - began)
 
 
 def _apache_kafka(
@@ -161,7 +161,12 @@ def _apache_kafka(
     server = ApacheKafka(household, java, jars, security)
     server.start(_START_SECONDS)
     return Broker(
-        kind, server.bootstrap_servers, time.monotonic() - began, java, dict(server.listeners), server=server
+        kind=kind,
+        bootstrap_servers=server.bootstrap_servers,
+        started_in=time.monotonic() - began,
+        java=java,
+        listeners=dict(server.listeners),
+        server=server,
     )
 
 
@@ -171,9 +176,9 @@ def _light_broker(household: Household, reason: str, progress: Callable[[str], N
     progress(f"starting the light broker instead of Apache Kafka: {reason}")
     server.start(_START_SECONDS)
     return Broker(
-        "light broker",
-        server.bootstrap_servers,
-        time.monotonic() - began,
+        kind="light broker",
+        bootstrap_servers=server.bootstrap_servers,
+        started_in=time.monotonic() - began,
         fallback_reason=reason,
         server=server,
     )

@@ -117,7 +117,12 @@ def _light(cast: Cast, progress: Callable[[str], None]) -> Iterator[Broker]:
     progress("starting the light broker")
     server.start(_START_SECONDS)
     try:
-        yield Broker("light broker", server.bootstrap_servers, time.monotonic() - began, server=server)
+        yield Broker(
+            kind="light broker",
+            bootstrap_servers=server.bootstrap_servers,
+            started_in=time.monotonic() - began,
+            server=server,
+        )
     finally:
         server.kill()
 

@@ -45,7 +45,7 @@ class PassedOver:
 Fate = Handled | Unknown | PutAside | PassedOver
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """A record to produce and what must become of it."""
 
@@ -106,7 +106,7 @@ class Generator:
         return self._published(customer_id, self._random.choice(_NOT_TRIGGERS), PassedOver())
 
     def _tombstone(self) -> Event:
-        return Event(self._some_key(), None, (), "tombstone", PassedOver())
+        return Event(key=self._some_key(), value=None, headers=(), kind="tombstone", fate=PassedOver())
 
     def _not_json(self) -> Event:
         value, headers = plain(self._happening("transactionAdded", self._names(1)))
@@ -127,27 +127,51 @@ class Generator:
         what = self._happening("transactionAdded", {})
         value, headers = plain(what)
         fate = PutAside(DeadLetterReason.NO_IDENTIFIER)
-        return Event(self._some_key(), value, headers, "no identifier", fate, what.event_id)
+        return Event(
+            key=self._some_key(),
+            value=value,
+            headers=headers,
+            kind="no identifier",
+            fate=fate,
+            event_id=what.event_id,
+        )
 
     def _other_organisation(self) -> Event:
         what = self._happening("transactionAdded", self._names(1), OTHER_ORG_ID)
         value, headers = plain(what)
         fate = PutAside(DeadLetterReason.OTHER_ORGANISATION)
-        return Event(self._some_key(), value, headers, "other organisation", fate, what.event_id)
+        return Event(
+            key=self._some_key(),
+            value=value,
+            headers=headers,
+            kind="other organisation",
+            fate=fate,
+            event_id=what.event_id,
+        )
 
     def _bad(self, value: bytes, kind: str, headers: Headers = ()) -> Event:
-        return Event(self._some_key(), value, headers, kind, PutAside(DeadLetterReason.MALFORMED_EVENT))
+        return Event(
+            key=self._some_key(),
+            value=value,
+            headers=headers,
+            kind=kind,
+            fate=PutAside(DeadLetterReason.MALFORMED_EVENT),
+        )
 
     def _published(self, customer_id: int, name: str, fate: Fate) -> Event:
         shape = self._random.choice(tuple(SHAPES))
         what = self._happening(name, self._names(customer_id))
         value, headers = SHAPES[shape](what)
-        return Event(_key(customer_id), value, headers, shape, fate, what.event_id)
+        return Event(
+            key=_key(customer_id), value=value, headers=headers, kind=shape, fate=fate, event_id=what.event_id
+        )
 
     def _happening(self, name: str, customer: dict[str, Any], org_id: int = ORG_ID) -> Happening:
         event_id = str(UUID(int=self._random.getrandbits(128), version=4))
         details = {"amount": self._random.randint(100, 99_900) / 100, "billNumber": event_id[-8:]}
-        return Happening(event_id, name, org_id, self._now, customer, details)
+        return Happening(
+            event_id=event_id, name=name, org_id=org_id, at=self._now, customer=customer, details=details
+        )
 
     def _names(self, customer_id: int) -> dict[str, Any]:
         """Name the customer by one of the identifiers, or by mobile and e-mail address together."""

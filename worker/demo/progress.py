@@ -11,7 +11,7 @@ _WINDOW_SECONDS = 2.0
 _BARS = 60
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Progress:
     """Filled by the story, read by the view. Times are seconds since the first event was produced."""
 

@@ -24,7 +24,7 @@ class Produced:
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """An enrolment in the API's books."""
 

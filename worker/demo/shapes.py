@@ -14,7 +14,7 @@ _TYPE_PREFIX: Final = "com.example.loyalty."
 Published = tuple[bytes, Headers]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
     """What an event says. `customer` holds the identifiers that it names, by their JSON names."""
 

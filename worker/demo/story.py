@@ -43,7 +43,7 @@ class StoryFailed(Exception):  # noqa: N818 - reads as what happened
     """A step did not succeed; one line, then the end of a log where there is one."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Run:
     """What happens while the worker works."""
 
@@ -71,7 +71,7 @@ async def _tell(options: DemoOptions, stage: Stage, cast: Cast, console: Console
             worker = await _prepare(options, stage, cast, probes)
         names = stage.names
         async with KafkaIO(stage.broker.bootstrap_servers, (names.outcomes, names.dead_letters)) as kafka:
-            run = _Run(stage, kafka, probes, Progress(options.events))
+            run = _Run(stage=stage, kafka=kafka, probes=probes, progress=Progress(total=options.events))
             await _watch(run, console, options)
             handled, log = time.monotonic(), worker.log_tail(15)
             if not options.keep:

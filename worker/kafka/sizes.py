@@ -28,7 +28,7 @@ def batch_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int
     return _BATCH_BYTES + len(key or b"") + len(value or b"") + fields
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
     """A dead letter as it is written; `marks` say what was left out."""
 
@@ -56,7 +56,13 @@ def fitted(record: Record, failure: Failure, trace_headers: Headers, largest: in
     """
     ours = dead_letter_headers((), failure)
     headers = dead_letter_headers(record.headers, failure)
-    letters = [*_ever_smaller(Fitted(record.key, record.value, headers[: -len(ours)], ours + trace_headers))]
+    letters = [
+        *_ever_smaller(
+            Fitted(
+                key=record.key, value=record.value, foreign=headers[: -len(ours)], ours=ours + trace_headers
+            )
+        )
+    ]
     fitting = (each for each in letters if batch_bytes(each.key, each.value, each.headers) <= largest)
     return next(fitting, letters[-1])
 

@@ -46,7 +46,7 @@ class Change:
         return partition_of(lane, self.partitioner, self.after)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Moved:
     """What was done, in entries; each counts once per partition that it lies on."""
 
@@ -243,7 +243,13 @@ async def _mark(
     if names.move_mark in existing or change.before == change.after:
         return
     replicas = existing[names.ledger].replication_factor
-    spec = TopicSpec(names.move_mark, "marks a move of the ledger", change.before, replicas, {})
+    spec = TopicSpec(
+        name=names.move_mark,
+        purpose="marks a move of the ledger",
+        partitions=change.before,
+        replication_factor=replicas,
+        config={},
+    )
     refusal = (await admin.create([spec]))[names.move_mark]
     if refusal is not None:
         raise KafkaFailed(f"topic {names.move_mark} could not be created: {refusal}")

@@ -28,7 +28,7 @@ CLOCKS_APART_MS: Final = 3_600_000
 """How far the clocks of workers, brokers and whoever redrives may be apart."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
     """A dead letter of ours, without its key, value and foreign headers: they are personal."""
 
@@ -86,7 +86,7 @@ def _customer_id(event: Activity) -> int | None:
     return next((int(value) for name, value, *_ in event.customer.names if name == "customerId"), None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """Which dead letters the operator asks for; what is not given admits all."""
 

@@ -8,7 +8,7 @@ from worker.settings.model import GROUPS
 from worker.settings.naming import is_secret, variable
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingReference:
     """One setting. `default` is None where there is none; `secret` ones may be given as NAME_FILE."""
 

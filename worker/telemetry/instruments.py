@@ -38,7 +38,7 @@ class Metric:
         return Histogram(self.name, self.help, self.labels, buckets=_SECONDS, registry=registry)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SemanticMetric:
     """A metric of OpenTelemetry's semantic conventions, sent by OTLP where an endpoint is set."""
 
@@ -158,25 +158,25 @@ LABELS: Final = {
 """What the values of each label are."""
 
 HTTP_SECONDS: Final = SemanticMetric(
-    "http.client.request.duration",
-    "histogram",
-    "s",
-    "Duration of HTTP client requests.",
-    (
+    name="http.client.request.duration",
+    kind="histogram",
+    unit="s",
+    help="Duration of HTTP client requests.",
+    attributes=(
         "http.request.method",
         "server.address",
         "server.port",
         "http.response.status_code",
         "error.type",
     ),
-    _SEMANTIC_SECONDS,
+    buckets=_SEMANTIC_SECONDS,
 )
 PROCESS_SECONDS: Final = SemanticMetric(
-    "messaging.process.duration",
-    "histogram",
-    "s",
-    "Duration of processing operation.",
-    (
+    name="messaging.process.duration",
+    kind="histogram",
+    unit="s",
+    help="Duration of processing operation.",
+    attributes=(
         "messaging.system",
         "messaging.operation.name",
         "messaging.destination.name",
@@ -184,21 +184,21 @@ PROCESS_SECONDS: Final = SemanticMetric(
         "messaging.consumer.group.name",
         "error.type",
     ),
-    _SEMANTIC_SECONDS,
+    buckets=_SEMANTIC_SECONDS,
 )
 CONSUMED: Final = SemanticMetric(
-    "messaging.client.consumed.messages",
-    "counter",
-    "{message}",
-    "Number of messages that were delivered to the application.",
-    PROCESS_SECONDS.attributes,
+    name="messaging.client.consumed.messages",
+    kind="counter",
+    unit="{message}",
+    help="Number of messages that were delivered to the application.",
+    attributes=PROCESS_SECONDS.attributes,
 )
 SENT: Final = SemanticMetric(
-    "messaging.client.sent.messages",
-    "counter",
-    "{message}",
-    "Number of messages producer attempted to send to the broker.",
-    ("messaging.system", "messaging.operation.name", "messaging.destination.name", "error.type"),
+    name="messaging.client.sent.messages",
+    kind="counter",
+    unit="{message}",
+    help="Number of messages producer attempted to send to the broker.",
+    attributes=("messaging.system", "messaging.operation.name", "messaging.destination.name", "error.type"),
 )
 
 SEMANTIC_METRICS: Final = (HTTP_SECONDS, PROCESS_SECONDS, CONSUMED, SENT)

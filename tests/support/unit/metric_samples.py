@@ -19,7 +19,16 @@ def outcome(name: OutcomeName, reason: str | None) -> Outcome:
 def failure(reason: DeadLetterReason) -> Failure:
     """Return a failure to count."""
     position = Position("customer-activity", 3, 42)
-    return Failure(reason, "value: empty", position, 0, "g", 1, NOW, NOW)
+    return Failure(
+        reason=reason,
+        message="value: empty",
+        position=position,
+        timestamp_ms=0,
+        group="g",
+        attempts=1,
+        first_failed_at=NOW,
+        last_failed_at=NOW,
+    )
 
 
 def busy_metrics() -> Metrics:

@@ -59,7 +59,10 @@ class PlayedApi:
         if self.version is ApiVersion.V2_1:
             options |= {"data_scope": "ALL", "data_scope_orgs": (OWN_ORG, 60712)}
         config = CapillaryConfig(
-            f"http://127.0.0.1:{runner.addresses[0][1]}", Basic("user", "hush"), self.version, **options
+            base_url=f"http://127.0.0.1:{runner.addresses[0][1]}",
+            credentials=Basic("user", "hush"),
+            api_version=self.version,
+            **options,
         )
         try:
             async with CapillaryClient(config, clock=lambda: NOW) as client:

@@ -21,7 +21,7 @@ BASIC = Basic("user", "hush")
 )
 def test_base_url(given: str, kept: str) -> None:
     """Trailing slashes and blanks around go, a path prefix stays."""
-    assert CapillaryConfig(given, BASIC).base_url == kept
+    assert CapillaryConfig(base_url=given, credentials=BASIC).base_url == kept
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_base_url(given: str, kept: str) -> None:
 def test_wrong_base_url(url: str) -> None:
     """A base URL that cannot work, or holds credentials, is refused in one line that does not repeat it."""
     with pytest.raises(ValueError, match=r"^the API's base URL [^\n]*$") as refused:
-        CapillaryConfig(url, BASIC)
+        CapillaryConfig(base_url=url, credentials=BASIC)
     assert "hush" not in str(refused.value)
 
 
@@ -78,16 +78,22 @@ def test_wrong_base_url(url: str) -> None:
 def test_wrong_values(wrong: dict[str, Any]) -> None:
     """What would fail request by request fails at once."""
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
-        replace(CapillaryConfig("http://host", BASIC), **wrong)
+        replace(CapillaryConfig(base_url="http://host", credentials=BASIC), **wrong)
 
 
 def test_connected_organisations() -> None:
     """v2.1 takes a data scope; its version may be given as text."""
-    config = CapillaryConfig("http://host", BASIC, ApiVersion("v2.1"), "OTHER", (1, 2))
+    config = CapillaryConfig(
+        base_url="http://host",
+        credentials=BASIC,
+        api_version=ApiVersion("v2.1"),
+        data_scope="OTHER",
+        data_scope_orgs=(1, 2),
+    )
     assert config.api_version is ApiVersion.V2_1
 
 
 def test_secrets_stay_out_of_reprs() -> None:
     """No secret shows in a repr, which may end in a log."""
-    config = CapillaryConfig("http://host", OAuth("key", "hush"))
+    config = CapillaryConfig(base_url="http://host", credentials=OAuth("key", "hush"))
     assert "hush" not in repr(config) + repr(BASIC)

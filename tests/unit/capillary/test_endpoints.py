@@ -17,7 +17,12 @@ def _requests(
     version: ApiVersion = ApiVersion.V2, scope: str | None = None, orgs: tuple[int, ...] = ()
 ) -> Requests:
     config = CapillaryConfig(
-        "https://host:8443/prefix/", Basic("u", "p"), version, scope, orgs, default_source="ECOMMERCE"
+        base_url="https://host:8443/prefix/",
+        credentials=Basic("u", "p"),
+        api_version=version,
+        data_scope=scope,
+        data_scope_orgs=orgs,
+        default_source="ECOMMERCE",
     )
     return Requests(config)
 
@@ -56,11 +61,16 @@ def test_lookup() -> None:
 )
 def test_lookup_within_programs(program_ids: tuple[int, ...], programs: str | None) -> None:
     """Only our programs are asked for, as far as a URL can name them; a reading for evidence asks for all."""
-    config = CapillaryConfig("https://host", Basic("u", "p"), program_ids=program_ids)
+    config = CapillaryConfig(base_url="https://host", credentials=Basic("u", "p"), program_ids=program_ids)
     made = Requests(config)
     assert _sent(_lookup(made)).params.get("programs") == programs
     assert "programs" not in _sent(_lookup(made, available=False)).params
-    config = CapillaryConfig("https://host", Basic("u", "p"), ApiVersion.V2_1, program_ids=program_ids)
+    config = CapillaryConfig(
+        base_url="https://host",
+        credentials=Basic("u", "p"),
+        api_version=ApiVersion.V2_1,
+        program_ids=program_ids,
+    )
     assert "programs" not in _sent(_lookup(Requests(config))).params
 
 
@@ -140,7 +150,7 @@ def test_presence() -> None:
 @pytest.mark.parametrize(("program_ids", "program"), [((), {}), ((469,), {"program": "469"}), ((469, 3), {})])
 def test_live_promotions(program_ids: tuple[int, ...], program: dict[str, str]) -> None:
     """The list's offset is a page number; of several programs it cannot name more than one."""
-    config = CapillaryConfig("https://host", Basic("u", "p"), program_ids=program_ids)
+    config = CapillaryConfig(base_url="https://host", credentials=Basic("u", "p"), program_ids=program_ids)
     request = Requests(config).live_promotions(2, [AUTH])
     assert request.method == "GET"
     assert _sent(request).path == "/api_gateway/loyalty/v1/programs/promotions/list"

@@ -16,7 +16,14 @@ _NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
 
 
 def _produced(offset: int, fate: Fate) -> Produced:
-    event = Event(b"key", b"value", (("upstream", b"yes"),), "plain", fate, f"e{offset}")
+    event = Event(
+        key=b"key",
+        value=b"value",
+        headers=(("upstream", b"yes"),),
+        kind="plain",
+        fate=fate,
+        event_id=f"e{offset}",
+    )
     return Produced(event, Position("activity", 0, offset))
 
 
@@ -43,7 +50,7 @@ def _letter(offset: int, value: bytes = b"value") -> Record:
 
 
 _ENROLLED = {"customerId": 1, "programId": 9, "promotionId": 5, "issualId": 7, "idempotencyKey": "k"}
-_APPLIED = Applied(1, 9, 5, 7, "k")
+_APPLIED = Applied(customer_id=1, program_id=9, promotion_id=5, issual_id=7, idempotency_key="k")
 _GOOD = Books(
     produced=(
         _produced(0, Handled(1)),

@@ -21,14 +21,14 @@ from worker.enrolment.arrivals import Arrival, Claim, Damaged, NotOurs, arrive, 
 FOREIGN: Headers = (("traceparent", b"00-1-2-01"), ("x", b"\xff"))
 ORIGINAL = record({"eventId": "evt-1"}, headers=FOREIGN)
 FAILURE = Failure(
-    DeadLetterReason.RETRIES_EXHAUSTED,
-    "lookup: HTTP 500",
-    AT,
-    ORIGINAL.timestamp_ms,
-    NAMES.group_id,
-    5,
-    NOW,
-    NOW,
+    reason=DeadLetterReason.RETRIES_EXHAUSTED,
+    message="lookup: HTTP 500",
+    position=AT,
+    timestamp_ms=ORIGINAL.timestamp_ms,
+    group=NAMES.group_id,
+    attempts=5,
+    first_failed_at=NOW,
+    last_failed_at=NOW,
 )
 MARK = f"{NAMES.dead_letters}-3-9".encode()
 DELAYS = (30.0, 300.0, 1800.0)

@@ -97,9 +97,9 @@ class Plant:
                 self.progress += self.gate.is_held_back or self.circuits.is_open
                 reason = self.watch.stuck(
                     Pulse(
-                        self.finished,
-                        self.progress,
-                        0,
+                        finished=self.finished,
+                        progress=self.progress,
+                        recovered=0,
                         has_work=True,
                         silent_seconds=0.0,
                         event_seconds=self.signs.longest_silence(),

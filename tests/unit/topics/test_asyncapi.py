@@ -142,7 +142,16 @@ def test_outcomes_are_as_described(doc: dict[str, Any]) -> None:
 @pytest.mark.parametrize("kind", ["retry", "deadLetter"])
 def test_headers_of_what_is_put_aside_are_as_described(doc: dict[str, Any], kind: str) -> None:
     """The headers that the worker writes must be those described, each of them required."""
-    failure = Failure(DeadLetterReason.IN_DOUBT, "issue: timeout", AT, 1, "g", 2, NOW, NOW)
+    failure = Failure(
+        reason=DeadLetterReason.IN_DOUBT,
+        message="issue: timeout",
+        position=AT,
+        timestamp_ms=1,
+        group="g",
+        attempts=2,
+        first_failed_at=NOW,
+        last_failed_at=NOW,
+    )
     headers = as_object(dead_letter_headers((), failure))
     described = doc["components"]["messages"][kind]["headers"]
     assert faults(doc, described, headers) == []

@@ -25,7 +25,7 @@ _LOOK_SECONDS: Final = 1.0
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
     """What can be seen of the worker at one moment."""
 

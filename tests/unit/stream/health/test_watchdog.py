@@ -25,7 +25,15 @@ def pulse(
 ) -> Pulse:
     """Return a pulse that says nothing unusual."""
     marks = {} if unattended is None else {("customer-activity", 0): unattended}
-    return Pulse(finished, progress, recovered, has_work, silent, event, marks)
+    return Pulse(
+        finished=finished,
+        progress=progress,
+        recovered=recovered,
+        has_work=has_work,
+        silent_seconds=silent,
+        event_seconds=event,
+        unattended=marks,
+    )
 
 
 def test_work_without_progress_is_first_not_live_and_then_stuck() -> None:
