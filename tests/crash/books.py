@@ -169,8 +169,8 @@ def _overlaps(books: Books) -> Iterable[str]:
         if not (waited or thawing):
             ended = "no answer" if earlier["status"] is None else f"status {earlier['status']}"
             yield (
-                f"customer {one['customerId']}: {later['endpoint']} at {later['at']}, and {earlier['endpoint']} "
-                f"since {earlier['at']} ({ended})"
+                f"customer {one['customerId']}: {later['endpoint']} at {later['at']}, "
+                f"and {earlier['endpoint']} since {earlier['at']} ({ended})"
             )
     yield from ["not shown"] * (books.overlap_count - len(books.overlaps))
 

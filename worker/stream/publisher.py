@@ -19,7 +19,7 @@ from worker.kafka.raw_headers import is_plain, send_raw
 from worker.kafka.sizes import TRACE_BYTES, batch_bytes, fitted
 from worker.stream.acknowledged import acknowledged, refused
 from worker.telemetry.spans import Spans
-from worker.telemetry.tracing import sending
+from worker.telemetry.tracing import Sending
 
 log = structlog.get_logger(__name__)
 
@@ -42,14 +42,14 @@ class KafkaPublisher:
 
     async def publish(self, key: bytes, outcome: Outcome) -> None:
         """Write an outcome; returns once Kafka has acknowledged it, raises PublishFailed otherwise."""
-        with sending(self._outcome_topic, self._spans, outcome=outcome) as trace_headers:
+        with Sending(self._outcome_topic, self._spans, outcome=outcome) as trace_headers:
             headers = outcome_headers(outcome, self._source) + trace_headers
             await self._send(self._outcome_topic, key, outcome.to_json(), headers)
 
     async def put_aside(self, record: Record, failure: Failure) -> None:
         """Write a dead letter; what the topic cannot take is left out, and headers say so."""
         topic = self._dead_letter_topic
-        with sending(topic, self._spans, carried=record.headers) as trace_headers:
+        with Sending(topic, self._spans, carried=record.headers) as trace_headers:
             # Decided beforehand: a batch that the broker refuses breaks the idempotent producer's sequence.
             letter = fitted(record, failure, trace_headers, self._largest[topic])
             if letter.omitted:
@@ -68,7 +68,7 @@ class KafkaPublisher:
         headers = dead_letter_headers(record.headers, failure) + mark
         if batch_bytes(record.key, record.value, headers) + TRACE_BYTES > self._largest[topic]:
             return False
-        with sending(topic, self._spans, carried=record.headers) as trace_headers:
+        with Sending(topic, self._spans, carried=record.headers) as trace_headers:
             to = record.position.partition
             await self._send(topic, record.key, record.value, headers + trace_headers, to)
         return True

@@ -8,7 +8,7 @@ from topics.record import Record
 from worker.signs import Signs
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.spans import Spans
-from worker.telemetry.tracing import processing
+from worker.telemetry.tracing import Processing
 
 
 class HasRecord(Protocol):
@@ -38,7 +38,7 @@ def observed(
         record = delivery.record
         if record.key is None and record.position.topic == activity_topic:
             metrics.keyless(activity_topic)
-        with signs.event(), processing(record, group_id, spans):
+        with signs.event(), Processing(record, group_id, spans):
             began = time.perf_counter()
             try:
                 await handler(delivery)

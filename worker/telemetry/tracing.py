@@ -72,7 +72,7 @@ class _HeadersGetter(Getter[Headers]):
 _GETTER: Final = _HeadersGetter()
 
 
-class processing(InSpan):  # noqa: N801 - read as the functions of contextlib are
+class Processing(InSpan):
     """Span the work on one record: a child of the producer's context, linked to it as well.
 
     Of several outcomes the span shows the weightiest as its own attributes, and each as an event. A span with
@@ -130,7 +130,7 @@ class processing(InSpan):  # noqa: N801 - read as the functions of contextlib ar
             self.failed(reason, reason)
 
 
-class sending(InSpan):  # noqa: N801 - as above
+class Sending(InSpan):
     """Span the sending of a record; gives the headers that carry its context, none where there is none.
 
     A context that is `carried` already is upstream's and stays: the headers then are none.

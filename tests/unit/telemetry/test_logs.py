@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from tests.support.use_case.values import event, record
 from worker.telemetry.logs import configure_logging
 from worker.telemetry.spans import Spans
-from worker.telemetry.tracing import processing
+from worker.telemetry.tracing import Processing
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +112,7 @@ def test_identifiers_are_masked_at_the_sink(layout: Literal["json", "console"]) 
     value = json.dumps(event(customer=customer)).encode()
     for exception in (False, True):
         out, log = lines("DEBUG", layout)
-        with processing(record(value, key=b"KEY-of-Ada"), "group", Spans()):
+        with Processing(record(value, key=b"KEY-of-Ada"), "group", Spans()):
             names = ["ADA@example.com", b"ext-\xc3\xa9/77"]
             log.warning("asked for 919845012345", who={"of": names}, x="KEY-of-Ada")
             logging.getLogger("faust").warning("q=%s", "EXT-%C3%A9%2F77")
@@ -140,6 +140,6 @@ def test_what_operators_need_is_not_masked() -> None:
         "where": "/app/worker/enrolment/handler.py:5678",
         "at": "2026-01-31T10:00:00.123456Z",
     }
-    with processing(record(value, key=b"482579328"), "group", Spans()):
+    with Processing(record(value, key=b"482579328"), "group", Spans()):
         log.info("shown", **shown)
     assert json.loads(out.getvalue()).items() >= shown.items()

@@ -30,7 +30,7 @@ from worker.capillary.reply import Reply
 from worker.domain.answers import Issued
 from worker.telemetry import semantic
 from worker.telemetry.spans import Spans
-from worker.telemetry.tracing import processing, sending
+from worker.telemetry.tracing import Processing, Sending
 
 pytestmark = pytest.mark.asyncio
 
@@ -101,11 +101,11 @@ class _Story:
 
     async def work(self, headers: Headers) -> list[str]:
         """Work on a record; return the `traceparent` of the work, of the request and of the outcome."""
-        with processing(record(b"", headers=headers), "group", self.spans):
+        with Processing(record(b"", headers=headers), "group", self.spans):
             at = trace.get_current_span().get_span_context()
             own = f"00-{at.trace_id:032x}-{at.span_id:016x}-{at.trace_flags:02x}"
             request = await self.request()
-            with sending("outcomes", self.spans) as outcome:
+            with Sending("outcomes", self.spans) as outcome:
                 pass
         sent = {name: (value or b"").decode() for name, value in outcome}
         assert sent.get("tracestate") == request.get("tracestate")
@@ -169,7 +169,7 @@ async def test_without_an_sdk_upstreams_context_goes_on_unchanged() -> None:
 async def test_the_vendors_state_of_an_unsampled_trace_goes_on() -> None:
     """A `tracestate` belongs to the `traceparent` that it came with."""
     story = _Story(ParentBasedTraceIdRatio(0))
-    with processing(record(b"", headers=OFF), "group", story.spans):
+    with Processing(record(b"", headers=OFF), "group", story.spans):
         assert (await story.request())["tracestate"] == "vendor=1"
 
 
@@ -182,7 +182,7 @@ async def test_a_request_that_outlives_its_sampled_work_is_recorded() -> None:
         await may_go.wait()
         await story.request()
 
-    with processing(record(b"", headers=ON), "group", story.spans):
+    with Processing(record(b"", headers=ON), "group", story.spans):
         task = asyncio.create_task(later())
         await asyncio.sleep(0)
     may_go.set()
@@ -205,7 +205,7 @@ async def test_what_is_not_sampled_is_measured() -> None:
     semantic.switch_on(provider)
     try:
         await story.work(())
-        with pytest.raises(ValueError, match="secret"), processing(record(b""), "group", story.spans):
+        with pytest.raises(ValueError, match="secret"), Processing(record(b""), "group", story.spans):
             raise ValueError("secret")
     finally:
         semantic.switch_on(None)

@@ -12,7 +12,7 @@ from opentelemetry.trace import StatusCode
 from tests.support.use_case.values import NOW, record
 from topics.outcome import SEVERITY, ActivityReference, CodeAndMessage, Outcome, OutcomeName
 from worker.telemetry.spans import Spans
-from worker.telemetry.tracing import exemplar, processing, record_in_work, sending, told
+from worker.telemetry.tracing import Processing, Sending, exemplar, record_in_work, told
 
 Finished = Callable[[], list[ReadableSpan]]
 PARENT = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
@@ -50,7 +50,7 @@ def test_the_weightiest_outcome_is_shown(
 ) -> None:
     """Of several outcomes the span has the one that an operator would ask about, and only its attributes."""
     spans, finished = recording
-    with processing(record(b""), "group", spans):
+    with Processing(record(b""), "group", spans):
         for number, name in enumerate(names):
             told(outcome(OutcomeName(name), number, reconciled=True if number == 0 else None))
     (span,) = finished()
@@ -66,7 +66,7 @@ def test_the_weightiest_outcome_is_shown(
 def test_every_outcome_has_its_weight(recording: tuple[Spans, Finished]) -> None:
     """A new outcome must not end the work on an event."""
     spans, finished = recording
-    with processing(record(b""), "group", spans):
+    with Processing(record(b""), "group", spans):
         for name in OutcomeName:
             told(outcome(name))
     assert (finished()[0].attributes or {})["enrolment.outcome"] == "DEAD_LETTERED"
@@ -76,7 +76,7 @@ def test_8890_is_shown_before_other_warnings(recording: tuple[Spans, Finished]) 
     """One code stands on a span: the one that dashboards count."""
     spans, finished = recording
     warnings = tuple(CodeAndMessage(code=code, message="said") for code in (7001, 8890))
-    with sending("outcomes", spans, outcome=outcome(OutcomeName.LIMIT_EXHAUSTED, warnings=warnings)):
+    with Sending("outcomes", spans, outcome=outcome(OutcomeName.LIMIT_EXHAUSTED, warnings=warnings)):
         pass
     assert (finished()[0].attributes or {})["enrolment.warning.code"] == 8890
 
@@ -86,8 +86,8 @@ def test_an_exception_is_its_type_alone(recording: tuple[Spans, Finished]) -> No
     spans, finished = recording
     with (
         pytest.raises(ValueError, match="919845012345"),
-        processing(record(b""), "group", spans),
-        sending("outcomes", spans),
+        Processing(record(b""), "group", spans),
+        Sending("outcomes", spans),
     ):
         raise ValueError("919845012345")
     for span in finished():
@@ -101,19 +101,19 @@ def test_without_an_sdk_the_producers_context_passes_through() -> None:
     """Tracing that is off here must not tear upstream's trace from downstream's; baggage does not pass."""
     spans = Spans()
     headers = (PARENT, ("tracestate", b"vendor=1"), ("baggage", b"mobile=1"))
-    with processing(record(b"", headers=headers), "group", spans), sending("outcomes", spans) as carried:
+    with Processing(record(b"", headers=headers), "group", spans), Sending("outcomes", spans) as carried:
         assert carried == (PARENT, ("tracestate", b"vendor=1"))
-    with processing(record(b""), "group", spans), sending("outcomes", spans) as carried:
+    with Processing(record(b""), "group", spans), Sending("outcomes", spans) as carried:
         assert carried == ()
 
 
 def test_a_context_that_a_record_carries_stays(recording: tuple[Spans, Finished]) -> None:
     """A record that is put aside keeps upstream's trace; one without gets that of the work."""
     spans, finished = recording
-    with processing(record(b""), "group", spans):
-        with sending("dlt", spans, carried=(PARENT,)) as first:
+    with Processing(record(b""), "group", spans):
+        with Sending("dlt", spans, carried=(PARENT,)) as first:
             assert first == ()
-        with sending("dlt", spans) as second:
+        with Sending("dlt", spans) as second:
             pass
     at = finished()[-1].get_span_context()
     assert at is not None
@@ -125,12 +125,12 @@ def test_exemplars_name_kept_traces_only(recording: tuple[Spans, Finished]) -> N
     """A trace that is not sampled leads nowhere."""
     spans, _ = recording
     assert exemplar() is None
-    with processing(record(b"", headers=(PARENT,)), "group", spans):
+    with Processing(record(b"", headers=(PARENT,)), "group", spans):
         labels = exemplar()
         assert labels is not None
         assert labels["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
     unsampled = (PARENT[0], PARENT[1][:-2] + b"00")
-    with processing(record(b"", headers=(unsampled,)), "group", spans):
+    with Processing(record(b"", headers=(unsampled,)), "group", spans):
         assert exemplar() is None
 
 
@@ -139,6 +139,6 @@ def test_damaged_contexts_begin_a_trace(recording: tuple[Spans, Finished]) -> No
     spans, finished = recording
     damaged = [b"", b"\xff\xfe", b"00-0-0-01", b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-01", None]
     for value in damaged:
-        with processing(record(b"", headers=(("traceparent", value),)), "group", spans):
+        with Processing(record(b"", headers=(("traceparent", value),)), "group", spans):
             pass
     assert [(span.parent, list(span.links)) for span in finished()] == [(None, [])] * len(damaged)
