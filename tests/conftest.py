@@ -1,8 +1,6 @@
 """Fixtures for tests against a Kafka broker."""
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -10,12 +8,13 @@ from tests.support.kafka.brokers import (
     FencedKafka,
     SecuredKafka,
     TopicFactory,
+    broker_or_skip,
     create_topic,
     delete_topics,
     make_certificates,
     unique,
 )
-from worker.demo.broker import Broker, BrokerSecurity, BrokerUnavailable, running_broker
+from worker.demo.broker import Broker, BrokerSecurity
 from worker.demo.processes import Household
 from worker.demo.readiness import run_blocking
 
@@ -23,7 +22,7 @@ from worker.demo.readiness import run_blocking
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Broker]:
     """Give the broker of the whole run: the cluster named by KAFKA, else an Apache Kafka of our own."""
-    with _broker_or_skip() as broker:
+    with broker_or_skip() as broker:
         yield broker
 
 
@@ -37,7 +36,7 @@ def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredK
         authority=certificates.authority,
         client_certificates="required",
     )
-    with _broker_or_skip(security) as broker:
+    with broker_or_skip(security) as broker:
         yield SecuredKafka(broker, certificates, *next(iter(security.users.items())))
 
 
@@ -45,7 +44,7 @@ def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredK
 def fenced_kafka() -> Iterator[FencedKafka]:
     """Give a broker where one account may do what ACLs allow, and the plain listener everything."""
     security = BrokerSecurity(users={"worker": "secret"}, acls=True)
-    with Household() as household, _broker_or_skip(security, household) as broker:
+    with Household() as household, broker_or_skip(security, household) as broker:
         yield FencedKafka(broker, *next(iter(security.users.items())), household.folder / "kafka.log")
 
 
@@ -63,18 +62,3 @@ def topic(kafka: Broker) -> Iterator[TopicFactory]:
     yield create
     if created:
         run_blocking(delete_topics(kafka.bootstrap_servers, created))
-
-
-@contextmanager
-def _broker_or_skip(
-    security: BrokerSecurity | None = None, household: Household | None = None
-) -> Iterator[Broker]:
-    """Skip by name and reason where no broker can be had, or fail where the environment demands one."""
-    with ExitStack() as stack:
-        try:
-            broker = stack.enter_context(running_broker(security=security, household=household))
-        except BrokerUnavailable as reason:
-            if os.environ.get("REQUIRE_BROKER") == "1" or os.environ.get("CI") == "true":
-                pytest.fail(f"no Kafka broker: {reason}", pytrace=False)
-            pytest.skip(f"no Kafka broker: {reason}")
-        yield broker

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.e2e.breakable import Breakable, breakable_lab
 from tests.support.e2e.desk import Desk
 from tests.support.e2e.events import event
 from tests.support.e2e.lab import CREDENTIALS, Lab, running_lab
@@ -17,6 +18,13 @@ def lab(kafka: Broker) -> Iterator[Lab]:
     """Give the lab on the broker of the whole run."""
     with running_lab(kafka.bootstrap_servers) as lab:
         yield lab
+
+
+@pytest.fixture(scope="module")
+def breakable() -> Iterator[Breakable]:
+    """Give a lab on a broker of this module's own, which its tests may freeze, kill and damage."""
+    with breakable_lab() as breakable:
+        yield breakable
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,6 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,15 +10,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import DeleteGroupsRequest
 
+from tests.support.e2e.breakable import Breakable
 from tests.support.e2e.events import event
 from tests.support.e2e.feeds import ActivityFeed, Message
-from tests.support.e2e.lab import CREDENTIALS, Lab, Stage, running_lab
+from tests.support.e2e.lab import CREDENTIALS, Stage
 from tests.support.e2e.worker_process import WorkerProcess
 from tests.support.kafka.brokers import create_topic, delete_topics
 from tests.support.kafka.logs import begin_transaction, cut_tail, delete_records
 from tests.support.waiting import wait_until
-from worker.demo.broker import Broker, running_broker
-from worker.demo.processes import Household
 from worker.demo.simulator import FaultRule, Promotion, RunningSimulator, World
 
 pytestmark = pytest.mark.timeout(120)
@@ -28,25 +25,6 @@ pytestmark = pytest.mark.timeout(120)
 _CUSTOMERS = 500
 _EXPIRED = "enrolment_records_expired_total"
 _LAG = "enrolment_consumer_lag"
-
-
-@dataclass(frozen=True, slots=True)
-class Breakable:
-    """A lab on a broker of its own, whose files a test may damage."""
-
-    lab: Lab
-    broker: Broker
-    folder: Path
-
-
-@pytest.fixture(scope="module")
-def breakable() -> Iterator[Breakable]:
-    """Give a broker that nobody else uses."""
-    with Household() as household, running_broker(household=household) as broker:
-        if not broker.kind.startswith("apache-kafka"):
-            pytest.skip(f"files of {broker.kind} are not known")
-        with running_lab(broker.bootstrap_servers) as lab:
-            yield Breakable(lab, broker, household.folder / "kafka" / "data")
 
 
 @pytest.fixture(scope="module")

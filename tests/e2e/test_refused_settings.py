@@ -4,10 +4,10 @@ import socket
 
 import pytest
 
-from tests.support.e2e.lab import CREDENTIALS, Lab, running_lab
+from tests.support.e2e.breakable import breakable_lab
+from tests.support.e2e.lab import CREDENTIALS, Lab
 from tests.support.e2e.worker_process import WorkerProcess
 from worker.demo import apache_kafka
-from worker.demo.broker import BrokerUnavailable, running_broker
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -25,15 +25,8 @@ def _refused(worker: WorkerProcess) -> str:
 def test_a_session_time_out_that_the_brokers_do_not_allow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Found out when it joins the group; it does not idle there for ever."""
     monkeypatch.setitem(apache_kafka._SETTINGS, "group.max.session.timeout.ms", "5000")
-    try:
-        with (
-            running_broker(own=True) as broker,
-            running_lab(broker.bootstrap_servers) as lab,
-            lab.stage(_API) as stage,
-        ):
-            line = _refused(stage.worker(**CREDENTIALS))
-    except BrokerUnavailable as reason:
-        pytest.skip(f"no Kafka broker of our own: {reason}")
+    with breakable_lab() as own, own.lab.stage(_API) as stage:
+        line = _refused(stage.worker(**CREDENTIALS))
     assert line.startswith("ENROLMENT_KAFKA_SESSION_TIMEOUT_SECONDS is 6, which the brokers do not allow; ")
 
 

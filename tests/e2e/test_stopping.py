@@ -13,12 +13,13 @@ from typing import Final, Literal
 
 import pytest
 
+from tests.support.e2e.breakable import Breakable
 from tests.support.e2e.events import event
 from tests.support.e2e.feeds import Message
-from tests.support.e2e.lab import CREDENTIALS, Lab, Stage, running_lab
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
 from tests.support.e2e.worker_process import WorkerProcess, environment
 from tests.support.waiting import wait_until
-from worker.demo.broker import Broker, BrokerUnavailable, running_broker
+from worker.demo.broker import Broker
 from worker.demo.ports import HOST, free_ports
 from worker.demo.simulator import Customer, FaultRule, Promotion, RunningSimulator, World
 
@@ -34,20 +35,10 @@ _MOMENTS: Final = (0.0, 0.3, 0.8, 1.5, 3.0)
 Kafka = Literal["present", "frozen", "killed"]
 
 
-@pytest.fixture(scope="module")
-def own() -> Iterator[tuple[Lab, Broker]]:
-    """Give a broker that a test may freeze and kill, and a lab on it."""
-    try:
-        with running_broker(own=True) as broker, running_lab(broker.bootstrap_servers) as lab:
-            yield lab, broker
-    except BrokerUnavailable as reason:
-        pytest.skip(f"no Kafka broker of our own: {reason}")
-
-
 @pytest.fixture
-def stage(own: tuple[Lab, Broker]) -> Iterator[tuple[Stage, RunningSimulator, Broker]]:
+def stage(breakable: Breakable) -> Iterator[tuple[Stage, RunningSimulator, Broker]]:
     """Give a stage, its API, and the broker, which serves again afterwards."""
-    lab, broker = own
+    lab, broker = breakable.lab, breakable.broker
     world = World([Promotion(promotion_id=62_000)])
     for number in range(5):
         world.customers.add(Customer.synthetic(820_000 + number))

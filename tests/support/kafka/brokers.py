@@ -1,16 +1,20 @@
-"""What tests need beside a running broker: certificates, names, topics."""
+"""A broker for tests, and what they need beside it: certificates, names, topics."""
 
+import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import pytest
 import trustme
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from cryptography.hazmat.primitives import serialization as pem
 
-from worker.demo.broker import Broker
+from worker.demo.broker import Broker, BrokerSecurity, BrokerUnavailable, running_broker
+from worker.demo.processes import Household
 from worker.kafka.admin import controller_known
 
 
@@ -107,3 +111,18 @@ def _pkcs8(certificate: trustme.LeafCert) -> bytes:
 
 def _chain(certificate: trustme.LeafCert) -> bytes:
     return b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
+
+
+@contextmanager
+def broker_or_skip(
+    security: BrokerSecurity | None = None, household: Household | None = None, *, own: bool = False
+) -> Iterator[Broker]:
+    """Give a broker, with `own` one to kill. Skip without one, or fail if CI or REQUIRE_BROKER is set."""
+    with ExitStack() as stack:
+        try:
+            broker = stack.enter_context(running_broker(own=own, security=security, household=household))
+        except BrokerUnavailable as reason:
+            if os.environ.get("REQUIRE_BROKER") == "1" or os.environ.get("CI") == "true":
+                pytest.fail(f"no Kafka broker: {reason}", pytrace=False)
+            pytest.skip(f"no Kafka broker: {reason}")
+        yield broker
