@@ -65,13 +65,17 @@ def admitted() -> Admitted:
 
 
 async def planned(
-    standing: Standing | None, *promotions: Promotion, rules: Rules | None = None, span: Span | None = None
+    standing: Standing | None,
+    *promotions: Promotion,
+    rules: Rules | None = None,
+    span: Span | None = None,
+    org: int = ORG,
 ) -> EventPlan:
-    """Plan for the customer, of whom the ledger knows this in promotion 1."""
+    """Plan for the customer, of whom the ledger knows this in promotion 1, under `org`."""
     rules = rules or Rules()
     ledger = FakeLedger()
     if standing is not None:
-        await ledger.write(StandingEntry(CUSTOMER, SUBJECT, standing))
+        await ledger.write(StandingEntry(CUSTOMER, Subject.of(OPEN, org), standing))
     customer = CustomerPromotions(CUSTOMER, promotions)
     return plan_event(admitted(), customer, ledger, rules, NOW, read_at=READ_AT, span=span)
 
@@ -196,6 +200,14 @@ async def test_a_key_that_is_in_use_goes_on_being_used(standing: Standing) -> No
     (step,) = (await planned(standing, OPEN)).steps
     assert isinstance(step, Request)
     assert step.key == key(org=0) != key()
+
+
+async def test_a_key_of_another_organisation_that_was_taken_for_ours_goes_on_being_used() -> None:
+    """The ledger says which there were."""
+    standing = Standing(attempt=replace(ATTEMPT, key=key(org=7)))
+    (step,) = (await planned(standing, OPEN, org=7)).steps
+    assert isinstance(step, Request)
+    assert step.key == key(org=7)
 
 
 async def test_an_enrolment_has_expired_only_if_both_clocks_say_so() -> None:
