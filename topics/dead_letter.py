@@ -39,7 +39,7 @@ REDRIVEN: Final = "enrolment.redriven"
 
 
 class DeadLetterReason(StrEnum):
-    """Why a record was put aside."""
+    """Why a record was dead-lettered."""
 
     MALFORMED_EVENT = "malformed_event"
     NO_IDENTIFIER = "no_identifier"

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from topics.record import Position
 from topics.times import written
-from worker.operations.redrive_plan import Letter, NotOurs, Obstacle, Plan
+from worker.operations.redrive_plan import ForeignLetter, Letter, Obstacle, Plan
 
 _HEADINGS: Final = (
-    "PUT ASIDE", "REASON", "EVENT", "EVENT ID", "CUSTOMER", "TRIES", "ORIGINAL", "DEAD LETTER", "MESSAGE"
+    "DEAD-LETTERED", "REASON", "EVENT", "EVENT ID", "CUSTOMER", "TRIES", "ORIGINAL", "DEAD LETTER", "MESSAGE"
 )  # fmt: skip
 _REMEDIES: Final = {
     Obstacle.OMITTED: "",
@@ -55,7 +55,7 @@ def as_object(letter: Letter) -> dict[str, Any]:
     }
 
 
-def summary(letters: Sequence[Letter], not_ours: Counter[NotOurs]) -> str:
+def summary(letters: Sequence[Letter], not_ours: Counter[ForeignLetter]) -> str:
     """Return how many there are, by reason, and how many other records lie there."""
     reasons = Counter(letter.failure.reason.value for letter in letters)
     others = "".join(f"; {count} {why}" for why, count in sorted(not_ours.items()))

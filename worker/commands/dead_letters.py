@@ -15,7 +15,7 @@ import click
 from topics.dead_letter import DeadLetterReason
 from worker.commands.configured import settings_or_exit
 from worker.commands.dead_letter_report import as_object, plain, plan_lines, summary, table
-from worker.commands.failure import Failure
+from worker.commands.failure import CommandFailed
 from worker.commands.progress import Progress
 from worker.kafka.errors import KafkaFailed
 from worker.operations.dead_letters import find
@@ -54,8 +54,8 @@ _FILTERS: Final = (
         multiple=True,
         help="Only of this reason; may be repeated.",
     ),
-    click.option("--since", type=_When(), help="Put aside then or later: a time (UTC) or an age (7d)."),
-    click.option("--until", type=_When(), help="Put aside before then: a time (UTC) or an age (12h)."),
+    click.option("--since", type=_When(), help="Dead-lettered then or later: a time (UTC) or an age (7d)."),
+    click.option("--until", type=_When(), help="Dead-lettered before then: a time (UTC) or an age (12h)."),
     click.option("--customer-id", type=click.IntRange(min=1), help="Only of this customer."),
     click.option("--count", type=click.IntRange(min=1), help="Only the oldest so many of these."),
 )
@@ -102,7 +102,7 @@ def command() -> None:
 @_filtered
 @click.option("--json", "as_json", is_flag=True, help="For programs: a list with one object per dead letter.")
 def list_letters(*, wanted: Wanted, as_json: bool) -> None:
-    """Show dead letters, those put aside first before others.
+    """Show dead letters, the oldest first.
 
     Personal data is left out: of key, value and foreign headers there is nothing but sizes, the event's id
     and name, and the customer's id.
@@ -135,7 +135,7 @@ def redrive_letters(*, wanted: Wanted, dry_run: bool, yes: bool, past_retention:
     """
     settings = settings_or_exit(KafkaSettings)
     if not (dry_run or yes or sys.stdin.isatty()):
-        raise Failure("there is no terminal to ask on: add --yes, or --dry-run to look first")
+        raise CommandFailed("there is no terminal to ask on: add --yes, or --dry-run to look first")
     with Progress() as progress:
         found = _run(find(settings, wanted, progress))
         prepared = _run(prepare(settings, found.letters, progress, also_forgotten=past_retention))
@@ -144,13 +144,13 @@ def redrive_letters(*, wanted: Wanted, dry_run: bool, yes: bool, past_retention:
     if dry_run or not prepared.plan.to_send:
         return
     if not (yes or click.confirm("Redrive them?")):
-        raise Failure("nothing was redriven")
+        raise CommandFailed("nothing was redriven")
     done = Redriven()
     try:
         with Progress() as progress:
             _run(redrive(settings, prepared, done, progress))
     except KeyboardInterrupt:
-        raise Failure(f"interrupted; redriven so far: {done.sent}. Repeat it for the rest") from None
+        raise CommandFailed(f"interrupted; redriven so far: {done.sent}. Repeat it for the rest") from None
     click.echo(
         f"redriven: {done.sent}"
         + (f"; by another redrive meanwhile: {done.by_another}" if done.by_another else "")
@@ -164,4 +164,4 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except KafkaFailed as error:
-        raise Failure(str(error)) from None
+        raise CommandFailed(str(error)) from None

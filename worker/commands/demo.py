@@ -6,7 +6,7 @@ from importlib import metadata
 
 import click
 
-from worker.commands.failure import Failure
+from worker.commands.failure import CommandFailed
 from worker.demo.options import DemoOptions
 
 _DISTRIBUTION = "enrolment-worker"
@@ -35,7 +35,7 @@ def command(*, keep: bool, light: bool, events: int, customers: int, seed: int) 
     missing = tuple(missing_packages(_requirements(), _is_installed))
     if missing:
         remedy = f"pip install '{_DISTRIBUTION}[demo]'"
-        raise Failure(f"the demo also needs {', '.join(missing)}: {remedy}")
+        raise CommandFailed(f"the demo also needs {', '.join(missing)}: {remedy}")
     from worker.demo.demo import run_demo  # noqa: PLC0415 - imports the packages that may be missing
 
     options = DemoOptions(keep=keep, light=light, events=events, customers=customers, seed=seed)

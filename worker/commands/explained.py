@@ -12,7 +12,7 @@ import click
 
 from topics.times import written
 from worker.commands.configured import refused
-from worker.commands.failure import Failure
+from worker.commands.failure import CommandFailed
 from worker.domain.catalogue import ListedPromotion
 from worker.domain.ledger import Standing
 from worker.domain.promotions import Restriction, TimelineEntry
@@ -31,7 +31,7 @@ def tell(settings: Settings, question: Question, *, as_json: bool) -> None:
     except SettingsError as error:
         raise refused(error) from None
     except (KafkaFailed, Unexplained) as error:
-        raise Failure(str(error)) from None
+        raise CommandFailed(str(error)) from None
     if as_json or not sys.stdout.isatty():
         click.echo(json.dumps(_answer_as_object(answer), indent=2))
     else:

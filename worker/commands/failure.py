@@ -5,7 +5,7 @@ from typing import IO, Any
 import click
 
 
-class Failure(click.ClickException):
+class CommandFailed(click.ClickException):
     """Ends the program with one line on standard error and exit status 1."""
 
     def show(self, file: IO[Any] | None = None) -> None:

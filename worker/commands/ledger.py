@@ -6,7 +6,7 @@ import logging
 import click
 
 from worker.commands.configured import settings_or_exit
-from worker.commands.failure import Failure
+from worker.commands.failure import CommandFailed
 from worker.kafka.errors import KafkaFailed
 from worker.kafka.partitioners import Partitioner
 from worker.operations.ledger_move import move_ledger
@@ -47,7 +47,7 @@ def move(*, partitioner: str, dry_run: bool) -> None:
     try:
         moved = asyncio.run(move_ledger(settings, Partitioner(partitioner), _progress, dry_run=dry_run))
     except KafkaFailed as error:
-        raise Failure(str(error)) from None
+        raise CommandFailed(str(error)) from None
     click.echo(
         f"{'to copy' if dry_run else 'copied'}: {moved.copied}, already there: {moved.already_there}, "
         f"stay where they are: {moved.stayed}, without a key: {moved.without_lane}, "

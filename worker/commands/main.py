@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from worker.commands.failure import Failure
+from worker.commands.failure import CommandFailed
 from worker.telemetry.injected import take_back
 
 _COMMANDS: Final = {
@@ -24,7 +24,7 @@ _COMMANDS: Final = {
 """Commands by name: the module of that name (with an underscore for a dash) has it as `command`."""
 
 
-class _Refusal(Failure):
+class _Refusal(CommandFailed):
     exit_code = 2
 
 

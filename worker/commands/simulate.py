@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 from pydantic import ValidationError
 
-from worker.commands.failure import Failure
+from worker.commands.failure import CommandFailed
 from worker.demo.simulator import KINDS, FaultRule, RunningSimulator, SimulatorOptions, serve
 
 _REPEATABLE: Final = {"faults": "--fault", "connected_org_ids": "--connected-org-id"}
@@ -74,7 +74,7 @@ def _simulate(**options: Any) -> None:  # noqa: ANN401 - the fields of Simulator
     except OverflowError:
         raise click.UsageError("--port and --control-port must be from 0 to 65535") from None
     except ValueError as error:
-        raise Failure(str(error)) from None
+        raise CommandFailed(str(error)) from None
 
 
 class _SimulateCommand(click.Command):

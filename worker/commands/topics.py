@@ -10,7 +10,7 @@ import click
 
 from topics.names import all_topics
 from worker.commands.configured import NEW_LEDGER, settings_or_exit
-from worker.commands.failure import Failure
+from worker.commands.failure import CommandFailed
 from worker.commands.topic_report import as_object, lines, size
 from worker.kafka.admin import TopicAdmin
 from worker.kafka.errors import KafkaFailed
@@ -51,7 +51,7 @@ def list_topics(*, as_json: bool) -> None:
     try:
         reports = asyncio.run(inspect(settings, TopicAdmin(settings)))
     except KafkaFailed as error:
-        raise Failure(str(error)) from None
+        raise CommandFailed(str(error)) from None
     if as_json:
         click.echo(json.dumps([as_object(report) for report in reports], indent=2))
     else:
@@ -78,14 +78,14 @@ def create_topics(*, new_ledger: bool) -> None:
     try:
         reports, refusals = asyncio.run(create())
     except KafkaFailed as error:
-        raise Failure(str(error)) from None
+        raise CommandFailed(str(error)) from None
     for report in reports:
         if report.found is not None:
             click.echo(f"exists   {report.spec.name}  {size(report.found)}")
         elif report.spec.name not in refusals:
             click.echo(f"created  {report.spec.name}  {size(report.spec)}")
     if refusals:
-        raise Failure("not created: " + "; ".join(f"{name} ({why})" for name, why in refusals.items()))
+        raise CommandFailed("not created: " + "; ".join(f"{name} ({why})" for name, why in refusals.items()))
 
 
 @command.command("asyncapi")

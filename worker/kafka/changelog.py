@@ -26,7 +26,7 @@ _STEP: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ChangelogRecord:
     """A record of the changelog; the value is None where the entry was taken away."""
 
     key: bytes
@@ -43,7 +43,7 @@ class Copier:
         self._topic = topic
         self._sent: deque[Any] = deque()
 
-    async def copy(self, record: Entry, partition: int) -> None:
+    async def copy(self, record: ChangelogRecord, partition: int) -> None:
         """Write the record there, with the time that its retention counts from."""
         with translated(self._topic):
             self._sent.append(
@@ -71,7 +71,7 @@ class Changelog:
 
     async def records(
         self, partition: int, end: int, doing: str, say: Callable[[str], object]
-    ) -> AsyncIterator[Entry]:
+    ) -> AsyncIterator[ChangelogRecord]:
         """Yield a partition's records, from its beginning to that offset; tells how it gets on."""
         at, count = TopicPartition(self._topic, partition), 0
         with translated(self._topic):
@@ -90,7 +90,7 @@ class Changelog:
                     count += 1
                     if count % _STEP == 0:
                         say(f"{doing}: {count} records")
-                    yield Entry(record.key, record.value, record.offset, record.timestamp)
+                    yield ChangelogRecord(record.key, record.value, record.offset, record.timestamp)
         say(f"{doing}: {count} records, done")
 
     async def extent(self, topic: str, partitions: int) -> dict[int, tuple[int, int]]:

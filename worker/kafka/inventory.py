@@ -17,7 +17,7 @@ from worker.kafka.admin import ExistingTopic, Refusal
 from worker.settings import KafkaSettings
 
 
-class TopicAdmin(Protocol):
+class TopicAccess(Protocol):
     """What is asked of the cluster; `admin` has the real one. Each raises KafkaFailed."""
 
     async def existing(self, names: Iterable[str]) -> dict[str, ExistingTopic]:
@@ -60,7 +60,7 @@ class TopicReport:
         )
 
 
-async def inspect(settings: KafkaSettings, admin: TopicAdmin) -> tuple[TopicReport, ...]:
+async def inspect(settings: KafkaSettings, admin: TopicAccess) -> tuple[TopicReport, ...]:
     """Compare our topics with the cluster's."""
     names = settings.topic_names
     retention = timedelta(days=settings.ledger_retention_days)
@@ -70,7 +70,7 @@ async def inspect(settings: KafkaSettings, admin: TopicAdmin) -> tuple[TopicRepo
 
 
 async def create_missing(
-    settings: KafkaSettings, admin: TopicAdmin, left_out: frozenset[str] = frozenset()
+    settings: KafkaSettings, admin: TopicAccess, left_out: frozenset[str] = frozenset()
 ) -> tuple[tuple[TopicReport, ...], dict[str, Refusal]]:
     """Create what is missing; return how things stood before, and why a topic could not be created."""
     reports = await inspect(settings, admin)

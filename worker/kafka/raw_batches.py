@@ -155,7 +155,7 @@ class _PartitionRecords(_Records):  # type: ignore[misc]  # of Any
             if tp.topic not in self.hand_out:
                 _give_up(tp, batch, type(fault).__name__, fault)
             log.error(  # noqa: TRY400 - what a batch holds may be personal, also in an exception
-                "a record batch cannot be read to its end; what is left is put aside",
+                "a record batch cannot be read to its end; what is left is dead-lettered",
                 partition=f"{tp.topic}-{tp.partition}",
                 offsets=[self.next_fetch_offset, batch.next_offset - 1],
                 error=type(fault).__name__,

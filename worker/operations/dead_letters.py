@@ -11,7 +11,7 @@ from worker.kafka.admin import TopicAdmin
 from worker.kafka.errors import KafkaFailed
 from worker.kafka.log_reader import LogReader, log_reader
 from worker.kafka.sizes import batch_bytes
-from worker.operations.redrive_plan import Chosen, Letter, NotOurs, Wanted, read_letter
+from worker.operations.redrive_plan import Chosen, ForeignLetter, Letter, Wanted, read_letter
 from worker.settings import KafkaSettings
 
 Say = Callable[[str], object]
@@ -21,14 +21,14 @@ STEP: Final = 1_000
 
 
 @dataclass(slots=True)
-class Found:
+class FoundLetters:
     """The letters asked for, oldest first, and how many records were not ours."""
 
     letters: list[Letter]
-    not_ours: Counter[NotOurs] = field(default_factory=Counter)
+    not_ours: Counter[ForeignLetter] = field(default_factory=Counter)
 
 
-async def find(settings: KafkaSettings, wanted: Wanted, say: Say) -> Found:
+async def find(settings: KafkaSettings, wanted: Wanted, say: Say) -> FoundLetters:
     """Return the letters asked for. Takes some 1 KB of memory for each.
 
     May take minutes on a large topic; raises KafkaFailed, with one line for the operator.
@@ -43,9 +43,9 @@ async def find(settings: KafkaSettings, wanted: Wanted, say: Say) -> Found:
 
 async def _find(
     settings: KafkaSettings, reader: LogReader, partitions: int, wanted: Wanted, say: Say
-) -> Found:
+) -> FoundLetters:
     topic = settings.topic_names.dead_letters
-    chosen, not_ours = Chosen(wanted), Counter[NotOurs]()
+    chosen, not_ours = Chosen(wanted), Counter[ForeignLetter]()
     extent = await reader.extent(topic, range(partitions))
     total, read = sum(end - start for start, end in extent.values()), 0
     for partition, (start, end) in extent.items():
@@ -54,11 +54,11 @@ async def _find(
             if read % STEP == 0:
                 say(f"looking at {topic}: {read} of {total}")
             letter = read_letter(record, settings.group_id, settings.activity_topic, redriven_bytes(record))
-            if isinstance(letter, NotOurs):
+            if isinstance(letter, ForeignLetter):
                 not_ours[letter] += 1
             else:
                 chosen.add(letter)
-    return Found(chosen.letters(), not_ours)
+    return FoundLetters(chosen.letters(), not_ours)
 
 
 def redriven_bytes(letter: Record) -> int:

@@ -15,7 +15,7 @@ from typing import Final
 
 from topics.names import TopicSpec
 from worker.kafka.admin import ExistingTopic
-from worker.kafka.changelog import Changelog, Copier, Entry, opened
+from worker.kafka.changelog import Changelog, ChangelogRecord, Copier, opened
 from worker.kafka.errors import KafkaFailed
 from worker.kafka.partition_admin import PartitionAdmin
 from worker.kafka.partitioners import Partitioner, partition_of
@@ -66,7 +66,7 @@ class Survey:
     """How many records of the changelog lie where this partitioner puts them."""
     copies: set[int] = field(default_factory=set)
     """Hashes of (partition, key, value) of what an interrupted move has copied."""
-    learnt: dict[int, Entry] = field(default_factory=dict)
+    learnt: dict[int, ChangelogRecord] = field(default_factory=dict)
     """The organisation that each partition has learnt."""
 
     def objection(self, change: Change) -> str | None:

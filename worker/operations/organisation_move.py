@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from worker.kafka.changelog import Copier, Entry
+from worker.kafka.changelog import ChangelogRecord, Copier
 from worker.kafka.errors import KafkaFailed
 from worker.ledger.format import organisation_key, read_organisation
 
 
 async def spread(
-    learnt: Mapping[int, Entry], partitions: int, copier: Copier, say: Callable[[str], object]
+    learnt: Mapping[int, ChangelogRecord], partitions: int, copier: Copier, say: Callable[[str], object]
 ) -> None:
     """Write what was learnt first to each partition that has learnt nothing; the others keep what they have.
 

@@ -66,7 +66,7 @@ class Marks:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedRedrive:
     """What a redrive would do, and what it needs to do it."""
 
     plan: Plan
@@ -76,7 +76,7 @@ class Prepared:
 
 async def prepare(
     settings: KafkaSettings, letters: list[Letter], say: Say, *, also_forgotten: bool = False
-) -> Prepared:
+) -> PreparedRedrive:
     """Decide for each letter; looks at the activity topic from the oldest letter's time on, writes nothing.
 
     May take minutes on a large topic; raises KafkaFailed, with one line for the operator.
@@ -105,7 +105,7 @@ async def prepare(
         at: Horizon(start, firsts[at][1] if at in firsts else None) for at, (start, _) in extent.items()
     }
     decided = plan(letters, marks.seen, horizons, largest, also_forgotten=also_forgotten)
-    return Prepared(decided, marks, largest)
+    return PreparedRedrive(decided, marks, largest)
 
 
 def _ensure_partitions(topic: str, partitions: int, letters: Iterable[Letter]) -> None:
@@ -121,7 +121,7 @@ def _ensure_partitions(topic: str, partitions: int, letters: Iterable[Letter]) -
 
 async def redrive(
     settings: KafkaSettings,
-    prepared: Prepared,
+    prepared: PreparedRedrive,
     done: Redriven,
     say: Say,
     now: Callable[[], float] = time.time,

@@ -49,20 +49,20 @@ class Letter:
     """What the redriven record takes at most, as a topic's `max.message.bytes` counts."""
 
 
-class NotOurs(StrEnum):
+class ForeignLetter(StrEnum):
     """Why a record of the dead-letter topic is left alone."""
 
     OTHER_GROUP = "of other groups"
     UNREADABLE = "without readable headers"
 
 
-def read_letter(record: Record, group: str, activity_topic: str, batch_bytes: int) -> Letter | NotOurs:
+def read_letter(record: Record, group: str, activity_topic: str, batch_bytes: int) -> Letter | ForeignLetter:
     """Read a record of the dead-letter topic; any bytes lead to an answer."""
     if group_of(record) not in (None, group):
-        return NotOurs.OTHER_GROUP
+        return ForeignLetter.OTHER_GROUP
     failure = read_failure(record)
     if failure is None or failure.position.topic != activity_topic or failure.position.partition < 0:
-        return NotOurs.UNREADABLE
+        return ForeignLetter.UNREADABLE
     original, ours = as_on_activity_topic(record, failure), our_headers(record.headers)
     reading = read_activity(original)
     event = reading if isinstance(reading, Activity) else None
@@ -92,9 +92,9 @@ class Wanted:
 
     reasons: frozenset[DeadLetterReason] = frozenset()
     since: datetime | None = None
-    """Put aside then or later."""
+    """Dead-lettered then or later."""
     until: datetime | None = None
-    """Put aside before then."""
+    """Dead-lettered before then."""
     customer_id: int | None = None
     count: int | None = None
     """The oldest so many of them."""
@@ -125,7 +125,7 @@ class Chosen:
                 self._letters = self.letters()
 
     def letters(self) -> list[Letter]:
-        """Return them, those put aside first before others."""
+        """Return them, the oldest first."""
         self._letters.sort(key=_age)
         return self._letters[: self._wanted.count]
 

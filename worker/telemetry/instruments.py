@@ -103,7 +103,9 @@ RETRIES: Final = Metric(
     "Calls repeated in place, by fault, and records moved to a retry topic, by their reason.",
     ("reason",),
 )
-DEAD_LETTERS: Final = Metric("enrolment_dead_letters_total", "counter", "Records put aside.", ("reason",))
+DEAD_LETTERS: Final = Metric(
+    "enrolment_dead_letters_total", "counter", "Records that were dead-lettered.", ("reason",)
+)
 CLOCK_SKEW: Final = Metric(
     "enrolment_clock_skew_seconds",
     "gauge",

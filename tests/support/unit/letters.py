@@ -7,7 +7,7 @@ from typing import Any
 from tests.support.use_case.values import event, record
 from topics.dead_letter import DeadLetterReason, Failure, dead_letter_headers
 from topics.record import Headers, Position, Record
-from worker.operations.redrive_plan import Letter, NotOurs, read_letter
+from worker.operations.redrive_plan import ForeignLetter, Letter, read_letter
 
 WRITTEN = 1_769_860_000_000
 AT = datetime(2026, 1, 31, 10, tzinfo=UTC)
@@ -35,7 +35,7 @@ def dead_letter(
     )
 
 
-def read(source: Record) -> Letter | NotOurs:
+def read(source: Record) -> Letter | ForeignLetter:
     """Read it as group `ours`."""
     return read_letter(source, "ours", "customer-activity", 500)
 

@@ -7,7 +7,7 @@ from topics.activity import Activity, Malformed, Tombstone, read_activity
 from topics.dead_letter import as_on_activity_topic, dead_letter_headers, read_failure, redriven_from
 from topics.record import Record
 from worker.commands.dead_letter_report import as_object, plain
-from worker.operations.redrive_plan import Letter, NotOurs, read_letter
+from worker.operations.redrive_plan import ForeignLetter, Letter, read_letter
 
 Reading = Activity | Tombstone | Malformed
 
@@ -30,7 +30,7 @@ def checked_activity(source: Record) -> Reading:
     return reading
 
 
-def checked_letter(source: Record) -> Letter | NotOurs:
+def checked_letter(source: Record) -> Letter | ForeignLetter:
     """Read a retry or dead-letter record back; raises AssertionError where it would change on its way."""
     failure = read_failure(source)
     if failure is not None:

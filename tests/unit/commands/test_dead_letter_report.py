@@ -5,14 +5,14 @@ from dataclasses import replace
 
 from tests.support.unit.letters import letter
 from worker.commands.dead_letter_report import plain, plan_lines, summary, table
-from worker.operations.redrive_plan import NotOurs, Obstacle, Plan
+from worker.operations.redrive_plan import ForeignLetter, Obstacle, Plan
 
 
 def test_a_table_is_aligned_and_shortens_what_is_very_long() -> None:
     """Columns begin below their headings; the message comes last and whole."""
     rows = list(table([letter(event_id="x" * 100), letter(8, event_id="y", customer_id=5)]))
 
-    assert rows[0].startswith("PUT ASIDE             REASON             EVENT")
+    assert rows[0].startswith("DEAD-LETTERED         REASON             EVENT")
     assert "x" * 39 + "…  -  " in rows[1]
     assert len({row.index("customer-activity-3-42") for row in rows[1:]} | {rows[0].index("ORIGINAL")}) == 1
     assert rows[2].endswith("1-8          lookup: HTTP 500")
@@ -47,6 +47,6 @@ def test_a_plan_says_what_goes_where_and_what_does_not() -> None:
 def test_a_summary_counts_by_reason_and_tells_of_others() -> None:
     """One line; records of other groups and foreign ones only where there are any."""
     assert summary([letter()], Counter()) == "1 dead letter (retries_exhausted: 1)"
-    assert summary([], Counter({NotOurs.UNREADABLE: 2, NotOurs.OTHER_GROUP: 1})) == (
+    assert summary([], Counter({ForeignLetter.UNREADABLE: 2, ForeignLetter.OTHER_GROUP: 1})) == (
         "0 dead letters; 1 of other groups; 2 without readable headers"
     )

@@ -20,9 +20,9 @@ from topics.record import Headers, Position
 from worker.operations.redrive_plan import (
     CLOCKS_APART_MS,
     Chosen,
+    ForeignLetter,
     Horizon,
     Letter,
-    NotOurs,
     Obstacle,
     Wanted,
     plan,
@@ -62,11 +62,11 @@ def test_only_our_own_letters_are_read() -> None:
     """Another group's, another topic's, a partition that cannot be, and a record without our headers."""
     elsewhere = Position("another-topic", 3, 42)
 
-    assert read(dead_letter(b"", replace(FAILURE, group="theirs"))) is NotOurs.OTHER_GROUP
-    assert read(dead_letter(b"", replace(FAILURE, position=elsewhere))) is NotOurs.UNREADABLE
+    assert read(dead_letter(b"", replace(FAILURE, group="theirs"))) is ForeignLetter.OTHER_GROUP
+    assert read(dead_letter(b"", replace(FAILURE, position=elsewhere))) is ForeignLetter.UNREADABLE
     impossible = replace(FAILURE.position, partition=-1)
-    assert read(dead_letter(b"", replace(FAILURE, position=impossible))) is NotOurs.UNREADABLE
-    assert read(record(b"{}")) is NotOurs.UNREADABLE
+    assert read(dead_letter(b"", replace(FAILURE, position=impossible))) is ForeignLetter.UNREADABLE
+    assert read(record(b"{}")) is ForeignLetter.UNREADABLE
 
 
 def test_a_value_that_is_not_there_counts_as_omitted() -> None:
