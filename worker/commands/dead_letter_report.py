@@ -21,7 +21,7 @@ _NAMED: Final = 5
 
 
 def table(letters: Sequence[Letter]) -> Iterator[str]:
-    """Yield aligned lines below their headings; ids are shortened where they are very long."""
+    """Yield aligned lines below their headings; ids are shortened if they are very long."""
     rows = [_HEADINGS, *([_shortened(cell) for cell in _cells(letter)] for letter in letters)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS) - 1)]
     for row in rows:

@@ -65,7 +65,7 @@ def command(
       enrolment-worker explain --identifier mobile=919800000001 --key 919800000001 --json
 
     Needs the settings of the worker. Reads the API and the ledger, writes nothing, enrols nobody, joins no
-    group; the identifier's value is not repeated. Exit status: 0, or 1 where it could not be told.
+    group; the identifier's value is not repeated. Exit status: 0, or 1 if it could not be told.
     """  # noqa: D301 - \b is click's mark for lines that are not to be wrapped
     if (identifier is None) == (customer_id is None):
         raise click.UsageError("give either --identifier or --customer-id")

@@ -61,7 +61,7 @@ class _Time(click.ParamType):
 
 
 def _ensure_remembered(since: datetime, settings: Settings) -> None:
-    """Raise UsageError where the ledger has forgotten what happened then."""
+    """Raise UsageError if the ledger has forgotten what happened then."""
     if since < utc_now() - timedelta(days=settings.ledger_retention_days):
         raise click.UsageError(
             "--from is further back than the ledger remembers (ENROLMENT_LEDGER_RETENTION_DAYS): "

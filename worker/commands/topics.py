@@ -64,7 +64,7 @@ def list_topics(*, as_json: bool) -> None:
 def create_topics(*, new_ledger: bool) -> None:
     """Create the topics that are missing. Those that exist stay as they are.
 
-    Where the activity topic exists, retry topics and the ledger get its number of partitions. An empty ledger
+    If the activity topic exists, retry topics and the ledger get its number of partitions. An empty ledger
     for a group that has handled events is refused: it would forget whom the group has enrolled.
     """
     settings = settings_or_exit(KafkaSettings)
@@ -92,7 +92,7 @@ def create_topics(*, new_ledger: bool) -> None:
 def asyncapi() -> None:
     """Print the AsyncAPI 3 document of the topics, as JSON.
 
-    Needs no settings; where topics, group or partitions are set, the document says so.
+    Needs no settings; if topics, group or partitions are set, the document says so.
     """
     given = {
         name: os.environ[name] for name in (PREFIX + each for each in _IN_DOCUMENT) if name in os.environ

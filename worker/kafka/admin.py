@@ -34,7 +34,7 @@ _REMEDIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ExistingTopic:
-    """A topic as the cluster has it. `config` is None where its settings may not be read."""
+    """A topic as the cluster has it. `config` is None if its settings may not be read."""
 
     partitions: int
     replication_factor: int
@@ -78,12 +78,12 @@ class TopicAdmin:
         }
 
     async def identity(self, name: str) -> Identity | None:
-        """Return the topic's identity, None where there is no such topic."""
+        """Return the topic's identity, None if there is no such topic."""
         async with self._client() as client:
             return await identity_of(client._client, name)  # noqa: SLF001 - what its own methods ask
 
     async def create(self, specs: Iterable[TopicSpec]) -> dict[str, Refusal | None]:
-        """Create the topics; return for each why it could not be, None where it now exists."""
+        """Create the topics; return for each why it could not be, None if it now exists."""
         wanted = [
             NewTopic(spec.name, spec.partitions, spec.replication_factor, topic_configs=spec.config)
             for spec in specs

@@ -27,7 +27,7 @@ _STEP: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class ChangelogRecord:
-    """A record of the changelog; the value is None where the entry was taken away."""
+    """A record of the changelog; the value is None if the entry was taken away."""
 
     key: bytes
     value: bytes | None = field(repr=False)

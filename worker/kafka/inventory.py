@@ -25,7 +25,7 @@ class TopicAccess(Protocol):
         ...
 
     async def create(self, specs: Iterable[TopicSpec]) -> dict[str, Refusal | None]:
-        """Create the topics; return for each why it could not be, None where it now exists."""
+        """Create the topics; return for each why it could not be, None if it now exists."""
         ...
 
 
@@ -40,7 +40,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """A topic of ours next to what the cluster has of it, None where it is missing."""
+    """A topic of ours next to what the cluster has of it, None if it is missing."""
 
     spec: TopicSpec
     found: ExistingTopic | None
@@ -105,7 +105,7 @@ def room_needed(activity: ExistingTopic | None) -> int | None:
 
 
 def cut_off(names: TopicNames, partitions: Mapping[str, int]) -> str | None:
-    """Return why the ledger cannot be trusted with these topics and their partitions, None where it can.
+    """Return why the ledger cannot be trusted with these topics and their partitions, None if it can.
 
     Retry topics count too: a customer's retries read the ledger of their own partition.
     """

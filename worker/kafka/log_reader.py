@@ -66,7 +66,7 @@ class LogReader:
         return {at.partition: (starts[at], ends[at]) for at in wanted}
 
     async def first_since(self, topic: str, times_ms: Mapping[int, int]) -> dict[int, tuple[int, int]]:
-        """Return offset and time of each partition's first record that is as new as that, where one is."""
+        """Return offset and time of each partition's first record that is as new as that, if there is one."""
         if not times_ms:
             return {}
         wanted = {TopicPartition(topic, number): max(at, 0) for number, at in times_ms.items()}

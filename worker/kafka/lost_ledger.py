@@ -14,7 +14,7 @@ REMEDY: Final = (
 
 
 async def ensure_no_history(settings: KafkaSettings, admin: PartitionAdmin) -> None:
-    """Raise KafkaFailed where the group, which has no ledger, has handled events."""
+    """Raise KafkaFailed if the group, which has no ledger, has handled events."""
     if await admin.has_committed(settings.group_id):
         raise KafkaFailed(
             f"the ledger's topic {settings.topic_names.ledger} is gone, and group {settings.group_id} has "

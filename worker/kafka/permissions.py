@@ -1,7 +1,7 @@
 """Permissions on the cluster, found out by trying, without leaving a trace.
 
 A broker looks at our rights before it looks for the partition: to read or write partition 2147483647 is
-refused as forbidden where we may not, and as unknown where we may. A heartbeat of a member that nobody is
+refused as forbidden if we may not, and as unknown if we may. A heartbeat of a member that nobody is
 tells likewise of the group, and topics can be created for validation only.
 """
 
@@ -36,11 +36,11 @@ _WAIT_MS: Final = 1
 _POLL_SECONDS: Final = 0.1
 
 Verdict = bool | str
-"""Whether we may; a text where the cluster's answer does not tell."""
+"""Whether we may; a text if the cluster's answer does not tell."""
 
 
 class Permissions(TopicAdmin):
-    """Rights of the credentials in use. Calls raise KafkaFailed where no answer comes."""
+    """Rights of the credentials in use. Calls raise KafkaFailed if no answer comes."""
 
     async def brokers(self) -> int:
         """Return how many brokers the cluster has."""

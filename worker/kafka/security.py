@@ -14,7 +14,7 @@ def tls_context(settings: ConnectionSettings) -> ssl.SSLContext | None:
     """Return the TLS context, None for a protocol without TLS.
 
     Brokers are verified, names included, against the given authority or else the system's. Reads the files
-    named; raises OSError or ssl.SSLError (an OSError too) where they are no PEM or do not belong together.
+    named; raises OSError or ssl.SSLError (an OSError too) if they are no PEM or do not belong together.
     """
     if settings.kafka_security_protocol not in _TLS:
         return None

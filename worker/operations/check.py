@@ -135,7 +135,7 @@ def judge_clock(sounding: Sounding) -> Finding:
 
 
 async def _examine_collector(environ: Mapping[str, str]) -> Finding:
-    """Connect to the collector of traces, where one is set; sends nothing."""
+    """Connect to the collector of traces, if one is set; sends nothing."""
     name = "OTEL_EXPORTER_OTLP_ENDPOINT"
     endpoint = environ.get(name, "").strip()
     if not endpoint:

@@ -19,9 +19,9 @@ async def entries_of_customer(
     key: bytes | None = None,
     partitioner: Partitioner = Partitioner.MURMUR2,
 ) -> dict[bytes, bytes] | None:
-    """Return a customer's standings, and the organisations learnt, by key; None where there is no ledger.
+    """Return a customer's standings, and the organisations learnt, by key; None if there is no ledger.
 
-    Reads one partition where the key of the customer's records is given, else all of them, which takes as
+    Reads one partition if the key of the customer's records is given, else all of them, which takes as
     long as reading the changelog takes; of entries on several partitions the last written counts. Raises
     KafkaFailed.
     """

@@ -54,13 +54,13 @@ class Explained:
     objection: Objection | None
     standing: Standing
     outcome: OutcomeName | None
-    """None where the worker passes it over."""
+    """None if the worker passes it over."""
     reason: str | None
     key: str | None
-    """The idempotency key of the request; None where none is sent, or where it hangs on the event."""
+    """The idempotency key of the request; None if none is sent, or if it hangs on the event."""
     verdict: str
     listed: ListedPromotion | None = None
-    """What the organisation's own list says of it, None where it is not on it, or could not be read."""
+    """What the organisation's own list says of it, None if it is not on it, or could not be read."""
 
 
 def organisations(entries: Mapping[bytes, bytes]) -> frozenset[int]:
@@ -72,7 +72,7 @@ def organisations(entries: Mapping[bytes, bytes]) -> frozenset[int]:
 def learnt(entries: Mapping[bytes, bytes]) -> frozenset[int]:
     """Return which organisations the worker learnt from events: one, unless its partitions disagree.
 
-    Raises ValueError where an entry cannot be read.
+    Raises ValueError if an entry cannot be read.
     """
     return frozenset(
         ledger_format.read_organisation(value)
@@ -99,7 +99,7 @@ def explain(
 ) -> tuple[Explained, ...]:
     """Explain each promotion of two readings, those that are open to the customer first.
 
-    `learnt_org` is the organisation that events name. Raises ValueError where an entry cannot be read.
+    `learnt_org` is the organisation that events name. Raises ValueError if an entry cannot be read.
     """
     customer = Identifier(IdentifierName.CUSTOMER_ID, str(available.customer_id))
     event = Admitted(Origin(_EVENT, org_id=learnt_org), "-", customer, happened=now.latest)

@@ -16,7 +16,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was looked at, what was seen, and what helps where something is wrong."""
+    """One line: what was looked at, what was seen, and what helps if something is wrong."""
 
     level: Level
     subject: str

@@ -93,7 +93,7 @@ class Survey:
 
 
 def lane_in(value: bytes) -> Lane | None:
-    """Return the lane of a changelog record's value; None also where the value cannot be read."""
+    """Return the lane of a changelog record's value; None also if the value cannot be read."""
     try:
         return read_lane(value)
     except ValueError:

@@ -13,7 +13,7 @@ async def spread(
 ) -> None:
     """Write what was learnt first to each partition that has learnt nothing; the others keep what they have.
 
-    `learnt` holds the entries by partition. Raises KafkaFailed where one cannot be read.
+    `learnt` holds the entries by partition. Raises KafkaFailed if one cannot be read.
     """
     if not learnt:
         return

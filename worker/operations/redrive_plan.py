@@ -38,7 +38,7 @@ class Letter:
     failure: Failure
     event_id: str
     event_name: str
-    """Empty where the value is no event, or one that names none."""
+    """Empty if the value is no event, or one that names none."""
     customer_id: int | None
     key_bytes: int | None
     value_bytes: int | None
@@ -140,7 +140,7 @@ class Horizon:
 
     first_offset: int
     first_time_ms: int | None
-    """None where the partition is empty."""
+    """None if the partition is empty."""
 
     def forgets(self, letter: Letter) -> bool:
         """Whether an earlier redrive of the letter may have been there and be gone.

@@ -84,7 +84,7 @@ class RedriveSender:
             raise KafkaFailed(line) from None
 
     def _line(self, cause: BaseException | None) -> str | None:
-        """Return what to tell the operator where the client's own words do not say it."""
+        """Return what to tell the operator if the client's own words do not say it."""
         if isinstance(cause, ProducerFenced):
             return (
                 f"another redrive of group {self._settings.group_id} has begun, or this one stood still for "

@@ -47,7 +47,7 @@ class _Flaw:
 
 
 def judge_topics(needs: Needs, existing: Mapping[str, ExistingTopic], brokers: int) -> Iterator[Finding]:
-    """Yield a finding for each topic that is used, and one where the ledger is cut off from its keys."""
+    """Yield a finding for each topic that is used, and one if the ledger is cut off from its keys."""
     for name in needs.used():
         topic = existing.get(name)
         yield _missing(needs, name) if topic is None else _found(needs, name, topic, existing, brokers)

@@ -10,7 +10,7 @@ from worker.settings.naming import is_secret, variable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingReference:
-    """One setting. `default` is None where there is none; `secret` ones may be given as NAME_FILE."""
+    """One setting. `default` is None if there is none; `secret` ones may be given as NAME_FILE."""
 
     name: str
     description: str
