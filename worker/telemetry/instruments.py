@@ -40,7 +40,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SemanticMetric:
-    """A metric of OpenTelemetry's semantic conventions, sent by OTLP where an endpoint is set."""
+    """A metric of OpenTelemetry's semantic conventions, sent by OTLP if an endpoint is set."""
 
     name: str
     kind: Literal["counter", "histogram"]
@@ -80,7 +80,7 @@ API_CONCURRENCY_LIMIT: Final = Metric(
 API_PACE: Final = Metric(
     "enrolment_api_requests_per_second_limit",
     "gauge",
-    "Requests to the API that may leave a second; +Inf where nothing holds them.",
+    "Requests to the API that may leave a second; +Inf if nothing holds them.",
 )
 API_WAITING: Final = Metric(
     "enrolment_api_requests_waiting", "gauge", "Requests that wait for pace or concurrency."
@@ -109,7 +109,7 @@ DEAD_LETTERS: Final = Metric(
 CLOCK_SKEW: Final = Metric(
     "enrolment_clock_skew_seconds",
     "gauge",
-    "By how many seconds this machine's clock is ahead of another's, negative where it is behind.",
+    "By how many seconds this machine's clock is ahead of another's, negative if it is behind.",
     ("against",),
 )
 LEDGER_ENTRIES: Final = Metric("enrolment_ledger_entries", "gauge", "Entries of the ledger held here, about.")
@@ -145,12 +145,12 @@ LABELS: Final = {
         " `refused`, `token`, `answered`, or a reason to try again"
     ),
     "reason": (
-        "of an outcome: as in its record, empty where it has none; of a retry: the fault (`timeout`,"
+        "of an outcome: as in its record, empty if it has none; of a retry: the fault (`timeout`,"
         " `busy`, `misconfigured`, ...), or why a record was moved to a retry topic; of a dead letter:"
         " as in its header"
     ),
     "against": (
-        "`api`: the `Date` of its answers; `kafka`: the time of records just acknowledged, where a topic has"
+        "`api`: the `Date` of its answers; `kafka`: the time of records just acknowledged, if a topic has"
         " LogAppendTime; absent before the first"
     ),
     "endpoint": "`lookup`, `issue`, `catalogue`, `token`",

@@ -25,7 +25,7 @@ Labels are bounded: no id of a customer, promotion or event is ever one.
 _SEMANTIC_HEAD: Final = """
 ## By OTLP
 
-After OpenTelemetry's semantic conventions, sent where `OTEL_EXPORTER_OTLP_ENDPOINT` or
+After OpenTelemetry's semantic conventions, sent if `OTEL_EXPORTER_OTLP_ENDPOINT` or
 `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` is set and `OTEL_METRICS_EXPORTER` is not `none`.
 """
 
