@@ -23,13 +23,13 @@ from worker.composition.from_settings import (
 )
 from worker.enrolment.admission import lane_of
 from worker.enrolment.arrivals import wait_of
-from worker.enrolment.attempts import World
 from worker.enrolment.catalogue import Catalogue, nothing_ruled_out
 from worker.enrolment.checkpoints import Probe, nothing
 from worker.enrolment.handler import Enrolments
 from worker.enrolment.inactive import RestingInactive
 from worker.enrolment.ports import NoLetters, Stamps
 from worker.enrolment.reconciliation import Readings
+from worker.enrolment.resources import Resources
 from worker.kafka.partitioners import lane_of_key
 from worker.ledger.read_only import NoLedger
 from worker.resilience.circuit import Circuits
@@ -118,7 +118,7 @@ def run_worker(
     api = _reach(settings, metrics, app, timepiece)
     loop.run_until_complete(_hear_the_time(api.client))
     ledger = _ledger(app, settings, prepared.partitions, follower, timepiece)
-    world = World(
+    resources = Resources(
         api=RestingInactive(api.client, time.monotonic),
         readings=Readings(
             api.client,
@@ -142,7 +142,7 @@ def run_worker(
     publisher = KafkaPublisher(app, names, prepared.largest, spans, timepiece)
     enrolments = Enrolments(
         rules(settings, retry_rejected=replay is not None and replay.retry_rejected),
-        world,
+        resources,
         ledger=ledger,
         names=names,
         publisher=publisher,

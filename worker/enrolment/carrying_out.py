@@ -3,11 +3,14 @@
 from typing import assert_never
 
 from topics.outcome import Outcome
+from worker.domain.promotions import Identifier, IdentifierName
 from worker.domain.settlement import NothingAvailable, PutAside, Unsettled
 from worker.enrolment.admission import Admitted
-from worker.enrolment.attempts import Settling, World
+from worker.enrolment.attempts import Attempts
+from worker.enrolment.event_ledger import EventLedger
 from worker.enrolment.lease import Abandoned
 from worker.enrolment.ports import PublishFailed, Tracker
+from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
 from worker.enrolment.telling import Taken
 from worker.ledger.entries import EventPlan, Foregone, Request
@@ -16,8 +19,8 @@ from worker.ledger.entries import EventPlan, Foregone, Request
 class CarryingOut:
     """Carries plans out. Its caller keeps others in this process from working on the customer meanwhile."""
 
-    def __init__(self, world: World, rules: Rules, tracker: Tracker) -> None:
-        self._world = world
+    def __init__(self, resources: Resources, rules: Rules, tracker: Tracker) -> None:
+        self._resources = resources
         self._rules = rules
         self._tracker = tracker
 
@@ -27,17 +30,11 @@ class CarryingOut:
 
     async def enrol_each(self, taken: Taken, event: Admitted, plan: EventPlan, *, is_written: bool) -> None:
         """Go through the plan in the lookup's order; `is_written` when it came out of the ledger."""
-        settling = Settling(
-            self._world,
-            self._rules,
-            plan,
-            is_written=is_written,
-            reopens=self.reopens(taken),
-            taken=taken,
-            account=event.identifier.account if event.identifier.source == plan.source else None,
-        )
-        if self._must_be_kept(plan) or (not is_written and taken.ledger.plan_of(plan.event_id)):
-            await settling.keep_plan()
+        ledger = EventLedger(self._resources, taken, plan, is_written=is_written)
+        account = event.identifier.account if event.identifier.source == plan.source else None
+        customer = Identifier(IdentifierName.CUSTOMER_ID, str(plan.customer_id), plan.source, account)
+        if self._must_be_kept(plan) or (not is_written and ledger.plan_of(plan.event_id)):
+            await ledger.keep_plan()
         if not plan.steps:
             await taken.telling.settlement(plan.origin, NothingAvailable())
         unsettled: list[PutAside] = []
@@ -46,7 +43,7 @@ class CarryingOut:
                 case Foregone(outcome):
                     done: Outcome | PutAside = outcome
                 case Request():
-                    done = await self._settled(taken, settling, step)
+                    done = await self._enrol(taken, ledger, customer, step, is_resumed=is_written)
                 case _:
                     assert_never(step)
             if isinstance(done, PutAside):
@@ -65,13 +62,28 @@ class CarryingOut:
             isinstance(step, Foregone) and not step.holds(reenrol) for step in plan.steps
         )
 
-    async def _settled(self, taken: Taken, settling: Settling, step: Request) -> Outcome | PutAside:
-        """Settle a request; a fault of ours leaves this promotion unsettled and the others unharmed."""
+    async def _enrol(
+        self, taken: Taken, ledger: EventLedger, customer: Identifier, request: Request, *, is_resumed: bool
+    ) -> Outcome | PutAside:
+        """Enrol into one promotion; a fault of ours leaves this one open and the others unharmed."""
         try:
-            return await settling.settle(step)
+            opening = ledger.open(request, reopens=self.reopens(taken))
+            if isinstance(opening, Outcome):
+                return opening
+            attempts = Attempts(
+                self._resources,
+                self._rules,
+                taken=taken,
+                ledger=ledger,
+                customer=customer,
+                request=request,
+                opening=opening,
+                is_resumed=is_resumed,
+            )
+            return await attempts.enrol()
         except (PublishFailed, Abandoned):
             raise
         except Exception as error:  # noqa: BLE001 - see above
             self._tracker.fault(taken.arrival.record, error)
             message = f"worker: {type(error).__name__}"
-            return PutAside(Unsettled.HANDLER_FAULT, message, 1, step.subject, step.key)
+            return PutAside(Unsettled.HANDLER_FAULT, message, 1, request.subject, request.key)

@@ -14,7 +14,6 @@ from worker.domain.settlement import NothingAvailable, PassedOver
 from worker.domain.times import Span
 from worker.enrolment.admission import Admission, Admitted, PassOver, PutAway, TooOld, admit
 from worker.enrolment.arrivals import Arrival, Claim, Damaged, NotOurs, arrive
-from worker.enrolment.attempts import World
 from worker.enrolment.carrying_out import CarryingOut
 from worker.enrolment.catalogue import nothing_ruled_out
 from worker.enrolment.deferral import Aside
@@ -25,6 +24,7 @@ from worker.enrolment.lookups import look_up
 from worker.enrolment.organisation import Organisation
 from worker.enrolment.planning import plan_event
 from worker.enrolment.ports import Ledger, Letters, NoLetters, Publisher, PublishFailed, Tracker
+from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
 from worker.enrolment.telling import Means, Taken, Telling
 from worker.enrolment.unfound import Unfound
@@ -38,7 +38,7 @@ class Enrolments:
     def __init__(  # noqa: PLR0913 - what the use case is made of
         self,
         rules: Rules,
-        world: World,
+        resources: Resources,
         *,
         ledger: Ledger,
         names: TopicNames,
@@ -49,23 +49,28 @@ class Enrolments:
         ruled_out: Callable[[Span], bool] = nothing_ruled_out,
     ) -> None:
         """`ruled_out` tells whether a lookup would certainly find nothing to enrol into now."""
-        self._rules, self._world, self._ledger, self._names = rules, world, ledger, names
+        self._rules, self._resources, self._ledger, self._names = rules, resources, ledger, names
         self._tracker, self._letters, self._ruled_out = tracker, letters, ruled_out
         aside = Aside(
-            names.group_id, publisher, tracker, clock=world.clock, sleep=world.sleep, dry_run=rules.dry_run
+            names.group_id,
+            publisher,
+            tracker,
+            clock=resources.clock,
+            sleep=resources.sleep,
+            dry_run=rules.dry_run,
         )
         self._means = Means(
             publisher=publisher,
             tracker=tracker,
             aside=aside,
-            clock=world.clock,
-            sleep=world.sleep,
-            probe=world.probe,
+            clock=resources.clock,
+            sleep=resources.sleep,
+            probe=resources.probe,
         )
         self._identities = Identities(tracker, lane_of)
-        self._organisation = Organisation(rules.policy.org_id, world.sleep, keeps=not rules.dry_run)
-        self._unfound = Unfound(world, rules)
-        self._carrying_out = CarryingOut(world, rules, tracker)
+        self._organisation = Organisation(rules.policy.org_id, resources.sleep, keeps=not rules.dry_run)
+        self._unfound = Unfound(resources, rules)
+        self._carrying_out = CarryingOut(resources, rules, tracker)
         self._customers: WeakValueDictionary[int, Turn] = WeakValueDictionary()
 
     async def handle(self, delivery: Delivery) -> None:
@@ -121,7 +126,7 @@ class Enrolments:
 
     async def _admit(self, taken: Taken) -> Admission:
         """Decide what the record is good for; what it teaches of its organisation is kept first."""
-        now, learnt = self._world.now().earliest, self._organisation.known(taken.ledger)
+        now, learnt = self._resources.now().earliest, self._organisation.known(taken.ledger)
         admission = admit(taken.arrival.record, self._rules, now, learnt)
         if not isinstance(admission, PassOver):
             await self._organisation.keep(taken, admission.origin.org_id)
@@ -147,11 +152,11 @@ class Enrolments:
 
     async def _look_up(self, taken: Taken, event: Admitted) -> None:
         """Look the customer up, and go on with what is found."""
-        if self._ruled_out(self._world.now()):
+        if self._ruled_out(self._resources.now()):
             await taken.telling.settlement(event.origin, NothingAvailable(PassedOver.CATALOGUE))
             return
-        read_at, began = self._world.machine_time(), self._world.timer()
-        answer, attempts = await look_up(self._world, event)
+        read_at, began = self._resources.machine_time(), self._resources.timer()
+        answer, attempts = await look_up(self._resources, event)
         if not isinstance(answer, Found):
             await self._unfound.tell(taken, event, answer, attempts=attempts, began=began)
             return
@@ -161,8 +166,8 @@ class Enrolments:
             if was_busy:
                 # Another event of this customer, under another key, was at work since the lookup: what that
                 # showed counts no more, whatever comes of this one.
-                read_at, began = self._world.machine_time(), self._world.timer()
-                answer, attempts = await look_up(self._world, event)
+                read_at, began = self._resources.machine_time(), self._resources.timer()
+                answer, attempts = await look_up(self._resources, event)
                 if not isinstance(answer, Found):
                     await self._unfound.tell(taken, event, answer, attempts=attempts, began=began)
                     return
@@ -172,7 +177,7 @@ class Enrolments:
     def _plan(
         self, taken: Taken, event: Admitted, customer: CustomerPromotions, read_at: datetime
     ) -> EventPlan:
-        now, span = self._world.clock(), self._world.now()
+        now, span = self._resources.clock(), self._resources.now()
         return plan_event(event, customer, taken.ledger, self._rules, now, read_at=read_at, span=span)
 
     def _customer(self, customer_id: int) -> Turn:

@@ -6,13 +6,13 @@ from worker.domain.answers import CustomerNotFound, LookupAnswer, Refused
 from worker.domain.faults import is_merged, names_of_survivor
 from worker.domain.promotions import Identifier
 from worker.enrolment.admission import Admitted
-from worker.enrolment.attempts import World
+from worker.enrolment.resources import Resources
 
 _MOST_NAMES: Final = 4
 """By which a merged customer is looked for."""
 
 
-async def look_up(world: World, event: Admitted) -> tuple[LookupAnswer, int]:
+async def look_up(resources: Resources, event: Admitted) -> tuple[LookupAnswer, int]:
     """Return what a lookup of the customer comes to, and after how many attempts.
 
     One that was merged into another is looked for by what the answer or the event names, until a name finds
@@ -23,9 +23,9 @@ async def look_up(world: World, event: Admitted) -> tuple[LookupAnswer, int]:
     while True:
         who = names.pop(0)
         asked.add(who)
-        answer, more = await world.retrying.lookup(
+        answer, more = await resources.retrying.lookup(
             who,
-            lambda resend, who=who: world.api.lookup(who, resend_count=resend),  # type: ignore[misc]  # bound
+            lambda resend, who=who: resources.api.lookup(who, resend_count=resend),  # type: ignore[misc]  # bound
         )
         attempts += more
         if is_merged(answer):

@@ -13,9 +13,9 @@ from worker.domain.faults import describe
 from worker.domain.settlement import Deferred, PutAside, Rejected, UnknownCustomer, Unsettled, put_aside
 from worker.domain.times import is_within
 from worker.enrolment.admission import Admitted
-from worker.enrolment.attempts import World
 from worker.enrolment.lease import until_certain
 from worker.enrolment.outcomes import tell
+from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
 from worker.enrolment.telling import Taken
 from worker.ledger.entries import NOBODY, EventPlan, Foregone, PlanEntry
@@ -27,8 +27,8 @@ _UNKNOWN_YET = "customer: not found, and the event is younger than ENROLMENT_NOT
 class Unfound:
     """Tells it, defers the event, or dead-letters it. Raises Abandoned and PublishFailed, as telling does."""
 
-    def __init__(self, world: World, rules: Rules) -> None:
-        self._world = world
+    def __init__(self, resources: Resources, rules: Rules) -> None:
+        self._resources = resources
         self._rules = rules
 
     async def tell(
@@ -47,7 +47,7 @@ class Unfound:
             case Refused(errors):
                 await taken.telling.settlement(event.origin, Rejected(errors, attempts))
             case Unsent() | Doubtful() | Throttled() | Misconfigured():
-                alone = self._world.retrying.served_since(Call.LOOKUP, began)
+                alone = self._resources.retrying.served_since(Call.LOOKUP, began)
                 lost = put_aside(f"lookup: {describe(answer)}", answer, attempts, alone=alone)
                 await taken.telling.set_aside(event.origin, [lost])
 
@@ -67,10 +67,10 @@ class Unfound:
         await self._keep(taken, event, unknown)
 
     async def _keep(self, taken: Taken, event: Admitted, unknown: UnknownCustomer) -> None:
-        outcome = tell(event.origin, unknown, self._world.clock())
+        outcome = tell(event.origin, unknown, self._resources.clock())
         plan = EventPlan(event.origin, NOBODY, (Foregone(outcome),), marks=event.marks, lane=event.lane)
         if not self._rules.dry_run:
-            await until_certain(taken.lease, self._world.sleep)
+            await until_certain(taken.lease, self._resources.sleep)
             await taken.ledger.write(PlanEntry(plan.event_id, plan))
         await self.tell_again(taken, plan)
 
@@ -79,7 +79,7 @@ class Unfound:
 
         Its own time may lie ahead for ever; what first failed ahead of our clock is not waited for again.
         """
-        grace, now, earlier = self._rules.not_found_grace, self._world.clock(), taken.arrival.earlier
+        grace, now, earlier = self._rules.not_found_grace, self._resources.clock(), taken.arrival.earlier
         if grace is None or now - event.happened >= grace:
             return False
         return earlier is None or is_within(earlier.first_failed_at, grace, now)

@@ -10,7 +10,6 @@ from tests.support.use_case.fakes import FakeLease, FakeLedger, FakePublisher, F
 from tests.support.use_case.values import NAMES, NOW
 from topics.record import Record
 from worker.domain.times import Span
-from worker.enrolment.attempts import World
 from worker.enrolment.catalogue import nothing_ruled_out
 from worker.enrolment.checkpoints import Probe, nothing
 from worker.enrolment.delivery import Delivery
@@ -18,6 +17,7 @@ from worker.enrolment.handler import Enrolments
 from worker.enrolment.lease import Lease
 from worker.enrolment.ports import Ledger, Letters, NoLetters, PromotionsApi, Publisher, Tracker
 from worker.enrolment.reconciliation import Readings
+from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
 from worker.kafka.partitioners import lane_of_key
 from worker.resilience.retrying import Retrying
@@ -69,7 +69,7 @@ class UseCase:
             timer=time.timer,
             sleep=time.sleep,
         )
-        world = World(
+        resources = Resources(
             api=self.api,
             readings=readings,
             retrying=self.retrying,
@@ -81,7 +81,7 @@ class UseCase:
         )
         self.enrolments = Enrolments(
             self.rules,
-            world,
+            resources,
             ledger=self.ledger,
             names=NAMES,
             publisher=self.publisher,
