@@ -31,7 +31,7 @@ from worker.enrolment.outcomes import tell
 from worker.enrolment.reconciliation import Unread
 from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
-from worker.enrolment.telling import Taken
+from worker.enrolment.taking import Taken
 from worker.ledger.entries import Request, Result, ResultEntry
 from worker.resilience.circuit import Call
 

@@ -12,7 +12,7 @@ from worker.enrolment.lease import Abandoned
 from worker.enrolment.ports import PublishFailed, Tracker
 from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
-from worker.enrolment.telling import Taken
+from worker.enrolment.taking import Taken
 from worker.ledger.entries import EventPlan, Foregone, Request
 
 

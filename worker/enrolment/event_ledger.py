@@ -9,7 +9,7 @@ from worker.enrolment.checkpoints import Checkpoint
 from worker.enrolment.lease import until_certain
 from worker.enrolment.outcomes import tell
 from worker.enrolment.resources import Resources
-from worker.enrolment.telling import Taken
+from worker.enrolment.taking import Taken
 from worker.ledger.entries import (
     EventPlan,
     LedgerEntry,

@@ -1,33 +1,28 @@
 """The story of an event: admit it, find the customer's promotions, enrol, tell what came of it."""
 
 from collections.abc import Callable
-from datetime import datetime
 from weakref import WeakValueDictionary
 
 from topics.dead_letter import DeadLetterReason
 from topics.names import TopicNames
 from topics.origin import Origin
-from topics.record import Record
-from worker.domain.answers import Found
-from worker.domain.promotions import CustomerPromotions
 from worker.domain.settlement import NothingAvailable, PassedOver
 from worker.domain.times import Span
 from worker.enrolment.admission import Admission, Admitted, PassOver, PutAway, TooOld, admit
-from worker.enrolment.arrivals import Arrival, Claim, Damaged, NotOurs, arrive
+from worker.enrolment.arrivals import NotOurs
 from worker.enrolment.carrying_out import CarryingOut
 from worker.enrolment.catalogue import nothing_ruled_out
-from worker.enrolment.deferral import Aside
 from worker.enrolment.delivery import Delivery
 from worker.enrolment.identities import Identities, LaneOf
 from worker.enrolment.lease import Abandoned
-from worker.enrolment.lookups import look_up
+from worker.enrolment.looking_up import LookingUp
 from worker.enrolment.organisation import Organisation
 from worker.enrolment.planning import plan_event
 from worker.enrolment.ports import Ledger, Letters, NoLetters, Publisher, PublishFailed, Tracker
 from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
-from worker.enrolment.telling import Means, Taken, Telling
-from worker.enrolment.unfound import Unfound
+from worker.enrolment.taking import Taken, Taking
+from worker.enrolment.telling import means_of_telling
 from worker.ledger.entries import EventPlan
 from worker.signs import Turn
 
@@ -49,27 +44,12 @@ class Enrolments:
         ruled_out: Callable[[Span], bool] = nothing_ruled_out,
     ) -> None:
         """`ruled_out` tells whether a lookup would certainly find nothing to enrol into now."""
-        self._rules, self._resources, self._ledger, self._names = rules, resources, ledger, names
-        self._tracker, self._letters, self._ruled_out = tracker, letters, ruled_out
-        aside = Aside(
-            names.group_id,
-            publisher,
-            tracker,
-            clock=resources.clock,
-            sleep=resources.sleep,
-            dry_run=rules.dry_run,
-        )
-        self._means = Means(
-            publisher=publisher,
-            tracker=tracker,
-            aside=aside,
-            clock=resources.clock,
-            sleep=resources.sleep,
-            probe=resources.probe,
-        )
+        self._rules, self._resources, self._tracker, self._ruled_out = rules, resources, tracker, ruled_out
         self._identities = Identities(tracker, lane_of)
+        means = means_of_telling(resources, publisher, tracker, names.group_id, dry_run=rules.dry_run)
+        self._taking = Taking(ledger, letters, self._identities, means, names)
         self._organisation = Organisation(rules.policy.org_id, resources.sleep, keeps=not rules.dry_run)
-        self._unfound = Unfound(resources, rules)
+        self._looking_up = LookingUp(resources, rules)
         self._carrying_out = CarryingOut(resources, rules, tracker)
         self._customers: WeakValueDictionary[int, Turn] = WeakValueDictionary()
 
@@ -80,14 +60,11 @@ class Enrolments:
         PublishFailed when Kafka did not acknowledge and Abandoned when the partition is no longer ours: the
         record must come again.
         """
-        arrival = await self._arrived(delivery.record)
-        if isinstance(arrival, NotOurs):
-            self._tracker.activity("", arrival.why)
+        taken = await self._taking.take(delivery)
+        if isinstance(taken, NotOurs):
+            self._tracker.activity("", taken.why)
             return
-        taken, origin = self._taken(arrival, delivery), Origin.of_record(arrival.record)
-        if isinstance(arrival, Damaged):
-            await taken.telling.dead_letter(origin, DeadLetterReason.MALFORMED_EVENT, arrival.message)
-            return
+        origin = Origin.of_record(taken.arrival.record)
         try:
             admission = await self._admit(taken)
             origin = admission.origin
@@ -108,24 +85,10 @@ class Enrolments:
             message = f"worker: {type(error).__name__}"
             await taken.telling.dead_letter(origin, DeadLetterReason.HANDLER_FAULT, message)
 
-    async def _arrived(self, record: Record) -> Arrival | NotOurs | Damaged:
-        """Say what the record is; a redrive is one by its dead letter, else by the ledger."""
-        arrival = arrive(record, self._names)
-        if not isinstance(arrival, Claim):
-            return arrival
-        is_true = await self._letters.bears_out(arrival.letter, record)
-        if is_true is None:
-            is_true = self._identities.began(arrival.original, self._ledger.of(record))
-        return arrival.true if is_true else arrival.false
-
-    def _taken(self, arrival: Arrival | Damaged, delivery: Delivery) -> Taken:
-        whole = Arrival(arrival.record) if isinstance(arrival, Damaged) else arrival
-        telling = Telling(self._means, whole, delivery.lease)
-        ledger = self._ledger.of(delivery.record)
-        return Taken(arrival=whole, lease=delivery.lease, ledger=ledger, telling=telling)
-
     async def _admit(self, taken: Taken) -> Admission:
         """Decide what the record is good for; what it teaches of its organisation is kept first."""
+        if taken.damage is not None:
+            return taken.damage
         now, learnt = self._resources.now().earliest, self._organisation.known(taken.ledger)
         admission = admit(taken.arrival.record, self._rules, now, learnt)
         if not isinstance(admission, PassOver):
@@ -144,7 +107,7 @@ class Enrolments:
         if known is None or (known.is_of_nobody and self._carrying_out.reopens(taken)):
             await self._look_up(taken, event)
         elif known.is_of_nobody:
-            await self._unfound.tell_again(taken, known)
+            await self._looking_up.tell_again(taken, known)
         else:
             async with self._customer(known.customer_id):
                 await self._carrying_out.enrol_each(taken, event, known, is_written=True)
@@ -155,30 +118,22 @@ class Enrolments:
         if self._ruled_out(self._resources.now()):
             await taken.telling.settlement(event.origin, NothingAvailable(PassedOver.CATALOGUE))
             return
-        read_at, began = self._resources.machine_time(), self._resources.timer()
-        answer, attempts = await look_up(self._resources, event)
-        if not isinstance(answer, Found):
-            await self._unfound.tell(taken, event, answer, attempts=attempts, began=began)
+        found = await self._looking_up.find(taken, event)
+        if found is None:
             return
-        turn = self._customer(answer.customer.customer_id)
+        turn = self._customer(found[0].customer_id)
         was_busy = turn.locked()
         async with turn:
             if was_busy:
                 # Another event of this customer, under another key, was at work since the lookup: what that
                 # showed counts no more, whatever comes of this one.
-                read_at, began = self._resources.machine_time(), self._resources.timer()
-                answer, attempts = await look_up(self._resources, event)
-                if not isinstance(answer, Found):
-                    await self._unfound.tell(taken, event, answer, attempts=attempts, began=began)
+                found = await self._looking_up.find(taken, event)
+                if found is None:
                     return
-            plan = self._plan(taken, event, answer.customer, read_at)
+            customer, read_at = found
+            now, span = self._resources.clock(), self._resources.now()
+            plan = plan_event(event, customer, taken.ledger, self._rules, now, read_at=read_at, span=span)
             await self._carrying_out.enrol_each(taken, event, plan, is_written=False)
-
-    def _plan(
-        self, taken: Taken, event: Admitted, customer: CustomerPromotions, read_at: datetime
-    ) -> EventPlan:
-        now, span = self._resources.clock(), self._resources.now()
-        return plan_event(event, customer, taken.ledger, self._rules, now, read_at=read_at, span=span)
 
     def _customer(self, customer_id: int) -> Turn:
         """Return the lock of a customer, whom records of different keys may name."""

@@ -9,7 +9,7 @@ import structlog
 from worker.domain.identity import UNNAMED_ORG
 from worker.enrolment.lease import until_certain
 from worker.enrolment.ports import PartitionLedger
-from worker.enrolment.telling import Taken
+from worker.enrolment.taking import Taken
 from worker.ledger.entries import OrganisationEntry
 from worker.timing import Sleep
 

@@ -1,4 +1,4 @@
-"""Tells what came of one delivery: outcomes, retry topics, dead letters, each while the partition is ours."""
+"""Telling of one delivery: outcomes, retry topics, dead letters, each while the partition is ours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from worker.enrolment.checkpoints import Checkpoint, Probe
 from worker.enrolment.deferral import Aside
 from worker.enrolment.lease import Lease, until_certain
 from worker.enrolment.outcomes import tell, tell_dead_letter
-from worker.enrolment.ports import PartitionLedger, Publisher, Tracker
+from worker.enrolment.ports import Publisher, Tracker
+from worker.enrolment.resources import Resources
 from worker.timing import Clock, Sleep
 
 
@@ -26,6 +27,21 @@ class Means:
     clock: Clock
     sleep: Sleep
     probe: Probe
+
+
+def means_of_telling(
+    resources: Resources, publisher: Publisher, tracker: Tracker, group_id: str, *, dry_run: bool
+) -> Means:
+    """Return what telling takes; a dry run defers and dead-letters nothing."""
+    clock, sleep = resources.clock, resources.sleep
+    return Means(
+        publisher=publisher,
+        tracker=tracker,
+        aside=Aside(group_id, publisher, tracker, clock=clock, sleep=sleep, dry_run=dry_run),
+        clock=clock,
+        sleep=sleep,
+        probe=resources.probe,
+    )
 
 
 class Telling:
@@ -69,13 +85,3 @@ class Telling:
         await self._means.aside.bury(self._arrival, reason, message, 1, self._lease)
         await self.outcome(origin, tell_dead_letter(origin, reason, 1, self._means.clock()))
         self._means.tracker.activity(origin.activity.event_name or "", "dead_lettered")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """A delivery that is being handled: what arrived, what its partition's ledger knows, how it is told."""
-
-    arrival: Arrival
-    lease: Lease
-    ledger: PartitionLedger
-    telling: Telling

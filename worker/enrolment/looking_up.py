@@ -1,37 +1,51 @@
-"""Events whose lookup found no customer, or nobody who answers, and what becomes of them."""
+"""The step that looks a customer up, and what becomes of an event that has none, or that nobody answers."""
+
+from datetime import datetime
 
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,
     Fault,
+    Found,
     Misconfigured,
     Refused,
     Throttled,
     Unsent,
 )
 from worker.domain.faults import describe
+from worker.domain.promotions import CustomerPromotions
 from worker.domain.settlement import Deferred, PutAside, Rejected, UnknownCustomer, Unsettled, put_aside
 from worker.domain.times import is_within
 from worker.enrolment.admission import Admitted
 from worker.enrolment.lease import until_certain
+from worker.enrolment.lookups import look_up
 from worker.enrolment.outcomes import tell
 from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
-from worker.enrolment.telling import Taken
+from worker.enrolment.taking import Taken
 from worker.ledger.entries import NOBODY, EventPlan, Foregone, PlanEntry
 from worker.resilience.circuit import Call
 
 _UNKNOWN_YET = "customer: not found, and the event is younger than ENROLMENT_NOT_FOUND_GRACE_SECONDS"
 
 
-class Unfound:
-    """Tells it, defers the event, or dead-letters it. Raises Abandoned and PublishFailed, as telling does."""
+class LookingUp:
+    """Finds the customer, else tells it, defers the event, or dead-letters it; raises what telling raises."""
 
     def __init__(self, resources: Resources, rules: Rules) -> None:
         self._resources = resources
         self._rules = rules
 
-    async def tell(
+    async def find(self, taken: Taken, event: Admitted) -> tuple[CustomerPromotions, datetime] | None:
+        """Return the customer and when the reading began; None once it is told why there is nobody."""
+        read_at, began = self._resources.machine_time(), self._resources.timer()
+        answer, attempts = await look_up(self._resources, event)
+        if isinstance(answer, Found):
+            return answer.customer, read_at
+        await self._tell(taken, event, answer, attempts=attempts, began=began)
+        return None
+
+    async def _tell(
         self,
         taken: Taken,
         event: Admitted,
