@@ -1,49 +1,32 @@
 """The use case amid fakes of its ports: what is asked, written and told, and in which order."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from datetime import timedelta
-from decimal import Decimal
 
 import pytest
-from structlog.testing import capture_logs
 
-from tests.support.use_case.fakes import FakeLease, FakeSleep
+from tests.support.use_case.answers import (
+    BLIND,
+    DOUBTFUL,
+    FULL,
+    ISSUED_ANY,
+    LIMIT,
+    PROMOTION_FULL,
+    REFUSED,
+    STANDING,
+    UNKNOWN,
+)
 from tests.support.use_case.scripted import Scripted
 from tests.support.use_case.values import CUSTOMER, NOW, PROGRAM, event, found, promotion, record
 from worker.domain.answers import (
-    CustomerNotFound,
-    Doubtful,
-    Fault,
-    FaultKind,
     IssueAnswer,
     Issued,
     LookupAnswer,
-    Misconfigured,
     Notice,
     NotIssued,
-    Refused,
-    Throttled,
-    Unsent,
 )
 from worker.domain.plan import Policy
-from worker.domain.promotions import Restriction, TimelineEntry
-from worker.enrolment.checkpoints import Checkpoint
-from worker.enrolment.lease import Abandoned
-from worker.enrolment.ports import PublishFailed
 from worker.enrolment.rules import Rules
-from worker.telemetry.metrics import Metrics
-
-LIMIT = NotIssued((Notice(8890, "promotion not issued"),))
-UNKNOWN = CustomerNotFound((Notice(8015, "customer not found"),))
-REFUSED = Refused((Notice(8874, "promotion id passed is invalid"),))
-DOUBTFUL = Doubtful(FaultKind.TIMEOUT, "slow")
-FULL = Restriction("NUMBER_OF_ISSUALS", "CUSTOMER", Decimal(10), Decimal(10))
-PROMOTION_FULL = Restriction("NUMBER_OF_ISSUALS", "PROMOTION", Decimal(5), Decimal(5))
-STANDING = TimelineEntry(12, NOW, None)
-BLIND = promotion(1, timeline=None)
-"""A promotion that shows neither timeline nor usage: nothing tells whether an enrolment happened."""
-ISSUED_ANY: Mapping[int, Sequence[IssueAnswer]] = {number: [Issued(None, ())] for number in (1, 2, 9)}
 
 
 @pytest.mark.parametrize(
@@ -247,142 +230,6 @@ async def test_a_limit_is_explained_by_a_reading_that_shows_all_promotions() -> 
     assert len(scene.calls("issue")) == 1
 
 
-@pytest.mark.parametrize("kind", list(FaultKind))
-@pytest.mark.asyncio
-async def test_an_enrolment_in_doubt_is_never_repeated_and_does_not_stop_the_next(kind: FaultKind) -> None:
-    """Without evidence: one POST, the promotions after it are enrolled, the event ends as a dead letter."""
-    scene = Scripted(
-        [found(BLIND, promotion(2), promotion(3, timeline=None))],
-        {
-            1: [Doubtful(kind, "?"), Issued(1, ())],
-            2: [Issued(2, ())],
-            3: [Doubtful(kind, "?"), Issued(3, ())],
-        },
-    )
-    source = record(event())
-
-    await scene.handle(source)
-
-    assert [entry[5] for entry in scene.calls("issue")] == [1, 2, 3]
-    assert [entry for entry in scene.journal if entry[0] not in ("issue", "lookup")] == [
-        ("publish", "ENROLLED", 2),
-        ("put_aside", "in_doubt"),
-        ("publish", "DEAD_LETTERED", 1),
-        ("publish", "DEAD_LETTERED", 3),
-    ]
-    ((letter, failure),) = scene.publisher.dead_letters
-    assert letter is source
-    assert (failure.reason.value, failure.attempts) == ("in_doubt", 1)
-    assert failure.message == "issue: no evidence of its effect either way"
-    assert {key for key, _ in scene.publisher.outcomes} == {str(CUSTOMER).encode()}
-
-
-@pytest.mark.asyncio
-async def test_a_doubtful_enrolment_is_repeated_only_once_it_is_shown_not_to_have_happened() -> None:
-    """The second POST has the same key and leaves after a late enough reading that shows nothing."""
-    scene = Scripted([found(promotion(1))], {1: [DOUBTFUL, Issued(3, ())]})
-
-    await scene.handle()
-
-    first, second = scene.calls("issue")
-    assert first[:7] == second[:7]
-    assert scene.sleep.elapsed() >= 5.0
-    assert scene.journal[-3][0] == "lookup"
-    assert scene.told == [("ENROLLED", 1, None)]
-    assert (scene.values[0]["attempts"], scene.values[0].get("reconciled")) == (2, None)
-
-
-@pytest.mark.asyncio
-async def test_a_doubtful_enrolment_that_shows_is_told_as_reconciled() -> None:
-    """A timeline entry that the plan did not note settles the doubt at once: one POST, ENROLLED."""
-    scene = Scripted([found(promotion(1)), found(promotion(1, timeline=[STANDING]))], {1: [DOUBTFUL]})
-
-    await scene.handle()
-
-    assert len(scene.calls("issue")) == 1
-    assert scene.told == [("ENROLLED", 1, None)]
-    assert (scene.values[0]["reconciled"], scene.values[0]["enrollmentId"]) == (True, 12)
-    assert scene.sleep.delays == []
-
-
-@pytest.mark.asyncio
-async def test_nothing_is_sent_or_written_once_the_partition_is_lost() -> None:
-    """The event is its new owner's: no POST, no outcome, no dead letter leave from here."""
-    for value in (event(), b"\xff"):
-        scene = Scripted([found(promotion(1))], ISSUED_ANY)
-        lost = FakeLease()
-        lost.is_held = False
-
-        with pytest.raises(Abandoned):
-            await scene.handle(record(value), lost)
-
-        assert [entry for entry in scene.journal if entry[0] != "lookup"] == []
-
-
-class Waking(FakeSleep):
-    """A sleep during which the group is heard again: with the partition, or without."""
-
-    def __init__(self, lease: FakeLease, *, is_held: bool) -> None:
-        super().__init__()
-        self._lease = lease
-        self._is_held = is_held
-
-    async def __call__(self, seconds: float) -> None:
-        """Hear of the partition."""
-        await super().__call__(seconds)
-        self._lease.is_held, self._lease.is_heard = self._is_held, True
-
-
-@pytest.mark.parametrize(
-    ("frozen_at", "left", "results"),
-    [
-        (Checkpoint.PLANNED, ["lookup"], 0),
-        (Checkpoint.ANSWERED, ["lookup", "issue"], 0),
-        (Checkpoint.RECORDED, ["lookup", "issue"], 1),
-    ],
-)
-@pytest.mark.asyncio
-async def test_who_was_frozen_hears_whose_the_partition_is_before_anything_leaves(
-    frozen_at: Checkpoint, left: list[str], results: int
-) -> None:
-    """By generation alone it is still ours: another member may have settled the event meanwhile."""
-    for is_held in (True, False):
-        lease = FakeLease()
-
-        def freeze(at: Checkpoint, lease: FakeLease = lease) -> None:
-            lease.is_heard = lease.is_heard and at is not frozen_at
-
-        sleep = Waking(lease, is_held=is_held)
-        scene = Scripted([found(promotion(1))], ISSUED_ANY, probe=freeze, sleep=sleep)
-        with nullcontext() if is_held else pytest.raises(Abandoned):
-            await scene.handle(record(event()), lease)
-
-        assert len(sleep.delays) == 1
-        assert [kind for kind, *_ in scene.journal] == (["lookup", "issue", "publish"] if is_held else left)
-        assert len(scene.ledger.results) == (1 if is_held else results)
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [Unsent(FaultKind.NOT_CONNECTED, "x"), Throttled(2.0), Misconfigured("HTTP 403")],
-    ids=lambda fault: type(fault).__name__,
-)
-@pytest.mark.asyncio
-async def test_what_reached_nobody_is_repeated_under_the_same_key(fault: Fault) -> None:
-    """An outage is waited out; the repeated POST carries the same idempotency key and counts its resends."""
-    scene = Scripted([fault, fault, found(promotion(1))], {1: [*[fault] * 30, Issued(3, ())]})
-
-    await scene.handle()
-
-    issues = scene.calls("issue")
-    assert len({entry[6] for entry in issues}) == 1
-    assert [entry[7] for entry in issues] == list(range(31))
-    assert [entry[5] for entry in scene.calls("lookup")] == [0, 1, 2]
-    assert scene.told == [("ENROLLED", 1, None)]
-    assert scene.values[0]["attempts"] == 31
-    assert len(scene.sleep.delays) == 32
-
-
 @pytest.mark.asyncio
 async def test_a_lookup_without_usable_answers_is_deferred() -> None:
     """RETRY_MAX_ATTEMPTS unusable answers: the record is moved, then the outcome says so."""
@@ -441,111 +288,6 @@ async def test_what_leads_to_nothing_is_only_counted(value: object, counted: tup
     assert (scene.journal, scene.tracker.activities) == ([], [counted])
 
 
-@pytest.mark.parametrize("refuse_at", range(5))
-@pytest.mark.asyncio
-async def test_a_record_that_kafka_does_not_acknowledge_ends_the_handling(refuse_at: int) -> None:
-    """PublishFailed goes through, whichever record it hits, and nothing is written or asked after it."""
-    scene = Scripted(
-        [found(promotion(1), promotion(2, timeline=None), promotion(3))],
-        {1: [Issued(1, ())], 2: [DOUBTFUL], 3: [Issued(3, ())]},
-        refuse_at=refuse_at,
-    )
-    complete = Scripted(scene.lookups, scene.issues)
-    await complete.handle()
-    writes = ("publish", "put_aside")
-    written = [index for index, entry in enumerate(complete.journal) if entry[0] in writes]
-
-    if refuse_at == len(written):
-        await scene.handle()
-    else:
-        with pytest.raises(PublishFailed):
-            await scene.handle()
-
-    assert len(written) == 4
-    assert scene.journal == complete.journal[: [*written, len(complete.journal)][refuse_at]]
-    assert scene.tracker.outcomes == [outcome for _, outcome in scene.publisher.outcomes]
-    assert scene.tracker.dead_letters == [failure for _, failure in scene.publisher.dead_letters]
-    assert scene.tracker.faults == []
-
-
-@pytest.mark.parametrize("refuse_at", [0, 1])
-@pytest.mark.asyncio
-async def test_a_bad_record_whose_dead_letter_is_not_acknowledged_comes_again(refuse_at: int) -> None:
-    """Neither a lost dead letter nor a lost outcome of it lets the offset be committed."""
-    scene = Scripted([], refuse_at=refuse_at)
-
-    with pytest.raises(PublishFailed):
-        await scene.handle(record(b"\xff"))
-
-    assert len(scene.journal) == refuse_at
-
-
-@pytest.mark.asyncio
-async def test_a_fault_of_ours_puts_the_event_aside_and_keeps_what_was_told() -> None:
-    """A bug in one promotion: earlier outcomes stand, the record is put aside, the partition goes on."""
-    scene = Scripted([found(promotion(1), promotion(2))], {1: [Issued(1, ())], 2: [KeyError("919845012345")]})
-    source = record(event())
-
-    await scene.handle(source)
-
-    assert scene.told == [("ENROLLED", 1, None), ("DEAD_LETTERED", 2, "handler_fault")]
-    ((letter, failure),) = scene.publisher.dead_letters
-    assert (letter, failure.message) == (source, "worker: KeyError")
-    assert [type(error) for _, error in scene.tracker.faults] == [KeyError]
-
-
-@pytest.mark.asyncio
-async def test_a_publisher_that_breaks_otherwise_loses_nothing() -> None:
-    """An unforeseen error is a fault of ours; where that cannot be written either, it goes through."""
-    scene = Scripted([found()], refuse_at=0, refusal=RuntimeError("producer is closed"))
-
-    with pytest.raises(RuntimeError, match="closed"):
-        await scene.handle()
-
-    assert scene.publisher.outcomes == []
-
-
-@pytest.mark.parametrize(
-    ("value", "lookups", "told"),
-    [
-        (
-            event(),
-            [found(promotion(1), promotion(2, timeline=[STANDING]), promotion(3, restrictions=[FULL]))],
-            ["WOULD_ENROL", "ALREADY_ENROLLED", "LIMIT_EXHAUSTED"],
-        ),
-        (event(), [UNKNOWN], ["CUSTOMER_NOT_FOUND"]),
-        (event(), [DOUBTFUL], ["DEAD_LETTERED"]),
-        (event(), [RuntimeError("a bug")], ["DEAD_LETTERED"]),
-        (event(customer={}), [], ["DEAD_LETTERED"]),
-        (b"\xff", [], ["DEAD_LETTERED"]),
-    ],
-    ids=["promotions", "unknown", "unusable", "fault", "no-identifier", "malformed"],
-)
-@pytest.mark.asyncio
-async def test_a_dry_run_never_enrols_and_writes_no_dead_letter(
-    value: object, lookups: Sequence[LookupAnswer | Exception], told: list[str]
-) -> None:
-    """It looks up, decides and tells; POST and dead letter are left to the real run."""
-    scene = Scripted(lookups, rules=Rules(dry_run=True))
-
-    await scene.handle(record(value))
-
-    assert [name for name, _, _ in scene.told] == told
-    assert (scene.calls("issue"), scene.publisher.dead_letters, scene.tracker.dead_letters) == ([], [], [])
-
-
-@pytest.mark.asyncio
-async def test_a_dry_run_names_the_key_that_a_real_run_would_use() -> None:
-    """WOULD_ENROL and ENROLLED of one event have the same idempotency key."""
-    dry = Scripted([found(promotion(1))], rules=Rules(dry_run=True))
-    real = Scripted([found(promotion(1))], ISSUED_ANY)
-
-    await dry.handle()
-    await real.handle()
-
-    assert dry.values[0]["idempotencyKey"] == real.values[0]["idempotencyKey"] == real.calls("issue")[0][6]
-
-
 @pytest.mark.asyncio
 async def test_a_replay_asks_with_the_same_key_and_tells_the_same_ids() -> None:
     """The same record at a later time: keys and outcome ids come out the same."""
@@ -586,76 +328,6 @@ async def test_the_lookups_customer_id_is_the_one_that_counts(
 
     assert [k for k, _ in scene.publisher.outcomes] == [key]
     assert scene.values[0].get("customerId") == customer_id
-
-
-SECRETS = {
-    "mobile": "919000000001",
-    "email": "distinctive@example.org",
-    "externalId": "DISTINCTIVE-EXTERNAL-ID",
-}
-ANSWERS: Mapping[
-    str, tuple[Sequence[LookupAnswer | Exception], Mapping[int, Sequence[IssueAnswer | Exception]]]
-] = {
-    "issued": ([found(promotion(1))], ISSUED_ANY),
-    "already": ([found(promotion(1, timeline=[STANDING]))], {}),
-    "limit": ([found(promotion(1)), found(promotion(1, restrictions=[FULL]))], {1: [LIMIT]}),
-    "nothing": ([found()], {}),
-    "unknown": ([UNKNOWN], {}),
-    "unknown-at-issue": ([found(promotion(1))], {1: [UNKNOWN]}),
-    "refused": ([REFUSED], {}),
-    "refused-at-issue": ([found(promotion(1))], {1: [REFUSED]}),
-    "lookup-doubtful": ([DOUBTFUL], {}),
-    "issue-doubtful": ([found(promotion(1))], {1: [DOUBTFUL]}),
-    "waits": (
-        [
-            Throttled(1.0),
-            Misconfigured("HTTP 401"),
-            Unsent(FaultKind.NOT_CONNECTED, "x"),
-            found(promotion(1)),
-        ],
-        {1: [Throttled(None), Misconfigured("HTTP 401"), Issued(1, ())]},
-    ),
-    "lookup-fault": ([ValueError(*SECRETS.values())], {}),
-    "issue-fault": ([found(promotion(1))], {1: [ValueError(*SECRETS.values())]}),
-}
-LOGGED = {"lookup-doubtful", "issue-doubtful", "waits", "lookup-fault", "issue-fault"}
-
-
-@pytest.mark.parametrize("answers", ANSWERS, ids=str)
-@pytest.mark.parametrize(
-    "named_by", [*SECRETS, "customerId", "nothing usable", "no JSON", "other organisation"]
-)
-@pytest.mark.asyncio
-async def test_personal_names_leave_by_no_door(answers: str, named_by: str) -> None:
-    """No mobile, e-mail or external id in outcomes, their keys, failures, metrics or log lines.
-
-    The dead letter's own key and value are the original record's, and are exempt.
-    """
-    metrics = Metrics()
-    lookups, issues = ANSWERS[answers]
-    rules = Rules(Policy(org_id=1800), pii_key=b"a key")
-    scene = Scripted(lookups, issues, rules, metrics=metrics)
-    customer = dict(SECRETS) if named_by == "customerId" else {named_by: SECRETS.get(named_by, "")}
-    value: object = event(customer=customer | ({"customerId": 5} if named_by == "customerId" else {}))
-    if named_by == "no JSON":
-        value = " ".join(SECRETS.values()).encode()
-    if named_by == "other organisation":
-        value = event(orgId=7, customer=SECRETS)
-    source = record(value, key=SECRETS["mobile"].encode(), headers=(("customer", SECRETS["email"].encode()),))
-
-    with capture_logs() as lines:
-        await scene.handle(source)
-
-    failures = [failure for _, failure in scene.publisher.dead_letters]
-    doors = [
-        *(key + outcome.to_json() + repr(outcome).encode() for key, outcome in scene.publisher.outcomes),
-        repr((lines, failures, source)).encode(),
-        metrics.exposition()[0],
-    ]
-    assert scene.publisher.outcomes
-    assert bool(lines) or answers not in LOGGED
-    for secret in SECRETS.values():
-        assert not [door for door in doors if secret.lower().encode() in door.lower()]
 
 
 @pytest.mark.asyncio

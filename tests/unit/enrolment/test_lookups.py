@@ -1,0 +1,59 @@
+"""The lookup of a customer who was merged into another."""
+
+import pytest
+
+from tests.support.use_case.answers import UNKNOWN
+from tests.support.use_case.consumer_group import ConsumerGroup
+from tests.support.use_case.values import event, found, promotion, record
+from worker.domain.answers import (
+    Issued,
+    Notice,
+    Refused,
+)
+
+
+@pytest.mark.parametrize("code", [8069, 91009])
+@pytest.mark.parametrize("survivor", [None, 77])
+@pytest.mark.asyncio
+async def test_a_merged_customer_is_read_again_by_what_the_answer_or_the_event_names(
+    code: int, survivor: int | None
+) -> None:
+    """First the survivor, then the other names of the event; it is enrolled under the survivor's id."""
+    source = record(event(customer={"customerId": 5, "mobile": "919845012345", "email": "a@b.example"}))
+    merged = Refused((Notice(code, "merged"),), survivor_id=survivor)
+    group = ConsumerGroup()
+    told = await group.handle(source, [merged, found(promotion(1), customer_id=77)], {1: [Issued(1, ())]})
+    assert told == [("ENROLLED", 1)]
+    assert group.publisher.outcomes[-1][1].customer_id == 77
+    asked = [(call[1], call[2]) for call in group.api_journal if call[0] == "lookup"]
+    assert asked == [("id", "5"), ("id", "77") if survivor else ("mobile", "919845012345")]
+
+
+@pytest.mark.asyncio
+async def test_a_merged_customer_is_looked_for_by_every_name() -> None:
+    """One that finds nobody is not the end; if none does, the customer is known, and was merged."""
+    source = record(event(customer={"customerId": 5, "mobile": "919845012345", "email": "a@b.example"}))
+    merged = Refused((Notice(8069, "merged"),))
+    for nobody in (UNKNOWN, Refused((Notice(422, "too long"),), unsent=True)):
+        group = ConsumerGroup()
+        told = await group.handle(
+            source, [merged, nobody, found(promotion(1), customer_id=77)], {1: [Issued(1, ())]}
+        )
+        assert told == [("ENROLLED", 1)]
+
+    group = ConsumerGroup()
+    assert await group.handle(source, [merged, UNKNOWN]) == [("REJECTED", None)]
+    assert [call[1] for call in group.api_journal] == ["id", "mobile", "email"]
+    errors = group.publisher.outcomes[-1][1].errors
+    assert errors is not None
+    assert [error.code for error in errors] == [8069]
+
+
+@pytest.mark.asyncio
+async def test_a_merged_customer_that_no_name_finds_is_rejected() -> None:
+    """After each name once."""
+    source = record(event(customer={"customerId": 5, "mobile": "919845012345"}))
+    merged = Refused((Notice(8069, "merged"),), survivor_id=5)
+    group = ConsumerGroup()
+    assert await group.handle(source, [merged]) == [("REJECTED", None)]
+    assert len(group.api_journal) == 2
