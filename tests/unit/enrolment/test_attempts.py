@@ -1,6 +1,6 @@
 """An attempt at an enrolment: when it is repeated, and how its doubt ends, for its own event and the next."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -9,6 +9,7 @@ from tests.support.use_case.building import UseCase, virtual
 from tests.support.use_case.consumer_group import ConsumerGroup
 from tests.support.use_case.fakes import (
     FakeApi,
+    FakeLease,
     FakeLedger,
     FakePublisher,
     FakeSleep,
@@ -32,7 +33,7 @@ from worker.domain.answers import (
     Throttled,
     Unsent,
 )
-from worker.domain.promotions import Promotion, TimelineEntry
+from worker.domain.promotions import Identifier, Promotion, TimelineEntry
 from worker.domain.settlement import Subject
 from worker.enrolment.ports import PublishFailed
 from worker.resilience.retrying import RetryPolicy
@@ -263,3 +264,50 @@ async def test_an_open_attempt_is_closed_only_once_its_outcome_is_told() -> None
         ("second", "ALREADY_ENROLLED", None),
     ]
     assert ledger.results["first", SUBJECT] is result
+
+
+@pytest.mark.asyncio
+async def test_a_rejection_after_a_doubt_counts_every_request() -> None:
+    """The first was answered by who may not know; the second, after a reading, says that it is no good."""
+    doubts = [Doubtful(FaultKind.MISCONFIGURED, "HTTP 403"), Doubtful(FaultKind.UNPROCESSABLE, "HTTP 422")]
+    scene = Scripted([found(promotion(1))], {1: doubts})
+    await scene.handle()
+    assert (scene.told, len(scene.calls("issue"))) == ([("REJECTED", 1, None)], 2)
+    assert scene.values[0]["attempts"] == 2
+
+
+class LateConnection(FakeApi):
+    """Has its connection only after the group was not heard of for too long."""
+
+    lease: FakeLease
+    could_send: bool | None = None
+
+    async def issue(
+        self,
+        identifier: Identifier,
+        program_id: int,
+        promotion_id: int,
+        idempotency_key: str,
+        *,
+        resend_count: int = 0,  # noqa: ARG002 - the port's
+        may_send: Callable[[], bool] = lambda: True,
+    ) -> IssueAnswer:
+        """Ask at the last moment, as the client does."""
+        assert may_send()
+        self.lease.is_heard = False
+        self.could_send = may_send()
+        self.lease.is_heard = True
+        return await super().issue(identifier, program_id, promotion_id, idempotency_key)
+
+
+@pytest.mark.asyncio
+async def test_the_client_is_told_at_the_last_moment_that_a_request_may_not_leave() -> None:
+    """Who waits for a connection may be frozen meanwhile, and another member at work on the customer."""
+    sleep, tracker = FakeSleep(), FakeTracker()
+    api, lease = LateConnection([], [found(OPEN)], {1: [Issued(3, ())]}), FakeLease()
+    api.lease = lease
+    use_case = UseCase(
+        api=api, time=virtual(sleep), retrying=retrying_with(RetryPolicy(1), tracker, sleep), tracker=tracker
+    )
+    await use_case.handle(SOURCE, lease)
+    assert api.could_send is False
