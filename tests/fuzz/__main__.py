@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from tests.bench.memory import resident_mib
 from tests.fuzz.answers import Answers
 from tests.fuzz.mutations import mutated
+from tests.support.unit.activities import BINARY, CLOUD, ENVELOPED, FLAT, PLAIN
 from tests.support.unit.letters import FAILURE, dead_letter
 from tests.support.unit.readings import check_shown, checked_activity, checked_letter
 from tests.support.unit.strategies import RECORDS
-from tests.unit.topics.test_activity import BINARY, CLOUD, ENVELOPED, FLAT, PLAIN
 from topics.dead_letter import PREFIX, REDRIVEN
 from topics.record import Headers, Record
 from worker.operations.redrive_plan import Letter

@@ -2,81 +2,17 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
+from tests.support.unit.activities import BINARY, CLOUD, ENVELOPED, FLAT, PLAIN
 from tests.support.unit.readings import checked_activity
 from tests.support.unit.strategies import RECORDS
 from tests.support.use_case.values import AT, event, record
 from topics.activity import UNNAMED, Activity, Malformed, Tombstone, read_activity
 from topics.record import UNREADABLE, Headers, Position, Record, UnreadableOffsets
 
-FLAT: dict[str, Any] = {
-    "eventName": "customerAdded",
-    "eventId": "0d3f9c0e-flat",
-    "orgId": 1800,
-    "refId": "1800_482579328",
-    "apiRequestId": "req-1",
-    "createdAt": 1619199042493,
-    "data": {
-        "customerIdentifiers": {
-            "customerId": 482579328,
-            "instore": {"mobile": "919845012345", "email": "ann@example.com", "externalId": "AB-77"},
-        }
-    },
-    "loyaltyEventId": None,
-}
-ENVELOPED: dict[str, Any] = {
-    "eventId": "5b1e-enveloped",
-    "eventType": "150698_transactionAdded",
-    "consumerGroupId": None,
-    "actionType": "START",
-    "timeStamp": 1683874800103,
-    "attributes": {
-        "createdAt": 1683874800089,
-        "eventName": "transactionAdded",
-        "refId": "r",
-        "apiRequestId": "q",
-        "orgId": 151197,
-        "data": {
-            "amount": 89000.0,
-            "billNumber": "B-1",
-            "transactionId": 65658570,
-            "billType": "REGULAR",
-            "customerIdentifiers": {"customerId": 7, "ecommerce": {"mobile": 919845012345}},
-        },
-    },
-}
-PLAIN: dict[str, Any] = {
-    "eventId": "plain-1",
-    "eventName": "transactionAdded",
-    "orgId": 1,
-    "occurredAt": "2026-01-31T10:00:00Z",
-    "customer": {
-        "customerId": 1,
-        "mobile": "919845012345",
-        "email": "ann@example.com",
-        "externalId": "AB-77",
-        "source": "instore",
-    },
-}
-CLOUD: dict[str, Any] = {
-    "specversion": "1.0",
-    "id": "ce-1",
-    "source": "/pos/12",
-    "type": "com.example.pos.transactionAdded",
-    "time": "2026-01-31T15:30:00+05:30",
-}
-BINARY: Headers = (
-    ("ce_specversion", b"1.0"),
-    ("ce_id", b"ce-2"),
-    ("ce_type", b"com.example.customerAdded"),
-    ("ce_source", b"/pos/12"),
-    ("ce_time", b"2026-01-31T10:00:00.5Z"),
-    ("content-type", b"application/json"),
-)
 ANN = (
     ("externalId", "AB-77", "INSTORE"),
     ("mobile", "919845012345", "INSTORE"),
