@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable
 
 import structlog
-from faust.types import TP
 
 from topics.names import TopicNames
+from worker.stream.delivery.partition import Partition
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class PartitionGuard:
         """Judge by the cluster's metadata; None and 0 stand for a topic that they do not tell of now."""
         self._count(self._names.activity, partitions)
 
-    def assigned(self, partitions: Iterable[TP], count: Callable[[str], int | None]) -> bool:
+    def assigned(self, partitions: Iterable[Partition], count: Callable[[str], int | None]) -> bool:
         """Judge an assignment; return whether it may be taken up.
 
         `count`, our own metadata, may be older or newer than what it was made by. With equal counts Faust

@@ -13,9 +13,6 @@ from contextlib import suppress
 from typing import Any, Final
 
 import structlog
-from aiokafka.client import AIOKafkaClient, ConnectionGroup
-from aiokafka.errors import KafkaError, NodeNotReadyError
-from aiokafka.protocol.produce import ProduceRequest
 
 from worker.stream.delivery.membership import Membership
 from worker.stream.exit_status import EXIT_STUCK
@@ -25,10 +22,8 @@ _LOOK_SECONDS: Final = 0.2
 log = structlog.get_logger(__name__)
 
 
-class NotCertain(KafkaError):  # type: ignore[misc] # noqa: N818 - aiokafka ships no types
-    """The coordinator was not heard of for too long; aiokafka sends the same request again, in a moment."""
-
-    retriable = True
+class NotCertain(Exception):  # noqa: N818 - reads as what happened
+    """The coordinator was not heard of for too long: the same request may be sent in a moment."""
 
 
 class LedgerFence:
@@ -73,18 +68,3 @@ class LedgerFence:
             self._end(EXIT_STUCK)
         if not self._membership.is_fresh():
             raise NotCertain
-
-
-def guard(client: AIOKafkaClient, fence: LedgerFence) -> None:
-    """Let the fence see each request with records right before it is written to its connection."""
-    plain = client.send
-
-    async def send(node_id: int, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:  # noqa: ANN401 - aiokafka's
-        if isinstance(request, ProduceRequest):
-            if not await client.ready(node_id, group=group):
-                raise NodeNotReadyError(f"node {node_id} cannot be reached")
-            # With a connection in hand there is no turn of the loop between here and the socket.
-            fence.check()
-        return await plain(node_id, request, group=group)
-
-    client.send = send

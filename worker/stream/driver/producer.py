@@ -3,12 +3,21 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.errors import KafkaError, NodeNotReadyError
+from aiokafka.protocol.produce import ProduceRequest
 from faust.transport.drivers import aiokafka as driver
 
-from worker.stream.delivery.send_fence import guard
+from worker.stream.delivery.send_fence import LedgerFence, NotCertain
 
 if TYPE_CHECKING:
     from worker.stream.app import WorkerApp
+
+
+class Withheld(KafkaError):  # type: ignore[misc] # noqa: N818 - aiokafka ships no types
+    """The fence lets no record pass now; aiokafka sends the same request again, in a moment."""
+
+    retriable = True
 
 
 class Producer(driver.Producer):
@@ -26,3 +35,21 @@ class Producer(driver.Producer):
 
     async def flush(self) -> None:
         """Return at once: who sends a record awaits it, and a commit need not wait for the others."""
+
+
+def guard(client: AIOKafkaClient, fence: LedgerFence) -> None:
+    """Let the fence see each request with records right before it is written to its connection."""
+    plain = client.send
+
+    async def send(node_id: int, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:  # noqa: ANN401 - aiokafka's
+        if isinstance(request, ProduceRequest):
+            if not await client.ready(node_id, group=group):
+                raise NodeNotReadyError(f"node {node_id} cannot be reached")
+            # With a connection in hand there is no turn of the loop between here and the socket.
+            try:
+                fence.check()
+            except NotCertain:
+                raise Withheld from None
+        return await plain(node_id, request, group=group)
+
+    client.send = send

@@ -12,7 +12,8 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.produce import ProduceRequest
 
 from worker.stream.delivery.membership import Lease, Membership
-from worker.stream.delivery.send_fence import LedgerFence, NotCertain, guard
+from worker.stream.delivery.send_fence import LedgerFence
+from worker.stream.driver.producer import Withheld, guard
 from worker.stream.ledger.table import FaustLedger
 from worker.timepiece import Timepiece, Unheard
 from worker.timing import now, utc_now
@@ -89,7 +90,7 @@ async def test_a_member_sends(client: Client) -> None:
 async def test_who_was_not_heard_of_waits(client: Client, membership: Membership) -> None:
     """Frozen for a while, or Kafka is away; it goes on once it is heard of in the same generation."""
     client.while_connecting = lambda: setattr(membership, "_heard_at", now() - SESSION)
-    with pytest.raises(NotCertain) as raised:
+    with pytest.raises(Withheld) as raised:
         await _send(client)
     assert raised.value.retriable
     assert client.sent == []
