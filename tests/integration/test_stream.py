@@ -1,11 +1,9 @@
-"""What is committed, seen on a real broker; and that Faust still is what worker/stream overrides."""
+"""Commits, seen on a real broker."""
 
-import inspect
 from collections.abc import Iterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from faust.transport.consumer import Consumer
 
 from tests.support.e2e.events import event
 from tests.support.e2e.feeds import Message
@@ -41,22 +39,6 @@ def stage(lab: Lab, simulator: RunningSimulator) -> Iterator[Stage]:
     """Give a stage with two partitions."""
     with lab.stage(simulator.api_url, partitions=2) as stage:
         yield stage
-
-
-@pytest.mark.parametrize(
-    ("name", "signature"),
-    [
-        ("_filter_tps_with_pending_acks", "(self, topics=None)"),
-        ("_new_offset", "(self, tp)"),
-        ("wait_empty", "(self)"),
-        ("_getmany", "(self, active_partitions, timeout)"),
-    ],
-)
-def test_faust_still_has_what_is_overridden(name: str, signature: str) -> None:
-    """Each private method must be there with its parameters, and Faust must still call it by this name."""
-    parameters = inspect.signature(getattr(Consumer, name)).parameters.values()
-    assert str(inspect.Signature([each.replace(annotation=each.empty) for each in parameters])) == signature
-    assert f"self.{name}(" in inspect.getsource(Consumer)
 
 
 def test_a_commit_never_passes_unfinished_work(lab: Lab, simulator: RunningSimulator, stage: Stage) -> None:

@@ -2,7 +2,8 @@
 
 Stock Faust 0.15.3 commits past events still in work when they finish out of order (upstream issue 606),
 stalls on gaps in offsets, and waits without bound on shutdown. Methods of its Consumer are
-overridden here; the version is pinned, and tests/integration/test_stream.py fails if an upgrade changes them.
+overridden here; the version is pinned, and tests/unit/stream/driver/test_framework.py fails if an upgrade
+changes them.
 """
 
 import asyncio
