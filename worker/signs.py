@@ -115,6 +115,17 @@ class Turn(Lock):
         return float("inf") if self._holder is None else self._holder.silent_seconds()
 
 
+class Heartbeat:
+    """Counts signs that the process gets on, whatever event they are of, or none."""
+
+    def __init__(self) -> None:
+        self.beats = 0
+
+    def beat(self) -> None:
+        """Give a sign."""
+        self.beats += 1
+
+
 class Signs:
     """The events in work."""
 

@@ -12,33 +12,21 @@ import structlog
 
 from topics.record import Record
 from worker.capillary.client import CapillaryClient
-from worker.composition.from_settings import (
-    api_gate,
-    capillary_client,
-    outage_policy,
-    patience,
-    retry_policy,
-    rules,
-    silence,
-)
+from worker.composition.from_settings import patience, rules, silence
+from worker.composition.parts import Api, catalogue_of, followers, ledger_of, reach, resources_of
 from worker.enrolment.admission import lane_of
 from worker.enrolment.arrivals import wait_of
-from worker.enrolment.catalogue import Catalogue, nothing_ruled_out
+from worker.enrolment.catalogue import nothing_ruled_out
 from worker.enrolment.checkpoints import Probe, nothing
 from worker.enrolment.handler import Enrolments
-from worker.enrolment.inactive import RestingInactive
-from worker.enrolment.ports import NoLetters, Stamps
-from worker.enrolment.reconciliation import Readings
-from worker.enrolment.resources import Resources
+from worker.enrolment.ports import NoLetters
 from worker.kafka.partitioners import lane_of_key
 from worker.ledger.read_only import NoLedger
-from worker.resilience.circuit import Circuits
 from worker.resilience.gate import ApiGate
-from worker.resilience.retrying import Retrying
 from worker.settings import Settings
-from worker.signs import Signs, count_down
+from worker.signs import Heartbeat, Signs
 from worker.stopping import STOP
-from worker.stream.app import WorkerApp, build_app, consume
+from worker.stream.app import Handler, WorkerApp, build_app, consume
 from worker.stream.driver.log_watch import LogWatch
 from worker.stream.first_start import skip_what_is_there
 from worker.stream.health.http_port import HttpPort, Probes, bind
@@ -53,9 +41,10 @@ from worker.stream.health.status import (
     pulse,
 )
 from worker.stream.health.watchdog import Pulse, Watch, Watchdog
-from worker.stream.ledger.follower import LedgerFollower, ensure_followable
-from worker.stream.ledger.local_copy import open_copy
-from worker.stream.ledger.table import FaustLedger, ledger_table
+from worker.stream.ledger.follower import LedgerFollower
+from worker.stream.ledger.guard import LedgerWatch
+from worker.stream.ledger.local_copy import LocalCopy, open_copy
+from worker.stream.ledger.table import FaustLedger
 from worker.stream.ledger.takeover import take_over
 from worker.stream.letter_proof import LetterProof
 from worker.stream.process import Background, Closing, new_event_loop, serve
@@ -67,7 +56,7 @@ from worker.telemetry.handling import observed
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.spans import Spans
 from worker.timepiece import Timepiece
-from worker.timing import Sleep, now, utc_now
+from worker.timing import now, utc_now
 
 log = structlog.get_logger(__name__)
 
@@ -84,97 +73,41 @@ def run_worker(
     """Run the worker until it is told to stop, or a replay is done; return the process's exit status.
 
     `probe` is told of each checkpoint; only tests pass one. `new_ledger` accepts that a ledger that is gone
-    is forgotten. Raises KafkaFailed, with one line for the operator, where Kafka or its topics are not as
-    needed, SettingsError where a setting turns out to be bad, FolderTaken where another process works with
-    our STATE_DIR.
+    is forgotten. Raises KafkaFailed, with one line for the operator, if Kafka or its topics are not as
+    needed, SettingsError if a setting turns out to be bad, FolderTaken if another process works with our
+    STATE_DIR.
     """
     STOP.listen()
     port = bind(settings.http_host, settings.http_port)
     loop = new_event_loop()
-    replaying = loop.run_until_complete(Replaying.begin(settings, replay))
-    new_ledger = new_ledger or (replay is not None and replay.without_ledger)
-    prepared = loop.run_until_complete(prepare_topics(settings, new_ledger=new_ledger))
-    retention = timedelta(days=settings.ledger_retention_days)
-    copy = open_copy(settings.state_dir, settings.group_id, retention, utc_now())
-    loop.run_until_complete(
-        take_over(settings, copy, prepared.ledger, prepared.partitions, new_ledger=new_ledger)
-    )
-    follower = loop.run_until_complete(_follower(settings, prepared.partitions))
-    loop.run_until_complete(_begin(settings, prepared, replaying))
-    log.info(
-        "starting",
-        version=version("enrolment-worker"),
-        group=settings.group_id,
-        topic=settings.activity_topic,
-        partitions=prepared.partitions,
-        dry_run=settings.dry_run,
-    )
-    metrics = Metrics(frozenset(settings.trigger_events))
+    ground = loop.run_until_complete(_prepare(settings, replay, new_ledger=new_ledger))
+    heartbeat, names = Heartbeat(), settings.topic_names
+    metrics = Metrics(frozenset(settings.trigger_events), beat=heartbeat.beat)
     timepiece = Timepiece(utc_now, now, metrics)
-    app = build_app(settings, prepared.partitions, copy, STOP)
+    app = build_app(settings, ground.prepared.partitions, ground.copy, STOP)
     metrics.reads(app.sources)
     app.positions.expired = metrics.expired
-    copy.watch_for_faults()
-    api = _reach(settings, metrics, app, timepiece)
+    ground.copy.watch_for_faults()
+    api = reach(settings, app, metrics, timepiece, heartbeat)
     loop.run_until_complete(_hear_the_time(api.client))
-    ledger = _ledger(app, settings, prepared.partitions, follower, timepiece)
-    resources = Resources(
-        api=RestingInactive(api.client, time.monotonic),
-        readings=Readings(
-            api.client,
-            api.retrying,
-            settle_seconds=settings.reconcile_settle_seconds,
-            timer=time.monotonic,
-            sleep=api.wait,
-        ),
-        retrying=api.retrying,
-        clock=timepiece.now,
-        machine=utc_now,
-        timer=time.monotonic,
-        sleep=asyncio.sleep,
-        probe=probe,
-        span=timepiece.span,
-    )
-    catalogue = _catalogue(settings, api.client, metrics)
-    signs = Signs()
-    names = settings.topic_names
-    spans = Spans()
-    publisher = KafkaPublisher(app, names, prepared.largest, spans, timepiece)
+    ledger = ledger_of(app, settings, ground.prepared.partitions, ground.followers, timepiece)
+    catalogue = catalogue_of(settings, api.client, metrics)
+    spans, signs = Spans(), Signs()
     enrolments = Enrolments(
         rules(settings, retry_rejected=replay is not None and replay.retry_rejected),
-        resources,
+        resources_of(settings, api, timepiece, probe),
         ledger=ledger,
         names=names,
-        publisher=publisher,
+        publisher=KafkaPublisher(app, names, ground.prepared.largest, spans, timepiece),
         tracker=metrics,
         letters=NoLetters() if settings.dry_run else LetterProof(settings),
         lane_of=lane_of_key,
         ruled_out=catalogue.rules_out if catalogue else nothing_ruled_out,
     )
-
     handle = observed(
-        enrolments.handle,
-        group_id=settings.group_id,
-        activity_topic=names.activity,
-        metrics=metrics,
-        spans=spans,
-        signs=signs,
+        enrolments.handle, settings.group_id, names.activity, metrics=metrics, spans=spans, signs=signs
     )
-
-    def wait_for(record: Record, seen_for: float) -> float:
-        behind = replaying.seconds_to_wait(record)
-        now = timepiece.stamp_ms() / 1000
-        return behind or wait_of(record, names, settings.retry_delays_seconds, now, seen_for)
-
-    def assigned(partitions: int) -> None:
-        api.gate.share(partitions / prepared.partitions)
-
-    def taken() -> Pulse:
-        # Whoever waits for the API's sake is not stuck.
-        metrics.progress += api.gate.is_held_back or api.circuits.is_open
-        return pulse(app, metrics.progress, signs.longest_silence())
-
-    consume(app, settings, handle, lane_of=lane_of, wait_of=wait_for, assigned=assigned)
+    _consume(settings, app, handle, ground, api.gate, timepiece)
     watch = Watch(patience(settings), silence(settings), time.monotonic)
     probes = Probes(
         live=lambda: watch.live,
@@ -188,55 +121,85 @@ def run_worker(
         HttpPort(port, probes, app.refuse),
         Closing(api.client.aclose),
         *([Background(catalogue.keep)] if catalogue else []),
-        Watchdog(watch, taken, STOP.end),
-        Lookout(app),
-        LogWatch(app.positions, lambda: is_ready(app)),
-        PartitionWatch(
-            app.guard, lambda: partition_count(app, settings.activity_topic), lambda: join_anew(app)
-        ),
-        *([] if settings.dry_run else [ledger_watch(app, names.ledger)]),
-        *follower,
-        *replaying.services(app, STOP.finish),
+        Watchdog(watch, lambda: _pulse(app, api, heartbeat, signs), STOP.end),
+        *_lookouts(settings, app),
+        *ground.followers,
+        *ground.replaying.services(app, STOP.finish),
     )
-    return replaying.ended(status)
+    return ground.replaying.ended(status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Api:
-    client: CapillaryClient
-    gate: ApiGate
-    circuits: Circuits
-    retrying: Retrying
-    wait: Sleep
+class _Ground:
+    """What the worker stands on, once Kafka and the disk are as needed."""
+
+    replaying: Replaying
+    prepared: Prepared
+    copy: LocalCopy
+    followers: list[LedgerFollower]
 
 
-def _reach(settings: Settings, metrics: Metrics, app: WorkerApp, timepiece: Timepiece) -> _Api:
-    """Return the way to the API: what each request passes, and what repeats it."""
-    gate = api_gate(settings)
-    client = capillary_client(settings, observer=metrics, gate=gate, date_heard=timepiece.heard)
-
-    async def turn(seconds: float) -> None:
-        metrics.progress += 1
-        await asyncio.sleep(seconds)
-
-    async def wait(seconds: float) -> None:
-        await count_down(seconds, turn)
-
-    def outage_changed(is_outage: bool) -> None:  # noqa: FBT001 - the circuits' one word
-        app.holds.outage = is_outage
-        if not is_outage:
-            gate.begin_again()
-
-    circuits = Circuits(
-        outage_policy(settings),
-        tracker=metrics,
-        sleep=wait,
-        timer=time.monotonic,
-        serves=client.serves,
-        changed=outage_changed,
+async def _prepare(settings: Settings, replay: Replay | None, *, new_ledger: bool) -> _Ground:
+    """Make or check topics and the local copy; set the offsets that the group begins from if they are new."""
+    replaying = await Replaying.begin(settings, replay)
+    new_ledger = new_ledger or (replay is not None and replay.without_ledger)
+    prepared = await prepare_topics(settings, new_ledger=new_ledger)
+    retention = timedelta(days=settings.ledger_retention_days)
+    copy = open_copy(settings.state_dir, settings.group_id, retention, utc_now())
+    await take_over(settings, copy, prepared.ledger, prepared.partitions, new_ledger=new_ledger)
+    following = await followers(settings, prepared.partitions)
+    if settings.auto_offset_reset == "latest":
+        await skip_what_is_there(settings, prepared.partitions)
+    await replaying.rewind()
+    log.info(
+        "starting",
+        version=version("enrolment-worker"),
+        group=settings.group_id,
+        topic=settings.activity_topic,
+        partitions=prepared.partitions,
+        dry_run=settings.dry_run,
     )
-    retrying = Retrying(retry_policy(settings), circuits, metrics, wait, time.monotonic)
-    return _Api(client=client, gate=gate, circuits=circuits, retrying=retrying, wait=wait)
+    return _Ground(replaying=replaying, prepared=prepared, copy=copy, followers=following)
+
+
+def _consume(
+    settings: Settings,
+    app: WorkerApp,
+    handle: Handler,
+    ground: _Ground,
+    gate: ApiGate,
+    timepiece: Timepiece,
+) -> None:
+    """Let the application hand records to the handler once they are due, and share the API's budget."""
+
+    def wait_for(record: Record, seen_for: float) -> float:
+        behind = ground.replaying.seconds_to_wait(record)
+        now = timepiece.stamp_ms() / 1000
+        return behind or wait_of(record, settings.topic_names, settings.retry_delays_seconds, now, seen_for)
+
+    def assigned(partitions: int) -> None:
+        gate.share(partitions / ground.prepared.partitions)
+
+    consume(app, settings, handle, lane_of=lane_of, wait_of=wait_for, assigned=assigned)
+
+
+def _pulse(app: WorkerApp, api: Api, heartbeat: Heartbeat, signs: Signs) -> Pulse:
+    """Return what the watchdog judges by."""
+    if api.gate.is_held_back or api.circuits.is_open:
+        # Whoever waits for the API's sake is not stuck.
+        heartbeat.beat()
+    return pulse(app, heartbeat.beats, signs.longest_silence())
+
+
+def _lookouts(
+    settings: Settings, app: WorkerApp
+) -> tuple[Lookout | LogWatch | PartitionWatch | LedgerWatch, ...]:
+    """Return what looks out for records, logs, partitions and a ledger that are not what they were."""
+    ledger = [] if settings.dry_run else [ledger_watch(app, settings.topic_names.ledger)]
+    partitions = PartitionWatch(
+        app.guard, lambda: partition_count(app, settings.activity_topic), lambda: join_anew(app)
+    )
+    return Lookout(app), LogWatch(app.positions, lambda: is_ready(app)), partitions, *ledger
 
 
 async def _hear_the_time(client: CapillaryClient) -> None:
@@ -264,50 +227,3 @@ def exposition(
     for (topic, partition), lag in lags(app).items():
         metrics.lag.labels(topic, str(partition)).set(lag)
     return metrics.exposition(accept)
-
-
-async def _begin(settings: Settings, prepared: Prepared, replaying: Replaying) -> None:
-    """Set the offsets that the group begins from, where they are not those that it committed last."""
-    if settings.auto_offset_reset == "latest":
-        await skip_what_is_there(settings, prepared.partitions)
-    await replaying.rewind()
-
-
-async def _follower(settings: Settings, partitions: int) -> list[LedgerFollower]:
-    """Return what follows another group's ledger, nothing where none is to be followed."""
-    if settings.dry_run_ledger_group is None:
-        return []
-    await ensure_followable(settings, settings.dry_run_ledger_group)
-    return [LedgerFollower(settings, settings.dry_run_ledger_group, partitions)]
-
-
-def _ledger(
-    app: WorkerApp,
-    settings: Settings,
-    partitions: int,
-    follower: list[LedgerFollower],
-    stamps: Stamps,
-) -> FaustLedger | LedgerFollower | NoLedger:
-    if settings.dry_run:
-        return follower[0] if follower else NoLedger()
-    connected = settings.api_version == "v2.1"
-    return FaustLedger(
-        ledger_table(app, partitions),
-        app.fence,
-        stamps,
-        lambda: app.membership.generation,
-        connected=connected,
-    )
-
-
-def _catalogue(settings: Settings, client: CapillaryClient, metrics: Metrics) -> Catalogue | None:
-    if not settings.catalogue_refresh_seconds:
-        return None
-    return Catalogue(
-        client,
-        rules(settings).policy,
-        metrics,
-        refresh_seconds=settings.catalogue_refresh_seconds,
-        timer=now,
-        sleep=asyncio.sleep,
-    )

@@ -25,9 +25,9 @@ D = TypeVar("D", bound=HasRecord)
 
 def observed(
     handler: Callable[[D], Awaitable[None]],
-    *,
     group_id: str,
     activity_topic: str,
+    *,
     metrics: Metrics,
     spans: Spans,
     signs: Signs,

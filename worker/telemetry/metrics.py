@@ -52,14 +52,18 @@ class Metrics:
     """The metrics, in a registry of their own. Implements all trackers and the client's observer."""
 
     def __init__(
-        self, named_events: frozenset[str] = frozenset(), timer: Callable[[], float] = time.monotonic
+        self,
+        named_events: frozenset[str] = frozenset(),
+        timer: Callable[[], float] = time.monotonic,
+        *,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
+        """Call `beat` for every request that ended, every call that is repeated and every outcome."""
         self._events = _KNOWN_EVENTS | named_events
         self._quiet = Quiet(_QUIET_SECONDS, timer)
         self._clocks = Quiet(_QUIET_CLOCK_SECONDS, timer)
         self._down: set[str] = set()
-        self.progress = 0
-        """Grows with every request that ended, every call that is repeated and every outcome."""
+        self._beat = beat
         self.registry = registry = CollectorRegistry()
         # Looked up for each event: labels are bounded, and a series once found is kept.
         self._outcomes = cache(instruments.OUTCOMES.counter(registry).labels)
@@ -130,14 +134,14 @@ class Metrics:
 
     def outcome(self, outcome: Outcome) -> None:
         """Count an outcome and note it on the event's span."""
-        self.progress += 1
+        self._beat()
         self._outcomes(outcome.outcome.value, outcome.reason or "").inc(exemplar=exemplar())
         told(outcome)
 
     def waiting(self, endpoint: str, fault: Fault | Refused, attempt: int, seconds: float) -> None:
         """Count a repetition; log one a minute of each kind, so that an outage does not flood the log."""
         reason = _reason(fault)
-        self.progress += 1
+        self._beat()
         self._retries.labels(reason).inc(exemplar=exemplar())
         before = self._quiet.unsaid((endpoint, reason))
         if before is not None:
@@ -153,7 +157,7 @@ class Metrics:
 
     def outage(self, call: str, *, is_open: bool, fault: Fault | Refused | None) -> None:
         """Show that the API is down, or back; log it once a minute, with what an operator may do about it."""
-        self.progress += 1
+        self._beat()
         if not is_open:
             self._down.discard(call)
             self._quiet.forget((call, "outage"))
@@ -222,7 +226,7 @@ class Metrics:
 
     def request_finished(self, endpoint: str, result: str, seconds: float) -> None:
         """Count an HTTP request to the API."""
-        self.progress += 1
+        self._beat()
         trace = exemplar()
         self._requests(endpoint, result).inc(exemplar=trace)
         self._request_seconds(endpoint).observe(seconds, trace)
