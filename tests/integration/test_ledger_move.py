@@ -20,7 +20,7 @@ from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
 from worker.kafka.errors import KafkaFailed
 from worker.kafka.partition_admin import PartitionAdmin
-from worker.kafka.partitioners import lane_of_key
+from worker.kafka.partitioners import key_hashes_of
 from worker.ledger.entries import OrganisationEntry, StandingEntry
 from worker.ledger.format import is_organisation_key, organisation_key, read_organisation, write
 from worker.settings import Settings, load_settings
@@ -58,7 +58,7 @@ class Place:
                 for customer in customers:
                     record_key = f"customer {customer}".encode() if customer else None
                     standing = Standing(settled_limits=version)
-                    key, value = write(StandingEntry(customer, _SUBJECT, standing), lane_of_key(record_key))
+                    key, value = write(StandingEntry(customer, _SUBJECT, standing), key_hashes_of(record_key))
                     self.written[key] = (record_key, value)
                     await producer.send(
                         self.names.ledger, value, key, partition=_home(record_key, partitions)

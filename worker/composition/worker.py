@@ -20,7 +20,7 @@ from worker.enrolment.catalogue import nothing_ruled_out
 from worker.enrolment.checkpoints import Probe, nothing
 from worker.enrolment.handler import Enrolments
 from worker.enrolment.ports import NoLetters
-from worker.kafka.partitioners import lane_of_key
+from worker.kafka.partitioners import key_hashes_of
 from worker.ledger.read_only import NoLedger
 from worker.resilience.gate import ApiGate
 from worker.settings import Settings
@@ -101,7 +101,7 @@ def run_worker(
         publisher=KafkaPublisher(app, names, ground.prepared.largest, spans, timepiece),
         tracker=metrics,
         letters=NoLetters() if settings.dry_run else LetterProof(settings),
-        lane_of=lane_of_key,
+        key_hashes_of=key_hashes_of,
         ruled_out=catalogue.rules_out if catalogue else nothing_ruled_out,
     )
     handle = observed(

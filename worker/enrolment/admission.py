@@ -11,7 +11,7 @@ from topics.record import Record
 from worker.domain.identity import customer_reference, name_mark
 from worker.domain.promotions import Identifier, IdentifierName
 from worker.enrolment.rules import EVERY_EVENT, Rules
-from worker.ledger.entries import Lane, Marks
+from worker.ledger.entries import KeyHashes, Marks
 
 _ZONES_APART: Final = timedelta(days=1)
 """How far ahead an event's own time may be that is a local one without its zone."""
@@ -63,7 +63,7 @@ class Admitted:
     identifier: Identifier
     happened: datetime
     marks: Marks = ()
-    lane: Lane | None = None
+    key_hashes: KeyHashes | None = None
     """Of the record's key, None of a null key."""
     others: tuple[Identifier, ...] = ()
     """Further names of the customer, by which it is looked for when it was merged into another."""

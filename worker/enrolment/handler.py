@@ -13,7 +13,7 @@ from worker.enrolment.arrivals import NotOurs
 from worker.enrolment.carrying_out import CarryingOut
 from worker.enrolment.catalogue import nothing_ruled_out
 from worker.enrolment.delivery import Delivery
-from worker.enrolment.identities import Identities, LaneOf
+from worker.enrolment.identities import Identities, KeyHashesOf
 from worker.enrolment.lease import Abandoned
 from worker.enrolment.looking_up import LookingUp
 from worker.enrolment.organisation import Organisation
@@ -39,13 +39,13 @@ class Enrolments:
         names: TopicNames,
         publisher: Publisher,
         tracker: Tracker,
-        lane_of: LaneOf,
+        key_hashes_of: KeyHashesOf,
         letters: Letters = NoLetters(),  # noqa: B008 - it has no state
         ruled_out: Callable[[Span], bool] = nothing_ruled_out,
     ) -> None:
         """`ruled_out` tells whether a lookup would certainly find nothing to enrol into now."""
         self._rules, self._resources, self._tracker, self._ruled_out = rules, resources, tracker, ruled_out
-        self._identities = Identities(tracker, lane_of)
+        self._identities = Identities(tracker, key_hashes_of)
         means = means_of_telling(resources, publisher, tracker, names.group_id, dry_run=rules.dry_run)
         self._taking = Taking(ledger, letters, self._identities, means, names)
         self._organisation = Organisation(rules.policy.org_id, resources.sleep, keeps=not rules.dry_run)

@@ -13,19 +13,19 @@ from topics.record import Record
 from worker.domain.promotions import IdentifierName
 from worker.enrolment.admission import Admitted
 from worker.enrolment.ports import PartitionLedger, Tracker
-from worker.ledger.entries import EventPlan, Lane
+from worker.ledger.entries import EventPlan, KeyHashes
 from worker.signs import Turn
 
-LaneOf = Callable[[bytes | None], Lane | None]
+KeyHashesOf = Callable[[bytes | None], KeyHashes | None]
 """Hashes a record's key."""
 
 
 class Identities:
     """Tells events apart by the plans in the ledger."""
 
-    def __init__(self, tracker: Tracker, lane_of: LaneOf) -> None:
+    def __init__(self, tracker: Tracker, key_hashes_of: KeyHashesOf) -> None:
         self._tracker = tracker
-        self._lane_of = lane_of
+        self._key_hashes_of = key_hashes_of
         self._turns: WeakValueDictionary[str, Turn] = WeakValueDictionary()
 
     def turn(self, event: Admitted) -> Turn:
@@ -37,10 +37,10 @@ class Identities:
         reading = read_activity(record)
         if not isinstance(reading, Activity):
             return False
-        lane = self._lane_of(record.key)
+        hashes = self._key_hashes_of(record.key)
         for identity in (reading.identity, reading.event_id):
             while (plan := ledger.plan_of(identity)) is not None:
-                if has_lane(plan, lane):
+                if has_key(plan, hashes):
                     return True
                 identity = f"{identity}#{record.position}"  # noqa: PLW2901 - the one that it would have then
         return False
@@ -53,7 +53,7 @@ class Identities:
         A plan of an earlier release counts for a CloudEvent by its id alone, if key and customer agree: that
         release did not note the source, and a second enrolment is worse than one too few.
         """
-        event = replace(event, lane=self._lane_of(record.key))
+        event = replace(event, key_hashes=self._key_hashes_of(record.key))
         identity = event.origin.event_id
         early = event.origin.activity.event_id
         if early != identity:
@@ -74,14 +74,14 @@ def is_for(plan: EventPlan, event: Admitted) -> bool:
 
     One name that agrees is enough, an event may be sent again with more of them; so is having none in common.
     """
-    if not has_lane(plan, event.lane):
+    if not has_key(plan, event.key_hashes):
         return False
     named = event.identifier.name is IdentifierName.CUSTOMER_ID
     if named and int(event.identifier.value) == plan.customer_id:
         return True
     if set(plan.marks) & set(event.marks):
         return True
-    if plan.is_early and plan.lane is not None:
+    if plan.is_early and plan.key_hashes is not None:
         # Without marks the place tells: customers are merged, and then have another id than the event names.
         here = event.origin.activity
         there = plan.origin.activity
@@ -91,6 +91,6 @@ def is_for(plan: EventPlan, event: Admitted) -> bool:
     return not (named or in_common)
 
 
-def has_lane(plan: EventPlan, lane: Lane | None) -> bool:
+def has_key(plan: EventPlan, hashes: KeyHashes | None) -> bool:
     """Whether a plan is of the same key, as far as the release that made it noted that."""
-    return plan.lane == lane or (plan.is_early and plan.lane is None)
+    return plan.key_hashes == hashes or (plan.is_early and plan.key_hashes is None)

@@ -82,7 +82,9 @@ class LookingUp:
 
     async def _keep(self, taken: Taken, event: Admitted, unknown: UnknownCustomer) -> None:
         outcome = tell(event.origin, unknown, self._resources.clock())
-        plan = EventPlan(event.origin, NOBODY, (Foregone(outcome),), marks=event.marks, lane=event.lane)
+        plan = EventPlan(
+            event.origin, NOBODY, (Foregone(outcome),), marks=event.marks, key_hashes=event.key_hashes
+        )
         if not self._rules.dry_run:
             await until_certain(taken.lease, self._resources.sleep)
             await taken.ledger.write(PlanEntry(plan.event_id, plan))

@@ -98,5 +98,5 @@ def plan_event(
         event.identifier.source,
         read_at=read_at,
         marks=event.marks,
-        lane=event.lane,
+        key_hashes=event.key_hashes,
     )

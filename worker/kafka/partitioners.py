@@ -13,7 +13,7 @@ from zlib import crc32
 
 from murmurhash2 import murmurhash2
 
-from worker.ledger.entries import Lane
+from worker.ledger.entries import KeyHashes
 
 _SEED: Final = 0x9747_B28C
 _POSITIVE: Final = 0x7FFF_FFFF
@@ -26,18 +26,18 @@ class Partitioner(StrEnum):
     CRC32 = "crc32"
 
 
-def lane_of_key(key: bytes | None) -> Lane | None:
+def key_hashes_of(key: bytes | None) -> KeyHashes | None:
     """Return the hashes of a record's key, None of a null key: its partition is chosen at random."""
     return None if key is None else (murmurhash2(key, _SEED), crc32(key))
 
 
-def partition_of(lane: Lane, partitioner: Partitioner, partitions: int) -> int:
-    """Return the partition, of so many, that records of the lane's key lie on."""
+def partition_of(hashes: KeyHashes, partitioner: Partitioner, partitions: int) -> int:
+    """Return the partition, of so many, that records of such a key lie on."""
     match partitioner:
         case Partitioner.MURMUR2:
-            return (lane[0] & _POSITIVE) % partitions
+            return (hashes[0] & _POSITIVE) % partitions
         case Partitioner.CRC32:
-            return lane[1] % partitions
+            return hashes[1] % partitions
         case _:
             assert_never(partitioner)
 

@@ -11,7 +11,7 @@ from worker.domain.identity import Reenrol
 from worker.domain.ledger import Attempt, Standing
 from worker.domain.settlement import Subject
 
-Lane = tuple[int, int]
+KeyHashes = tuple[int, int]
 """Two unsigned 32-bit hashes of an activity record's key: murmur2 and CRC-32."""
 
 Marks = tuple[tuple[str, str], ...]
@@ -66,7 +66,7 @@ class EventPlan:
     """When the reading began that it was made from, by our clock; None in plans of earlier releases."""
     marks: Marks = ()
     """Empty in plans of earlier releases."""
-    lane: Lane | None = None
+    key_hashes: KeyHashes | None = None
     """Of the record's key; None of a null key, and in entries of releases that did not note it."""
 
     @property

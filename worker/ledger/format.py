@@ -2,7 +2,7 @@
 
 A value is `{"lane":[murmur2,crc32],"entry":{...}}`: beside the entry two hashes of the activity record's key,
 by which the entry's partition can be told under another partition count. The key itself, which may name a
-person, is not kept; a record without a key has no lane. Beside a result stands which opening of its promotion
+person, is not kept; a record without a key has none. Beside a result stands which opening of its promotion
 it is of (`"opening":1`, after one reopening), and whether it was reopened since (`"reopened":true`).
 
 The format outlives a release: entries are read back for as long as the retention says. A change to it keeps
@@ -21,7 +21,7 @@ from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
 from worker.ledger.entries import (
     EventPlan,
-    Lane,
+    KeyHashes,
     LedgerEntry,
     OrganisationEntry,
     PlanEntry,
@@ -36,7 +36,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class _Envelope(Generic[T]):
     entry: T
-    lane: Lane | None = None
+    lane: KeyHashes | None = None
     opening: int = 0
     reopened: bool = False
 
@@ -92,13 +92,13 @@ def read_standing_key(key: bytes) -> StandingKey | None:
     return StandingKey(*map(int, numbers)) if all(map(bytes.isdigit, numbers)) else None
 
 
-def write(entry: LedgerEntry, lane: Lane | None) -> tuple[bytes, bytes]:
-    """Return an entry's key and value; `lane` of the record that led to it, None where it had no key."""
+def write(entry: LedgerEntry, key_hashes: KeyHashes | None) -> tuple[bytes, bytes]:
+    """Return an entry's key and value; `key_hashes`: of the record that led to it, None without a key."""
     more = b""
     match entry:
         case PlanEntry(event_id, plan):
             key = plan_key(event_id)
-            body = _adapter(EventPlan).dump_json(plan, exclude_defaults=True, exclude={"lane"})
+            body = _adapter(EventPlan).dump_json(plan, exclude_defaults=True, exclude={"key_hashes"})
         case ResultEntry(event_id, subject, result):
             key, body = result_key(event_id, subject), result.outcome.to_json()
             more += b'"opening":%d,' % result.opening if result.opening else b""
@@ -107,19 +107,19 @@ def write(entry: LedgerEntry, lane: Lane | None) -> tuple[bytes, bytes]:
             key = standing_key(customer_id, subject)
             body = _adapter(Standing).dump_json(standing, exclude_defaults=True)
         case OrganisationEntry(partition, org_id):
-            # It belongs to the whole partition, and to no customer's lane.
-            key, body, lane = organisation_key(partition), b'{"org_id":%d}' % org_id, None
+            # It belongs to the whole partition, and to no record's key.
+            key, body, key_hashes = organisation_key(partition), b'{"org_id":%d}' % org_id, None
         case _:
             assert_never(entry)
-    if lane is None:
+    if key_hashes is None:
         return key, b'{%b"entry":%b}' % (more, body)
-    return key, b'{"lane":[%d,%d],%b"entry":%b}' % (*lane, more, body)
+    return key, b'{"lane":[%d,%d],%b"entry":%b}' % (*key_hashes, more, body)
 
 
 def read_plan(value: bytes) -> EventPlan:
     """Read a plan back. Raises ValueError, as the others do, for anything that `write` did not write."""
     envelope = _read(value, EventPlan)
-    return replace(envelope.entry, lane=envelope.lane)
+    return replace(envelope.entry, key_hashes=envelope.lane)
 
 
 def read_result(value: bytes) -> Result:
@@ -138,7 +138,7 @@ def read_organisation(value: bytes) -> int:
     return _read(value, _Learnt).entry.org_id
 
 
-def read_lane(value: bytes) -> Lane | None:
+def read_key_hashes(value: bytes) -> KeyHashes | None:
     """Read of any entry where it belongs, None where the record that led to it had no key."""
     envelope: _Envelope[object] = _adapter(_Envelope[object]).validate_json(value)
     return envelope.lane

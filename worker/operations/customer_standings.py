@@ -5,7 +5,7 @@ from collections.abc import Callable
 from topics.names import ledger_of
 from worker.kafka.admin import TopicAdmin
 from worker.kafka.changelog import opened
-from worker.kafka.partitioners import Partitioner, lane_of_key, partition_of
+from worker.kafka.partitioners import Partitioner, key_hashes_of, partition_of
 from worker.ledger import format as ledger_format
 from worker.settings import KafkaSettings
 
@@ -30,9 +30,9 @@ async def entries_of_customer(
     if found is None:
         return None
     partitions = range(found.partitions)
-    lane = lane_of_key(key)
-    if lane is not None:
-        at = partition_of(lane, partitioner, found.partitions)
+    hashes = key_hashes_of(key)
+    if hashes is not None:
+        at = partition_of(hashes, partitioner, found.partitions)
         partitions = range(at, at + 1)
     latest: dict[bytes, tuple[int, int, bytes | None]] = {}
     async with opened(settings, topic) as changelog:

@@ -4,8 +4,8 @@ Entries are copied, not taken away: an event that lies unhandled on its old part
 a topic that marks the move exists, and while the retry topics have their old count, no worker starts: what
 was interrupted is run again, and copies what is missing.
 
-An entry belongs on the partition that its lane leads to under the count that held so far. Elsewhere it was
-left behind by an earlier move, and may be outdated; it is never copied.
+An entry belongs on the partition that its key hashes lead to under the count that held so far. Elsewhere it
+was left behind by an earlier move, and may be outdated; it is never copied.
 """
 
 from collections import Counter
@@ -19,8 +19,8 @@ from worker.kafka.changelog import Changelog, ChangelogRecord, Copier, opened
 from worker.kafka.errors import KafkaFailed
 from worker.kafka.partition_admin import PartitionAdmin
 from worker.kafka.partitioners import Partitioner, partition_of
-from worker.ledger.entries import Lane
-from worker.ledger.format import is_organisation_key, read_lane
+from worker.ledger.entries import KeyHashes
+from worker.ledger.format import is_organisation_key, read_key_hashes
 from worker.operations.organisation_move import spread
 from worker.settings import KafkaSettings
 
@@ -37,13 +37,13 @@ class Change:
     after: int
     partitioner: Partitioner
 
-    def is_home(self, lane: Lane, partition: int) -> bool:
+    def is_home(self, hashes: KeyHashes, partition: int) -> bool:
         """Whether an entry there is the one that workers wrote to last."""
-        return partition_of(lane, self.partitioner, self.before) == partition
+        return partition_of(hashes, self.partitioner, self.before) == partition
 
-    def target(self, lane: Lane) -> int:
+    def target(self, hashes: KeyHashes) -> int:
         """Return the partition that the entry's records go to from now on."""
-        return partition_of(lane, self.partitioner, self.after)
+        return partition_of(hashes, self.partitioner, self.after)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,10 +92,10 @@ class Survey:
         return None
 
 
-def lane_in(value: bytes) -> Lane | None:
-    """Return the lane of a changelog record's value; None also if the value cannot be read."""
+def key_hashes_in(value: bytes) -> KeyHashes | None:
+    """Return the key hashes of a changelog record's value; None also if the value cannot be read."""
     try:
-        return read_lane(value)
+        return read_key_hashes(value)
     except ValueError:
         return None
 
@@ -108,15 +108,15 @@ async def survey(changelog: Changelog, ends: Mapping[int, int], change: Change, 
         async for record in changelog.records(partition, end, f"looking at partition {partition}", say):
             if is_organisation_key(record.key):
                 seen.learnt[partition] = record
-            lane = lane_in(record.value) if record.value is not None else None
-            if lane is None:
+            hashes = key_hashes_in(record.value) if record.value is not None else None
+            if hashes is None:
                 continue
             if partition < change.before:
                 seen.lanes += 1
                 seen.explained.update(
-                    each for each in Partitioner if partition_of(lane, each, change.before) == partition
+                    each for each in Partitioner if partition_of(hashes, each, change.before) == partition
                 )
-            if change.target(lane) == partition and not change.is_home(lane, partition):
+            if change.target(hashes) == partition and not change.is_home(hashes, partition):
                 copies[hash(record.key)] = hash((partition, record.key, record.value))
         seen.copies.update(copies.values())
     return seen
@@ -146,12 +146,12 @@ async def copy(
             is_latest = latest.get(hash(record.key)) == record.offset
             if record.value is None or not is_latest or is_organisation_key(record.key):
                 continue
-            lane = lane_in(record.value)
-            if lane is None:
+            hashes = key_hashes_in(record.value)
+            if hashes is None:
                 moved.without_lane += 1
-            elif not change.is_home(lane, partition):
+            elif not change.is_home(hashes, partition):
                 moved.left_behind += 1
-            elif (target := change.target(lane)) == partition:
+            elif (target := change.target(hashes)) == partition:
                 moved.stayed += 1
             elif hash((target, record.key, record.value)) in seen.copies:
                 moved.already_there += 1

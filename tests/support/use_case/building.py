@@ -19,7 +19,7 @@ from worker.enrolment.ports import Ledger, Letters, NoLetters, PromotionsApi, Pu
 from worker.enrolment.reconciliation import Readings
 from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
-from worker.kafka.partitioners import lane_of_key
+from worker.kafka.partitioners import key_hashes_of
 from worker.resilience.retrying import Retrying
 from worker.timing import Clock, Sleep
 
@@ -87,7 +87,7 @@ class UseCase:
             publisher=self.publisher,
             tracker=self.tracker,
             letters=self.letters,
-            lane_of=lane_of_key,
+            key_hashes_of=key_hashes_of,
             ruled_out=self.ruled_out,
         )
 

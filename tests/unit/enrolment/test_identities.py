@@ -133,7 +133,7 @@ def _as_before(shop: Shop, *, lane: bool) -> None:
         plan.customer_id,
         plan.steps,
         plan.source,
-        lane=plan.lane if lane else None,
+        key_hashes=plan.key_hashes if lane else None,
     )
     shop.ledger.plans = {"7": early}
     shop.ledger.results = {("7", subject): result for (_, subject), result in shop.ledger.results.items()}

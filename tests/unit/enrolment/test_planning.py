@@ -61,7 +61,7 @@ def admitted() -> Admitted:
     """Return the event, with the hashes of its record's key."""
     admission = admit(record(event()), Rules(), NOW)
     assert isinstance(admission, Admitted)
-    return replace(admission, lane=(1, 2))
+    return replace(admission, key_hashes=(1, 2))
 
 
 async def planned(
@@ -103,7 +103,7 @@ async def test_a_plan_says_whose_it_is_and_what_it_was_made_from() -> None:
         "INSTORE",
         read_at=READ_AT,
         marks=event.marks,
-        lane=(1, 2),
+        key_hashes=(1, 2),
     )
     assert plan.marks
 

@@ -7,7 +7,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.kafka.partitioners import Partitioner, choose_partition, lane_of_key, partition_of
+from worker.kafka.partitioners import Partitioner, choose_partition, key_hashes_of, partition_of
 
 
 @pytest.mark.parametrize(
@@ -21,24 +21,24 @@ from worker.kafka.partitioners import Partitioner, choose_partition, lane_of_key
 )
 def test_murmur2(key: bytes, signed: int) -> None:
     """The first hash must be murmur2 as Kafka's UtilsTest has it, there as a signed number."""
-    assert (lane_of_key(key) or (0, 0))[0] == signed % 2**32
+    assert (key_hashes_of(key) or (0, 0))[0] == signed % 2**32
 
 
 @pytest.mark.parametrize(("key", "hash_"), [(b"", 0), (b"123456789", 0xCBF43926), (b"foobar", 0x9EF61F95)])
 def test_crc32(key: bytes, hash_: int) -> None:
     """The second must be CRC-32 by its published check value."""
-    assert (lane_of_key(key) or (-1, -1))[1] == hash_
+    assert (key_hashes_of(key) or (-1, -1))[1] == hash_
 
 
 def test_no_key_has_no_lane() -> None:
     """A null key leads nowhere."""
-    assert lane_of_key(None) is None
+    assert key_hashes_of(None) is None
 
 
 @given(st.binary(max_size=40), st.integers(1, 100))
 def test_partitions(key: bytes, partitions: int) -> None:
     """The partition must be the one that aiokafka's client, after Java's, chooses; CRC-32 has no sign."""
-    lane = lane_of_key(key)
+    lane = key_hashes_of(key)
     assert lane is not None
     every = list(range(partitions))
     assert partition_of(lane, Partitioner.MURMUR2, partitions) == DefaultPartitioner()(key, every, every)
@@ -62,6 +62,6 @@ def test_a_large_key_is_hashed_in_no_time() -> None:
     """In pure Python it took seconds, and the whole worker waited."""
     began = time.perf_counter()
     for _ in range(20):
-        lane_of_key(bytes(900_000))
+        key_hashes_of(bytes(900_000))
 
     assert time.perf_counter() - began < 1

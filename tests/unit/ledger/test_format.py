@@ -22,7 +22,7 @@ from worker.ledger import format as ledger_format
 from worker.ledger.entries import (
     EventPlan,
     Foregone,
-    Lane,
+    KeyHashes,
     LedgerEntry,
     OrganisationEntry,
     PlanEntry,
@@ -31,12 +31,12 @@ from worker.ledger.entries import (
     ResultEntry,
     StandingEntry,
 )
-from worker.ledger.format import read_lane, read_plan, read_result, read_standing, write
+from worker.ledger.format import read_key_hashes, read_plan, read_result, read_standing, write
 
 M = TypeVar("M")
 
 AT = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
-LANE: Lane = (4_294_967_295, 0)
+LANE: KeyHashes = (4_294_967_295, 0)
 SUBJECT = Subject(promotion_id=57099, program_id=469, name="Frühling", org_id=100)
 ACTIVITY = ActivityReference(
     event_id="evt-1", event_name="transactionAdded", occurred_at=AT, topic="activity", partition=3, offset=42
@@ -124,7 +124,7 @@ def test_a_learnt_organisation_is_its_partitions_and_no_lanes() -> None:
     """It must be found whatever key the event had that taught it, and be told from all other entries."""
     key, value = write(OrganisationEntry(3, 1800), LANE)
     assert (key, value) == (b"organisation/3", b'{"entry":{"org_id":1800}}')
-    assert (ledger_format.read_organisation(value), read_lane(value)) == (1800, None)
+    assert (ledger_format.read_organisation(value), read_key_hashes(value)) == (1800, None)
     others = [written[1] for written in WRITTEN]
     assert [ledger_format.is_organisation_key(each) for each in (key, *others)] == [True] + 4 * [False]
     assert ledger_format.read_organisation(b'{"entry":{"org_id":1800,"later":1},"later":2}') == 1800
@@ -167,7 +167,7 @@ def _with_more(part: Any) -> Any:  # noqa: ANN401 - what JSON holds
 @pytest.mark.parametrize("value", [b"", b"{}", b"null", b'{"settled_limits":0}', b'{"lane":[1],"entry":{}}'])
 def test_what_was_not_written_is_refused(value: bytes) -> None:
     """A value without its envelope must not pass for an entry that knows nothing."""
-    for read in (read_plan, read_result, read_standing, read_lane, ledger_format.read_organisation):
+    for read in (read_plan, read_result, read_standing, read_key_hashes, ledger_format.read_organisation):
         with pytest.raises(ValueError, match="validation error"):
             read(value)
 
@@ -242,27 +242,29 @@ _PLANS = st.builds(
 
 
 @given(_TEXTS, _PLANS, _LANES)
-def test_plans_are_read_back(event_id: str, plan: EventPlan, lane: Lane | None) -> None:
+def test_plans_are_read_back(event_id: str, plan: EventPlan, lane: KeyHashes | None) -> None:
     """A replay must go on from exactly the plan that was frozen."""
     key, value = write(PlanEntry(event_id, plan), lane)
-    assert (key, read_plan(value)) == (ledger_format.plan_key(event_id), replace(plan, lane=lane))
-    assert read_lane(value) == lane
+    assert (key, read_plan(value)) == (ledger_format.plan_key(event_id), replace(plan, key_hashes=lane))
+    assert read_key_hashes(value) == lane
 
 
 @given(_TEXTS, _SUBJECTS, st.builds(Result, _OUTCOMES, st.integers(0, 99), st.booleans()), _LANES)
-def test_results_are_read_back(event_id: str, subject: Subject, result: Result, lane: Lane | None) -> None:
+def test_results_are_read_back(
+    event_id: str, subject: Subject, result: Result, lane: KeyHashes | None
+) -> None:
     """A replay must repeat a settled outcome to the byte."""
     key, value = write(ResultEntry(event_id, subject, result), lane)
     assert (key, read_result(value)) == (ledger_format.result_key(event_id, subject), result)
     assert read_result(value).outcome.to_json() == result.outcome.to_json()
-    assert read_lane(value) == lane
+    assert read_key_hashes(value) == lane
 
 
 @given(_IDS, _SUBJECTS, _STANDINGS, _LANES)
 def test_standings_are_read_back(
-    customer_id: int, subject: Subject, standing: Standing, lane: Lane | None
+    customer_id: int, subject: Subject, standing: Standing, lane: KeyHashes | None
 ) -> None:
     """What is known of a customer must not change by being written down."""
     key, value = write(StandingEntry(customer_id, subject, standing), lane)
     assert (key, read_standing(value)) == (ledger_format.standing_key(customer_id, subject), standing)
-    assert read_lane(value) == lane
+    assert read_key_hashes(value) == lane

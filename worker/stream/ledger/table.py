@@ -17,10 +17,10 @@ from worker.domain.identity import UNNAMED_ORG
 from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
 from worker.enrolment.ports import PublishFailed, Stamps
-from worker.kafka.partitioners import lane_of_key
+from worker.kafka.partitioners import key_hashes_of
 from worker.kafka.sizes import LARGEST_ENTRY_BYTES
 from worker.ledger import format as ledger_format
-from worker.ledger.entries import EventPlan, Lane, LedgerEntry, Result, StandingEntry
+from worker.ledger.entries import EventPlan, KeyHashes, LedgerEntry, Result, StandingEntry
 from worker.ledger.standings import entries_of, standing_of
 from worker.stream.acknowledged import refused
 from worker.stream.delivery.send_fence import LedgerFence
@@ -211,9 +211,9 @@ class TablePartition:
         self._record_key = record.key
 
     @cached_property
-    def _lane(self) -> Lane | None:
+    def _key_hashes(self) -> KeyHashes | None:
         """Once for all entries: a key may have a megabyte."""
-        return lane_of_key(self._record_key)
+        return key_hashes_of(self._record_key)
 
     def plan_of(self, event_id: str) -> EventPlan | None:
         """Return the event's plan, None when it never got to its first request."""
@@ -251,7 +251,7 @@ class TablePartition:
         was not sent when the caller is cancelled is as if the process had died there.
         """
         written = [
-            ledger_format.write(each, self._lane) for entry in entries for each in self._in_place(entry)
+            ledger_format.write(each, self._key_hashes) for entry in entries for each in self._in_place(entry)
         ]
         if any(len(value) > LARGEST_ENTRY_BYTES for _, value in written):
             raise LedgerEntryTooLarge
