@@ -109,7 +109,7 @@ def _is_our_name(name: str) -> bool:
 
 
 def group_of(record: Record) -> str | None:
-    """Return the consumer group that put the record aside, None where no header says so."""
+    """Return the consumer group that dead-lettered or deferred the record, None if no header says so."""
     return _decoded(our_headers(record.headers).get(f"{PREFIX}group"))
 
 

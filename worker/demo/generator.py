@@ -31,7 +31,7 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
-class PutAside:
+class DeadLettered:
     """Nothing can be done with the record: DEAD_LETTERED, and a dead letter of the same bytes."""
 
     reason: DeadLetterReason
@@ -42,7 +42,7 @@ class PassedOver:
     """No trigger, or a tombstone: no outcome."""
 
 
-Fate = Handled | Unknown | PutAside | PassedOver
+Fate = Handled | Unknown | DeadLettered | PassedOver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,7 @@ class Generator:
     def _no_identifier(self) -> Event:
         what = self._happening("transactionAdded", {})
         value, headers = plain(what)
-        fate = PutAside(DeadLetterReason.NO_IDENTIFIER)
+        fate = DeadLettered(DeadLetterReason.NO_IDENTIFIER)
         return Event(
             key=self._some_key(),
             value=value,
@@ -139,7 +139,7 @@ class Generator:
     def _other_organisation(self) -> Event:
         what = self._happening("transactionAdded", self._names(1), OTHER_ORG_ID)
         value, headers = plain(what)
-        fate = PutAside(DeadLetterReason.OTHER_ORGANISATION)
+        fate = DeadLettered(DeadLetterReason.OTHER_ORGANISATION)
         return Event(
             key=self._some_key(),
             value=value,
@@ -155,7 +155,7 @@ class Generator:
             value=value,
             headers=headers,
             kind=kind,
-            fate=PutAside(DeadLetterReason.MALFORMED_EVENT),
+            fate=DeadLettered(DeadLetterReason.MALFORMED_EVENT),
         )
 
     def _published(self, customer_id: int, name: str, fate: Fate) -> Event:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from topics.dead_letter import PREFIX
 from topics.outcome import Outcome, OutcomeName, outcome_headers
 from topics.record import Position, Record
-from worker.demo.generator import Event, Fate, Handled, PassedOver, PutAside, Unknown
+from worker.demo.generator import DeadLettered, Event, Fate, Handled, PassedOver, Unknown
 
 _EXAMPLES = 3
 _Enrolment = tuple[int | None, int | None, int | None, str | None]
@@ -148,7 +148,7 @@ def _is_right(produced: Produced, outcomes: Mapping[Position, Sequence[Outcome]]
             return about <= {customer_id} and OutcomeName.CUSTOMER_NOT_FOUND not in names
         case Unknown():
             return names == {OutcomeName.CUSTOMER_NOT_FOUND}
-        case PutAside(reason):
+        case DeadLettered(reason):
             return [(o.outcome, o.reason) for o in of_event] == [(OutcomeName.DEAD_LETTERED, reason.value)]
         case PassedOver():
             return False

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from topics.outcome import OutcomeName
 from topics.record import Record
-from worker.demo.generator import Handled, PassedOver, PutAside, Unknown
+from worker.demo.generator import DeadLettered, Handled, PassedOver, Unknown
 from worker.demo.reconcile import Report, Told, origin_of, place_of
 
 _SAMPLES = (OutcomeName.ENROLLED, OutcomeName.LIMIT_EXHAUSTED, OutcomeName.DEAD_LETTERED)
@@ -86,7 +86,7 @@ def _events(report: Report) -> Iterator[_Row]:
     yield "Events", sum(counts.values()), None
     yield "known customer", counts.get(Handled, 0), None
     yield "unknown one", counts.get(Unknown, 0), None
-    yield "bad record", counts.get(PutAside, 0), None
+    yield "bad record", counts.get(DeadLettered, 0), None
     yield "passed over", counts.get(PassedOver, 0), None
     yield "no outcome", report.without_outcome, report.without_outcome == 0
 
@@ -98,7 +98,7 @@ def _outcomes(report: Report) -> Iterator[_Row]:
         if by_name[name]:
             yield name, by_name[name], None
     same = report.dead_letters
-    yield "same bytes put aside", same, same == by_name[OutcomeName.DEAD_LETTERED]
+    yield "same bytes dead-lettered", same, same == by_name[OutcomeName.DEAD_LETTERED]
     if report.repeats:
         yield "records that repeat", report.repeats, None
 

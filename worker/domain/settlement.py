@@ -41,7 +41,7 @@ class RejectionReason(StrEnum):
     NOT_ISSUED = "NOT_ISSUED"
 
 
-class Unsettled(StrEnum):
+class UnresolvedReason(StrEnum):
     """Why a promotion, or a whole event, could not be settled; the dead letter's reason, but for BUSY."""
 
     BUSY = "busy"
@@ -141,10 +141,10 @@ class WouldEnrol:
 
 
 @dataclass(frozen=True, slots=True)
-class PutAside:
+class Unresolved:
     """Not settled, and not to be settled here: the event goes to a retry topic or to the dead letters."""
 
-    reason: Unsettled
+    reason: UnresolvedReason
     message: str
     attempts: int
     subject: Subject | None = None
@@ -153,9 +153,9 @@ class PutAside:
     """Not the event's fault: never a dead letter, however often it is tried."""
 
     @property
-    def dead_letter_reason(self) -> "Unsettled":
+    def dead_letter_reason(self) -> "UnresolvedReason":
         """What a dead letter says of it."""
-        return Unsettled.RETRIES_EXHAUSTED if self.reason is Unsettled.BUSY else self.reason
+        return UnresolvedReason.RETRIES_EXHAUSTED if self.reason is UnresolvedReason.BUSY else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class Deferred:
     """Not settled: the event goes to this retry topic, and a final settlement follows."""
 
     hop: int
-    aside: PutAside
+    why: Unresolved
     errors: tuple[Notice, ...] = ()
 
 
@@ -175,22 +175,22 @@ Settlement = (
     | UnknownCustomer
     | Rejected
     | WouldEnrol
-    | PutAside
+    | Unresolved
     | Deferred
 )
 
 
-def next_hop(hop: int, last: int, unsettled: Sequence[PutAside]) -> int | None:
+def next_hop(hop: int, last: int, unresolved: Sequence[Unresolved]) -> int | None:
     """Return the retry topic that the event goes to, coming from `hop`; None for the dead letters.
 
     Only what failed for want of a usable answer is worth another try.
     """
-    again = [aside for aside in unsettled if aside.dead_letter_reason is Unsettled.RETRIES_EXHAUSTED]
+    again = [each for each in unresolved if each.dead_letter_reason is UnresolvedReason.RETRIES_EXHAUSTED]
     if not again:
         return None
     if hop < last:
         return hop + 1
-    return last if any(aside.waits for aside in again) else None
+    return last if any(each.waits for each in again) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +265,9 @@ def settle_issue(  # noqa: PLR0911 - one for each kind of answer
             asked = attempts - answer.unsent
             return Rejected(answer.errors, asked or None, subject, key, cached=answer.cached)
         case Unsent() if not (is_busy(answer) or is_ours(answer)):
-            return put_aside(f"issue: {answer.kind}", answer, attempts, subject, key)
+            return unresolved_by(f"issue: {answer.kind}", answer, attempts, subject, key)
         case Unsent() | Throttled() | Misconfigured():
-            return put_aside(f"issue: {describe(answer)}", answer, attempts, subject, key, alone=alone)
+            return unresolved_by(f"issue: {describe(answer)}", answer, attempts, subject, key, alone=alone)
 
 
 def settle_unprocessable(subject: Subject, key: str, attempts: int) -> Rejected:
@@ -275,7 +275,7 @@ def settle_unprocessable(subject: Subject, key: str, attempts: int) -> Rejected:
     return Rejected((UNPROCESSABLE,), attempts, subject, key)
 
 
-def put_aside(
+def unresolved_by(
     message: str,
     fault: Fault,
     attempts: int,
@@ -283,8 +283,8 @@ def put_aside(
     key: str | None = None,
     *,
     alone: bool = True,
-) -> PutAside:
-    """Set aside what a fault kept from being settled; `alone` where others were served meanwhile."""
+) -> Unresolved:
+    """Return what a fault left unresolved; `alone` if others were served meanwhile."""
     busy = is_busy(fault)
-    reason = Unsettled.BUSY if busy else Unsettled.RETRIES_EXHAUSTED
-    return PutAside(reason, message, attempts, subject, key, waits=is_ours(fault) or (busy and not alone))
+    reason = UnresolvedReason.BUSY if busy else UnresolvedReason.RETRIES_EXHAUSTED
+    return Unresolved(reason, message, attempts, subject, key, waits=is_ours(fault) or (busy and not alone))

@@ -34,7 +34,7 @@ class PassOver:
 
 
 @dataclass(frozen=True, slots=True)
-class PutAway:
+class Unusable:
     """Nothing can be done with the record. `message` names the field and the fault, never a value."""
 
     origin: Origin
@@ -69,7 +69,7 @@ class Admitted:
     """Further names of the customer, by which it is looked for when it was merged into another."""
 
 
-Admission = PassOver | PutAway | TooOld | Admitted
+Admission = PassOver | Unusable | TooOld | Admitted
 
 
 def admit(record: Record, rules: Rules, now: datetime, learnt_org: int | None = None) -> Admission:
@@ -81,7 +81,7 @@ def admit(record: Record, rules: Rules, now: datetime, learnt_org: int | None = 
         case Tombstone():
             return PassOver(Origin.of_record(record), "", "tombstone")
         case Malformed(message):
-            return PutAway(Origin.of_record(record), DeadLetterReason.MALFORMED_EVENT, message)
+            return Unusable(Origin.of_record(record), DeadLetterReason.MALFORMED_EVENT, message)
         case Activity() as activity:
             return _admit_activity(record, activity, rules, now, learnt_org)
 
@@ -98,7 +98,7 @@ def _admit_activity(
     configured = rules.policy.org_id
     ours = learnt_org if configured is None else configured
     if ours is not None and activity.org_id not in (None, ours):
-        return PutAway(
+        return Unusable(
             origin,
             DeadLetterReason.OTHER_ORGANISATION,
             "orgId: not the organisation that earlier events named; ENROLMENT_ORG_ID says which one is ours"
@@ -108,7 +108,7 @@ def _admit_activity(
     if ours is not None:
         origin = replace(origin, org_id=ours)
     if identifier is None:
-        return PutAway(
+        return Unusable(
             origin,
             DeadLetterReason.NO_IDENTIFIER,
             "customer: none of customerId, externalId, mobile, email is usable",

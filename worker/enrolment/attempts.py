@@ -17,14 +17,14 @@ from worker.domain.promotions import Identifier
 from worker.domain.settlement import (
     Enrolled,
     LimitUnexplained,
-    PutAside,
     Settlement,
+    Unresolved,
     settle_by_ledger,
     settle_issue,
     settle_unprocessable,
 )
 from worker.enrolment.checkpoints import Checkpoint
-from worker.enrolment.doubts import Doubts, reconciled, unsettled
+from worker.enrolment.doubts import Doubts, reconciled, unresolved
 from worker.enrolment.event_ledger import EventLedger
 from worker.enrolment.lease import until_certain
 from worker.enrolment.outcomes import tell
@@ -70,17 +70,17 @@ class Attempts:
         self._since = resources.timer()
         """When the last attempt was over, or was found."""
 
-    async def enrol(self) -> Outcome | PutAside:
+    async def enrol(self) -> Outcome | Unresolved:
         """Return the outcome, in the ledger and not yet told, or why there is none for now.
 
         Waits for the API, for Kafka, and as long as an attempt in doubt may take to show.
         """
-        done: Outcome | PutAside | None = None
+        done: Outcome | Unresolved | None = None
         while done is None:
             done = await self._step()
         return done
 
-    async def _step(self) -> Outcome | PutAside | None:
+    async def _step(self) -> Outcome | Unresolved | None:
         """Do what the ledger advises; None if more is to be done."""
         standing = self._ledger.standing(self._subject)
         advice = states.advise(
@@ -104,11 +104,11 @@ class Attempts:
             case _:
                 assert_never(advice)
 
-    async def _ask_first(self, standing: Standing) -> Outcome | PutAside | None:
+    async def _ask_first(self, standing: Standing) -> Outcome | Unresolved | None:
         """Make the first attempt, once it is known what there is before it."""
         noted = await self._note(standing)
         if isinstance(noted, Unread):
-            return unsettled(self._request, 1, noted)
+            return unresolved(self._request, 1, noted)
         return await self._ask(standing, 1, noted)
 
     async def _note(self, standing: Standing) -> Evidence | Unread:
@@ -132,7 +132,7 @@ class Attempts:
             return noted
         return await readings.note(self._customer, self._subject, unshown.total_seconds(), lease)
 
-    async def _ask(self, standing: Standing, number: int, noted: Evidence) -> Outcome | PutAside | None:
+    async def _ask(self, standing: Standing, number: int, noted: Evidence) -> Outcome | Unresolved | None:
         """Send the request, with the attempt in the ledger before; None if the answer leaves it open."""
         await self._doubts.tries.begin()
         began = self._resources.timer()
@@ -191,7 +191,7 @@ class Attempts:
             self._customer, self._subject, attempt.noted, self._since, self._taken.lease
         )
 
-    async def _find_out_own(self, standing: Standing, attempt: Attempt) -> Outcome | PutAside | None:
+    async def _find_out_own(self, standing: Standing, attempt: Attempt) -> Outcome | Unresolved | None:
         """Find out what became of our own attempt, and send it again if it did not show and may be."""
         finding, doubt = await self._find_out(attempt), self._doubts.last
         if isinstance(finding, Applied):
@@ -204,9 +204,9 @@ class Attempts:
                 rejected = settle_unprocessable(self._subject, self._request.key, attempt.number)
                 return await self._record(rejected, states.released(standing))
             await self._ledger.stands(self._subject, states.released(standing))
-        return unsettled(self._request, attempt.number, finding, doubt)
+        return unresolved(self._request, attempt.number, finding, doubt)
 
-    async def _find_out_anothers(self, attempt: Attempt) -> PutAside | None:
+    async def _find_out_anothers(self, attempt: Attempt) -> Unresolved | None:
         """Find out what became of another event's attempt that stood in the way; tell it if it succeeded.
 
         The attempt stays open until the outcome is told: nobody else would tell it if we died in between.
@@ -219,7 +219,7 @@ class Attempts:
         elif isinstance(finding, NotShown):
             after = states.released(standing)
         else:
-            return unsettled(self._request, attempt.number, finding)
+            return unresolved(self._request, attempt.number, finding)
         await self._ledger.stands(self._subject, after)
         self._since = self._resources.timer()
         return None
@@ -236,5 +236,5 @@ class Attempts:
             await self._ledger.write(ResultEntry(other.event_id, self._subject, result))
         await self._taken.telling.outcome(other.origin, result.outcome)
 
-    async def _record(self, settlement: Settlement, after: Standing) -> Outcome | PutAside:
+    async def _record(self, settlement: Settlement, after: Standing) -> Outcome | Unresolved:
         return await self._ledger.record(self._subject, settlement, after, self._opening)

@@ -4,7 +4,7 @@ from typing import assert_never
 
 from topics.outcome import Outcome
 from worker.domain.promotions import Identifier, IdentifierName
-from worker.domain.settlement import NothingAvailable, PutAside, Unsettled
+from worker.domain.settlement import NothingAvailable, Unresolved, UnresolvedReason
 from worker.enrolment.admission import Admitted
 from worker.enrolment.attempts import Attempts
 from worker.enrolment.event_ledger import EventLedger
@@ -37,21 +37,21 @@ class CarryingOut:
             await ledger.keep_plan()
         if not plan.steps:
             await taken.telling.settlement(plan.origin, NothingAvailable())
-        unsettled: list[PutAside] = []
+        unresolved: list[Unresolved] = []
         for step in plan.steps:
             match step:
                 case Foregone(outcome):
-                    done: Outcome | PutAside = outcome
+                    done: Outcome | Unresolved = outcome
                 case Request():
                     done = await self._enrol(taken, ledger, customer, step, is_resumed=is_written)
                 case _:
                     assert_never(step)
-            if isinstance(done, PutAside):
-                unsettled.append(done)
+            if isinstance(done, Unresolved):
+                unresolved.append(done)
             else:
                 await taken.telling.outcome(plan.origin, done)
-        if unsettled:
-            await taken.telling.set_aside(plan.origin, unsettled)
+        if unresolved:
+            await taken.telling.defer_or_dead_letter(plan.origin, unresolved)
 
     def _must_be_kept(self, plan: EventPlan) -> bool:
         """Whether a replay without the plan could find otherwise for what is told before a request."""
@@ -64,7 +64,7 @@ class CarryingOut:
 
     async def _enrol(
         self, taken: Taken, ledger: EventLedger, customer: Identifier, request: Request, *, is_resumed: bool
-    ) -> Outcome | PutAside:
+    ) -> Outcome | Unresolved:
         """Enrol into one promotion; a fault of ours leaves this one open and the others unharmed."""
         try:
             opening = ledger.open(request, reopens=self.reopens(taken))
@@ -86,4 +86,4 @@ class CarryingOut:
         except Exception as error:  # noqa: BLE001 - see above
             self._tracker.fault(taken.arrival.record, error)
             message = f"worker: {type(error).__name__}"
-            return PutAside(Unsettled.HANDLER_FAULT, message, 1, request.subject, request.key)
+            return Unresolved(UnresolvedReason.HANDLER_FAULT, message, 1, request.subject, request.key)

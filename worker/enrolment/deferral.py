@@ -5,14 +5,14 @@ from datetime import datetime
 
 from topics.dead_letter import DeadLetterReason, Failure
 from topics.names import RETRY_TOPICS
-from worker.domain.settlement import PutAside, next_hop
+from worker.domain.settlement import Unresolved, next_hop
 from worker.enrolment.arrivals import Arrival
 from worker.enrolment.lease import Lease, until_certain
 from worker.enrolment.ports import Publisher, Tracker
 from worker.timing import Clock, Sleep
 
 
-class Aside:
+class Deferral:
     """Writes the record where it goes, before any outcome of it: whoever reads the outcome finds the record.
 
     Each call returns once Kafka has acknowledged the record; raises Abandoned where the partition is no
@@ -36,29 +36,31 @@ class Aside:
         self._sleep = sleep
         self._dry_run = dry_run
 
-    async def put(self, arrival: Arrival, unsettled: Sequence[PutAside], lease: Lease) -> int | None:
+    async def defer_or_dead_letter(
+        self, arrival: Arrival, unresolved: Sequence[Unresolved], lease: Lease
+    ) -> int | None:
         """Return the number of the retry topic that the event went to, None where it is a dead letter."""
-        first = unsettled[0]
-        hop = next_hop(arrival.hop, RETRY_TOPICS, unsettled)
+        first = unresolved[0]
+        hop = next_hop(arrival.hop, RETRY_TOPICS, unresolved)
         if hop is not None and await self.defer(arrival, first, hop, lease):
             return hop
         reason = DeadLetterReason(first.dead_letter_reason)
-        await self.bury(arrival, reason, first.message, first.attempts, lease)
+        await self.dead_letter(arrival, reason, first.message, first.attempts, lease)
         return None
 
-    async def defer(self, arrival: Arrival, aside: PutAside, hop: int, lease: Lease) -> bool:
+    async def defer(self, arrival: Arrival, why: Unresolved, hop: int, lease: Lease) -> bool:
         """Move the event to a retry topic; False where it is too large for it, or nothing may be written."""
         if self._dry_run:
             return False
         await until_certain(lease, self._sleep)
         reason = DeadLetterReason.RETRIES_EXHAUSTED
-        failure = self._failure(arrival, reason, aside.message, aside.attempts)
+        failure = self._failure(arrival, reason, why.message, why.attempts)
         if not await self._publisher.defer(arrival.record, failure, hop, arrival.redriven):
             return False
-        self._tracker.deferred(failure, hop, aside.reason)
+        self._tracker.deferred(failure, hop, why.reason)
         return True
 
-    async def bury(
+    async def dead_letter(
         self, arrival: Arrival, reason: DeadLetterReason, message: str, attempts: int, lease: Lease
     ) -> None:
         """Write the dead letter."""
@@ -66,7 +68,7 @@ class Aside:
             return
         await until_certain(lease, self._sleep)
         failure = self._failure(arrival, reason, message, attempts)
-        await self._publisher.put_aside(arrival.record, failure)
+        await self._publisher.dead_letter(arrival.record, failure)
         self._tracker.dead_letter(failure)
 
     def _failure(self, arrival: Arrival, reason: DeadLetterReason, message: str, attempts: int) -> Failure:

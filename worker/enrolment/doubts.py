@@ -4,7 +4,7 @@ from worker.domain.answers import Doubtful, LeftOpen, Throttled
 from worker.domain.evidence import Applied, Finding, NoEvidence
 from worker.domain.faults import is_ours
 from worker.domain.ledger import Attempt
-from worker.domain.settlement import Enrolled, PutAside, Subject, Unsettled
+from worker.domain.settlement import Enrolled, Subject, Unresolved, UnresolvedReason
 from worker.enrolment.reconciliation import Unread
 from worker.ledger.entries import Request
 from worker.resilience.circuit import Call
@@ -48,14 +48,14 @@ def reconciled(subject: Subject, attempt: Attempt, found: Applied) -> Enrolled:
     )
 
 
-def unsettled(
+def unresolved(
     request: Request, attempts: int, finding: Finding | Unread, doubt: Doubtful | None = None
-) -> PutAside:
-    """Set a request aside whose attempt did not show, or could not be found out."""
-    reason, message, waits = Unsettled.RETRIES_EXHAUSTED, "issue: no usable answer", is_ours(doubt)
+) -> Unresolved:
+    """Return why a request is unresolved whose attempt did not show, or could not be found out."""
+    reason, message, waits = UnresolvedReason.RETRIES_EXHAUSTED, "issue: no usable answer", is_ours(doubt)
     if isinstance(finding, NoEvidence):
-        reason, message = Unsettled.IN_DOUBT, "issue: no evidence of its effect either way"
+        reason, message = UnresolvedReason.IN_DOUBT, "issue: no evidence of its effect either way"
     elif isinstance(finding, Unread):
         message, waits = "reconciliation: no usable answer", finding.waits
-        reason = Unsettled.BUSY if finding.is_busy else reason
-    return PutAside(reason, message, attempts, request.subject, request.key, waits)
+        reason = UnresolvedReason.BUSY if finding.is_busy else reason
+    return Unresolved(reason, message, attempts, request.subject, request.key, waits)

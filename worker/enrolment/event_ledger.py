@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from topics.outcome import Outcome, OutcomeName
 from worker.domain.ledger import Standing
-from worker.domain.settlement import PutAside, Settlement, Subject
+from worker.domain.settlement import Settlement, Subject, Unresolved
 from worker.enrolment.checkpoints import Checkpoint
 from worker.enrolment.lease import until_certain
 from worker.enrolment.outcomes import tell
@@ -80,9 +80,9 @@ class EventLedger:
 
     async def record(
         self, subject: Subject, settlement: Settlement, after: Standing, opening: int
-    ) -> Outcome | PutAside:
+    ) -> Outcome | Unresolved:
         """Write the result, with every field of its outcome, before the outcome is told."""
-        if isinstance(settlement, PutAside):
+        if isinstance(settlement, Unresolved):
             await self.stands(subject, after)
             return settlement
         outcome = tell(self.plan.origin, settlement, self._resources.clock())

@@ -8,7 +8,7 @@ from topics.names import TopicNames
 from topics.origin import Origin
 from worker.domain.settlement import NothingAvailable, PassedOver
 from worker.domain.times import Span
-from worker.enrolment.admission import Admission, Admitted, PassOver, PutAway, TooOld, admit
+from worker.enrolment.admission import Admission, Admitted, PassOver, TooOld, Unusable, admit
 from worker.enrolment.arrivals import NotOurs
 from worker.enrolment.carrying_out import CarryingOut
 from worker.enrolment.catalogue import nothing_ruled_out
@@ -71,7 +71,7 @@ class Enrolments:
             match admission:
                 case PassOver():
                     self._tracker.activity(admission.event_name, admission.why)
-                case PutAway():
+                case Unusable():
                     await taken.telling.dead_letter(origin, admission.reason, admission.message)
                 case TooOld(event) | (Admitted() as event):
                     async with self._identities.turn(event):

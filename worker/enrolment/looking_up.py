@@ -14,7 +14,14 @@ from worker.domain.answers import (
 )
 from worker.domain.faults import describe
 from worker.domain.promotions import CustomerPromotions
-from worker.domain.settlement import Deferred, PutAside, Rejected, UnknownCustomer, Unsettled, put_aside
+from worker.domain.settlement import (
+    Deferred,
+    Rejected,
+    UnknownCustomer,
+    Unresolved,
+    UnresolvedReason,
+    unresolved_by,
+)
 from worker.domain.times import is_within
 from worker.enrolment.admission import Admitted
 from worker.enrolment.lease import until_certain
@@ -62,8 +69,8 @@ class LookingUp:
                 await taken.telling.settlement(event.origin, Rejected(errors, attempts))
             case Unsent() | Doubtful() | Throttled() | Misconfigured():
                 alone = self._resources.retrying.served_since(Call.LOOKUP, began)
-                lost = put_aside(f"lookup: {describe(answer)}", answer, attempts, alone=alone)
-                await taken.telling.set_aside(event.origin, [lost])
+                lost = unresolved_by(f"lookup: {describe(answer)}", answer, attempts, alone=alone)
+                await taken.telling.defer_or_dead_letter(event.origin, [lost])
 
     async def tell_again(self, taken: Taken, plan: EventPlan) -> None:
         """Tell what an event came to whose customer was not found: a replay asks nobody."""
@@ -75,8 +82,8 @@ class LookingUp:
         """Tell it; but of a young event the customer's registration may be on its way still."""
         if self._is_young(taken, event):
             hop = 1
-            aside = PutAside(Unsettled.RETRIES_EXHAUSTED, _UNKNOWN_YET, unknown.attempts)
-            if await taken.telling.defer(event.origin, aside, hop, Deferred(hop, aside, unknown.errors)):
+            why = Unresolved(UnresolvedReason.RETRIES_EXHAUSTED, _UNKNOWN_YET, unknown.attempts)
+            if await taken.telling.defer(event.origin, why, hop, Deferred(hop, why, unknown.errors)):
                 return
         await self._keep(taken, event, unknown)
 

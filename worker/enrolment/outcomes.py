@@ -15,11 +15,11 @@ from worker.domain.settlement import (
     Enrolled,
     LimitExhausted,
     NothingAvailable,
-    PutAside,
     Rejected,
     Settlement,
     Subject,
     UnknownCustomer,
+    Unresolved,
     WouldEnrol,
 )
 
@@ -68,19 +68,19 @@ def tell(origin: Origin, settlement: Settlement, now: datetime) -> Outcome:
         case WouldEnrol():
             name, subject = OutcomeName.WOULD_ENROL, settlement.subject
             more = {"idempotency_key": settlement.key}
-        case PutAside():
+        case Unresolved():
             name, subject = OutcomeName.DEAD_LETTERED, settlement.subject
             more = _asked(settlement) | {"reason": settlement.dead_letter_reason.value}
-        case Deferred(hop, aside, errors):
-            name, subject = OutcomeName.DEFERRED, aside.subject
-            more = _asked(aside) | {"reason": aside.reason.value, "errors": _notices(errors)}
+        case Deferred(hop, unresolved, errors):
+            name, subject = OutcomeName.DEFERRED, unresolved.subject
+            more = _asked(unresolved) | {"reason": unresolved.reason.value, "errors": _notices(errors)}
         case _:
             assert_never(settlement)
     return _outcome(origin, name, now, subject, more, hop)
 
 
 def tell_dead_letter(origin: Origin, reason: str, attempts: int, now: datetime) -> Outcome:
-    """Return the outcome of a record that was put aside as a whole, for a fault of its own."""
+    """Return the outcome of a record that is dead-lettered as a whole, for a fault of its own."""
     return _outcome(origin, OutcomeName.DEAD_LETTERED, now, None, {"reason": reason, "attempts": attempts})
 
 
@@ -113,7 +113,7 @@ def _outcome(
     )
 
 
-def _asked(settlement: Enrolled | LimitExhausted | UnknownCustomer | Rejected | PutAside) -> dict[str, Any]:
+def _asked(settlement: Enrolled | LimitExhausted | UnknownCustomer | Rejected | Unresolved) -> dict[str, Any]:
     return {"idempotency_key": settlement.key, "attempts": settlement.attempts}
 
 

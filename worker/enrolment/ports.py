@@ -110,7 +110,7 @@ class Publisher(Protocol):
         """Write an outcome record."""
         ...
 
-    async def put_aside(self, record: Record, failure: Failure) -> None:
+    async def dead_letter(self, record: Record, failure: Failure) -> None:
         """Write the record to the dead-letter topic as it came, with the failure in its headers."""
         ...
 
@@ -146,7 +146,7 @@ class Tracker(CallTracker, Protocol):
     """Told of what happens, for metrics and logs; never told a name of a person."""
 
     def activity(self, event_name: str, result: str) -> None:
-        """Count an event by what was done with it: enrolled on, passed over, put aside."""
+        """Count an event by what was done with it: handled, passed over, dead-lettered."""
         ...
 
     def identity_reused(self, event_name: str, record: Record) -> None:
@@ -162,7 +162,7 @@ class Tracker(CallTracker, Protocol):
         ...
 
     def dead_letter(self, failure: Failure) -> None:
-        """Count a record that was put aside."""
+        """Count a record that was dead-lettered."""
         ...
 
     def fault(self, record: Record, error: Exception) -> None:

@@ -6,7 +6,7 @@ from topics.dead_letter import DeadLetterReason
 from topics.names import TopicNames
 from topics.origin import Origin
 from topics.record import Record
-from worker.enrolment.admission import PutAway
+from worker.enrolment.admission import Unusable
 from worker.enrolment.arrivals import Arrival, Claim, Damaged, NotOurs, arrive
 from worker.enrolment.delivery import Delivery
 from worker.enrolment.identities import Identities
@@ -23,7 +23,7 @@ class Taken:
     lease: Lease
     ledger: PartitionLedger
     telling: Telling
-    damage: PutAway | None = None
+    damage: Unusable | None = None
     """Why the record cannot be what it says."""
 
 
@@ -47,7 +47,7 @@ class Taking:
             return arrived
         if isinstance(arrived, Damaged):
             origin = Origin.of_record(arrived.record)
-            damage = PutAway(origin, DeadLetterReason.MALFORMED_EVENT, arrived.message)
+            damage = Unusable(origin, DeadLetterReason.MALFORMED_EVENT, arrived.message)
         arrival = Arrival(arrived.record) if isinstance(arrived, Damaged) else arrived
         telling = Telling(self._means, arrival, lease)
         return Taken(arrival=arrival, lease=lease, ledger=ledger, telling=telling, damage=damage)

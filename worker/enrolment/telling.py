@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from topics.dead_letter import DeadLetterReason
 from topics.origin import Origin
 from topics.outcome import Outcome
-from worker.domain.settlement import Deferred, PutAside, Settlement
+from worker.domain.settlement import Deferred, Settlement, Unresolved
 from worker.enrolment.arrivals import Arrival
 from worker.enrolment.checkpoints import Checkpoint, Probe
-from worker.enrolment.deferral import Aside
+from worker.enrolment.deferral import Deferral
 from worker.enrolment.lease import Lease, until_certain
 from worker.enrolment.outcomes import tell, tell_dead_letter
 from worker.enrolment.ports import Publisher, Tracker
@@ -23,7 +23,7 @@ class Means:
 
     publisher: Publisher
     tracker: Tracker
-    aside: Aside
+    deferral: Deferral
     clock: Clock
     sleep: Sleep
     probe: Probe
@@ -37,7 +37,7 @@ def means_of_telling(
     return Means(
         publisher=publisher,
         tracker=tracker,
-        aside=Aside(group_id, publisher, tracker, clock=clock, sleep=sleep, dry_run=dry_run),
+        deferral=Deferral(group_id, publisher, tracker, clock=clock, sleep=sleep, dry_run=dry_run),
         clock=clock,
         sleep=sleep,
         probe=resources.probe,
@@ -67,21 +67,21 @@ class Telling:
         """Write the outcome of what was decided just now."""
         await self.outcome(origin, tell(origin, settlement, self._means.clock()))
 
-    async def defer(self, origin: Origin, aside: PutAside, hop: int, deferred: Deferred) -> bool:
+    async def defer(self, origin: Origin, why: Unresolved, hop: int, deferred: Deferred) -> bool:
         """Move the event to the retry topic and tell it; False, with nothing done, if that cannot take it."""
-        if not await self._means.aside.defer(self._arrival, aside, hop, self._lease):
+        if not await self._means.deferral.defer(self._arrival, why, hop, self._lease):
             return False
         await self.settlement(origin, deferred)
         return True
 
-    async def set_aside(self, origin: Origin, unsettled: Sequence[PutAside]) -> None:
+    async def defer_or_dead_letter(self, origin: Origin, unresolved: Sequence[Unresolved]) -> None:
         """Write one record for the event, then an outcome for each promotion that is not settled."""
-        hop = await self._means.aside.put(self._arrival, unsettled, self._lease)
-        for aside in unsettled:
-            await self.settlement(origin, aside if hop is None else Deferred(hop, aside))
+        hop = await self._means.deferral.defer_or_dead_letter(self._arrival, unresolved, self._lease)
+        for each in unresolved:
+            await self.settlement(origin, each if hop is None else Deferred(hop, each))
 
     async def dead_letter(self, origin: Origin, reason: DeadLetterReason, message: str) -> None:
         """Write the record to the dead letters, and tell it."""
-        await self._means.aside.bury(self._arrival, reason, message, 1, self._lease)
+        await self._means.deferral.dead_letter(self._arrival, reason, message, 1, self._lease)
         await self.outcome(origin, tell_dead_letter(origin, reason, 1, self._means.clock()))
         self._means.tracker.activity(origin.activity.event_name or "", "dead_lettered")

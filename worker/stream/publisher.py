@@ -46,7 +46,7 @@ class KafkaPublisher:
             headers = outcome_headers(outcome, self._source) + trace_headers
             await self._send(self._outcome_topic, key, outcome.to_json(), headers)
 
-    async def put_aside(self, record: Record, failure: Failure) -> None:
+    async def dead_letter(self, record: Record, failure: Failure) -> None:
         """Write a dead letter; what the topic cannot take is left out, and headers say so."""
         topic = self._dead_letter_topic
         with Sending(topic, self._spans, carried=record.headers) as trace_headers:

@@ -113,11 +113,11 @@ class FakePublisher:
         self.outcomes.append((key, outcome))
         self._journal.append(("publish", outcome.outcome.value, outcome.promotion_id))
 
-    async def put_aside(self, record: Record, failure: Failure) -> None:
+    async def dead_letter(self, record: Record, failure: Failure) -> None:
         """Keep a dead letter."""
         self._admit()
         self.dead_letters.append((record, failure))
-        self._journal.append(("put_aside", failure.reason.value))
+        self._journal.append(("dead_letter", failure.reason.value))
 
     async def defer(self, record: Record, failure: Failure, hop: int, redriven: str | None) -> bool:
         """Keep a deferred record."""

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 from topics.record import Position, Record
-from worker.demo.generator import Event, Generator, Handled, PassedOver, PutAside, Unknown
+from worker.demo.generator import DeadLettered, Event, Generator, Handled, PassedOver, Unknown
 from worker.demo.scenario import ORG_ID
 from worker.demo.shapes import SHAPES
 from worker.demo.simulator import World
 from worker.domain.plan import Policy
-from worker.enrolment.admission import Admitted, PassOver, PutAway, admit
+from worker.enrolment.admission import Admitted, PassOver, Unusable, admit
 from worker.enrolment.rules import Rules
 
 _NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
@@ -36,8 +36,8 @@ def test_each_event_has_the_fate_that_the_worker_gives_it() -> None:
                 expected = event.fate.customer_id if isinstance(event.fate, Handled) else None
                 assert (found.customer_id if found else None) == expected, event
                 assert admission.origin.activity.event_id == identity, event
-            case PutAside(reason):
-                assert isinstance(admission, PutAway), event
+            case DeadLettered(reason):
+                assert isinstance(admission, Unusable), event
                 assert (admission.reason, admission.origin.activity.event_id) == (reason, identity), event
             case PassedOver():
                 assert isinstance(admission, PassOver), event
@@ -58,7 +58,7 @@ def test_a_small_run_has_everything() -> None:
     }
     assert len(events) == 60
     assert kinds == bad | set(SHAPES)
-    assert {type(event.fate) for event in events} == {Handled, Unknown, PutAside, PassedOver}
+    assert {type(event.fate) for event in events} == {Handled, Unknown, DeadLettered, PassedOver}
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:

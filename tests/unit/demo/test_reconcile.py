@@ -9,7 +9,7 @@ import pytest
 from topics.dead_letter import PREFIX, DeadLetterReason
 from topics.outcome import SEVERITY, ActivityReference, Outcome, OutcomeName, outcome_headers
 from topics.record import Position, Record
-from worker.demo.generator import Event, Fate, Handled, PassedOver, PutAside, Unknown
+from worker.demo.generator import DeadLettered, Event, Fate, Handled, PassedOver, Unknown
 from worker.demo.reconcile import Applied, Books, Produced, reconcile
 
 _NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
@@ -55,7 +55,7 @@ _GOOD = Books(
     produced=(
         _produced(0, Handled(1)),
         _produced(1, Unknown()),
-        _produced(2, PutAside(DeadLetterReason.MALFORMED_EVENT)),
+        _produced(2, DeadLettered(DeadLetterReason.MALFORMED_EVENT)),
         _produced(3, PassedOver()),
     ),
     outcomes=(

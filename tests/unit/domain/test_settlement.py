@@ -24,12 +24,12 @@ from worker.domain.settlement import (
     Enrolled,
     LimitExhausted,
     LimitUnexplained,
-    PutAside,
     Rejected,
     RejectionReason,
     Subject,
     UnknownCustomer,
-    Unsettled,
+    Unresolved,
+    UnresolvedReason,
     next_hop,
     settle_issue,
     settle_unasked,
@@ -43,9 +43,9 @@ ERRORS = (Notice(8874, "promotion id passed is invalid"),)
 RESTRICTION = Restriction("K", "CUSTOMER", None, None)
 
 
-def aside(reason: Unsettled, message: str) -> PutAside:
+def unresolved(reason: UnresolvedReason, message: str) -> Unresolved:
     """Return what leaves our promotion unsettled."""
-    return PutAside(reason, message, 3, SUBJECT, "the-key")
+    return Unresolved(reason, message, 3, SUBJECT, "the-key")
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,14 @@ def aside(reason: Unsettled, message: str) -> PutAside:
         (Refused(ERRORS), Rejected(ERRORS, 3, SUBJECT, "the-key")),
         (
             Unsent(FaultKind.NOT_CONNECTED, "detail"),
-            aside(Unsettled.RETRIES_EXHAUSTED, "issue: not_connected"),
+            unresolved(UnresolvedReason.RETRIES_EXHAUSTED, "issue: not_connected"),
         ),
-        (Throttled(1.0), aside(Unsettled.RETRIES_EXHAUSTED, "issue: throttled")),
+        (Throttled(1.0), unresolved(UnresolvedReason.RETRIES_EXHAUSTED, "issue: throttled")),
         (
             Misconfigured("HTTP 403"),
-            PutAside(Unsettled.RETRIES_EXHAUSTED, "issue: HTTP 403", 3, SUBJECT, "the-key", waits=True),
+            Unresolved(
+                UnresolvedReason.RETRIES_EXHAUSTED, "issue: HTTP 403", 3, SUBJECT, "the-key", waits=True
+            ),
         ),
     ],
     ids=lambda case: type(case).__name__,
@@ -120,16 +122,24 @@ def test_an_explained_limit_keeps_what_the_api_answered() -> None:
 @pytest.mark.parametrize(
     ("hop", "unsettled", "to"),
     [
-        (0, [aside(Unsettled.RETRIES_EXHAUSTED, "?")], 1),
-        (2, [aside(Unsettled.RETRIES_EXHAUSTED, "?")], 3),
-        (3, [aside(Unsettled.RETRIES_EXHAUSTED, "?")], None),
-        (0, [aside(Unsettled.IN_DOUBT, "?"), aside(Unsettled.HANDLER_FAULT, "?")], None),
-        (1, [aside(Unsettled.IN_DOUBT, "?"), aside(Unsettled.RETRIES_EXHAUSTED, "?")], 2),
-        (3, [PutAside(Unsettled.RETRIES_EXHAUSTED, "issue: HTTP 403", 3, waits=True)], 3),
+        (0, [unresolved(UnresolvedReason.RETRIES_EXHAUSTED, "?")], 1),
+        (2, [unresolved(UnresolvedReason.RETRIES_EXHAUSTED, "?")], 3),
+        (3, [unresolved(UnresolvedReason.RETRIES_EXHAUSTED, "?")], None),
+        (
+            0,
+            [unresolved(UnresolvedReason.IN_DOUBT, "?"), unresolved(UnresolvedReason.HANDLER_FAULT, "?")],
+            None,
+        ),
+        (
+            1,
+            [unresolved(UnresolvedReason.IN_DOUBT, "?"), unresolved(UnresolvedReason.RETRIES_EXHAUSTED, "?")],
+            2,
+        ),
+        (3, [Unresolved(UnresolvedReason.RETRIES_EXHAUSTED, "issue: HTTP 403", 3, waits=True)], 3),
     ],
 )
 def test_an_event_goes_on_to_the_next_retry_topic_for_what_another_try_may_settle(
-    hop: int, unsettled: list[PutAside], to: int | None
+    hop: int, unsettled: list[Unresolved], to: int | None
 ) -> None:
     """From the last one to the dead letters, unless our configuration is at fault: that is never one."""
     assert next_hop(hop, 3, unsettled) == to

@@ -15,7 +15,7 @@ from topics.record import Headers, Record
 from worker.domain.plan import Policy
 from worker.domain.promotions import IdentifierName
 from worker.domain.settlement import NothingAvailable
-from worker.enrolment.admission import Admitted, PassOver, PutAway, TooOld, admit, lane_of
+from worker.enrolment.admission import Admitted, PassOver, TooOld, Unusable, admit, lane_of
 from worker.enrolment.outcomes import tell
 from worker.enrolment.rules import Rules
 
@@ -79,7 +79,7 @@ def test_what_nothing_can_be_done_with_is_put_away(
     """The reason is the contract's; the message names the field and the fault and no value."""
     admission = admit(record(value), rules, NOW)
 
-    assert isinstance(admission, PutAway)
+    assert isinstance(admission, Unusable)
     assert (admission.reason, admission.message) == (DeadLetterReason(reason), message)
 
 
@@ -238,7 +238,7 @@ def test_any_bytes_are_admitted_passed_over_or_put_away(source: Record) -> None:
     ):
         admission = admit(source, rules, NOW)
         if isinstance(admission, PassOver):
-            nobody = isinstance(admit(source, EVERYTHING, NOW), PutAway)
+            nobody = isinstance(admit(source, EVERYTHING, NOW), Unusable)
             assert source.value is None or admission.event_name or not nobody
         outcome = tell(admission.origin, NothingAvailable(), NOW)
         assert json.loads(outcome.to_json())["activity"]["eventId"]

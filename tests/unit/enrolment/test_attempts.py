@@ -64,7 +64,7 @@ async def test_an_enrolment_in_doubt_is_never_repeated_and_does_not_stop_the_nex
     assert [entry[5] for entry in scene.calls("issue")] == [1, 2, 3]
     assert [entry for entry in scene.journal if entry[0] not in ("issue", "lookup")] == [
         ("publish", "ENROLLED", 2),
-        ("put_aside", "in_doubt"),
+        ("dead_letter", "in_doubt"),
         ("publish", "DEAD_LETTERED", 1),
         ("publish", "DEAD_LETTERED", 3),
     ]

@@ -22,7 +22,7 @@ async def test_a_record_that_kafka_does_not_acknowledge_ends_the_handling(refuse
     )
     complete = Scripted(scene.lookups, scene.issues)
     await complete.handle()
-    writes = ("publish", "put_aside")
+    writes = ("publish", "dead_letter")
     written = [index for index, entry in enumerate(complete.journal) if entry[0] in writes]
 
     if refuse_at == len(written):
@@ -52,7 +52,7 @@ async def test_a_bad_record_whose_dead_letter_is_not_acknowledged_comes_again(re
 
 @pytest.mark.asyncio
 async def test_a_fault_of_ours_puts_the_event_aside_and_keeps_what_was_told() -> None:
-    """A bug in one promotion: earlier outcomes stand, the record is put aside, the partition goes on."""
+    """A bug in one promotion: earlier outcomes stand, the record is dead-lettered, the partition goes on."""
     scene = Scripted([found(promotion(1), promotion(2))], {1: [Issued(1, ())], 2: [KeyError("919845012345")]})
     source = record(event())
 

@@ -255,14 +255,14 @@ async def test_a_lookup_without_usable_answers_is_deferred() -> None:
     ids=["bytes", "empty", "no-identifier", "nothing", "other-organisation"],
 )
 @pytest.mark.asyncio
-async def test_a_bad_record_is_put_aside_as_it_came_and_then_told(value: object, reason: str) -> None:
+async def test_a_bad_record_is_dead_lettered_as_it_came_and_then_told(value: object, reason: str) -> None:
     """The dead letter is the record itself; its outcome follows it; the API is not asked."""
     scene = Scripted([], rules=Rules(Policy(org_id=1800)))
     source = record(value, headers=(("x", b"\xff"),))
 
     await scene.handle(source)
 
-    assert scene.journal == [("put_aside", reason), ("publish", "DEAD_LETTERED", None)]
+    assert scene.journal == [("dead_letter", reason), ("publish", "DEAD_LETTERED", None)]
     ((letter, failure),) = scene.publisher.dead_letters
     assert letter is source
     assert (failure.position, failure.timestamp_ms) == (source.position, source.timestamp_ms)

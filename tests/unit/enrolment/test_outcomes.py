@@ -20,13 +20,13 @@ from worker.domain.settlement import (
     LimitExhausted,
     NothingAvailable,
     PassedOver,
-    PutAside,
     Rejected,
     RejectionReason,
     Settlement,
     Subject,
     UnknownCustomer,
-    Unsettled,
+    Unresolved,
+    UnresolvedReason,
     WouldEnrol,
 )
 from worker.enrolment.outcomes import tell, tell_dead_letter
@@ -182,12 +182,12 @@ def restriction(max_limit: str, usage: str) -> Restriction:
             {"outcome": "WOULD_ENROL", "severity": "info", "idempotencyKey": "the-key"} | ABOUT,
         ),
         (
-            PutAside(Unsettled.IN_DOUBT, "issue: timeout", 2, SUBJECT, "the-key"),
+            Unresolved(UnresolvedReason.IN_DOUBT, "issue: timeout", 2, SUBJECT, "the-key"),
             "20239a6c-45c5-50ce-8cef-7b05f97102bf",
             {"outcome": "DEAD_LETTERED", "severity": "error", "reason": "in_doubt"} | ABOUT | ASKED,
         ),
         (
-            PutAside(Unsettled.RETRIES_EXHAUSTED, "lookup: no usable answer", 2),
+            Unresolved(UnresolvedReason.RETRIES_EXHAUSTED, "lookup: no usable answer", 2),
             "ec5e9fe6-dcf2-5e73-a997-d3a61f126e4c",
             {
                 "outcome": "DEAD_LETTERED",
