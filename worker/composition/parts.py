@@ -33,7 +33,7 @@ from worker.timing import Sleep, now, utc_now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Api:
+class ApiAccess:
     """The way to the API: what each request passes, and what repeats it."""
 
     client: CapillaryClient
@@ -45,7 +45,7 @@ class Api:
 
 def reach(
     settings: Settings, app: WorkerApp, metrics: Metrics, timepiece: Timepiece, heartbeat: Heartbeat
-) -> Api:
+) -> ApiAccess:
     """Return the way to the API. It is told of outages by the circuits, and tells `app` to pause."""
     gate = api_gate(settings)
     client = capillary_client(settings, observer=metrics, gate=gate, date_heard=timepiece.heard)
@@ -71,10 +71,10 @@ def reach(
         changed=outage_changed,
     )
     retrying = Retrying(retry_policy(settings), circuits, metrics, wait, time.monotonic)
-    return Api(client=client, gate=gate, circuits=circuits, retrying=retrying, wait=wait)
+    return ApiAccess(client=client, gate=gate, circuits=circuits, retrying=retrying, wait=wait)
 
 
-def resources_of(settings: Settings, api: Api, timepiece: Timepiece, probe: Probe) -> Resources:
+def resources_of(settings: Settings, api: ApiAccess, timepiece: Timepiece, probe: Probe) -> Resources:
     """Return what the use case works with."""
     readings = Readings(
         api.client,

@@ -13,7 +13,7 @@ import structlog
 from topics.record import Record
 from worker.capillary.client import CapillaryClient
 from worker.composition.from_settings import patience, rules, silence
-from worker.composition.parts import Api, catalogue_of, followers, ledger_of, reach, resources_of
+from worker.composition.parts import ApiAccess, catalogue_of, followers, ledger_of, reach, resources_of
 from worker.enrolment.admission import lane_of
 from worker.enrolment.arrivals import wait_of
 from worker.enrolment.catalogue import nothing_ruled_out
@@ -183,7 +183,7 @@ def _consume(
     consume(app, settings, handle, lane_of=lane_of, wait_of=wait_for, assigned=assigned)
 
 
-def _pulse(app: WorkerApp, api: Api, heartbeat: Heartbeat, signs: Signs) -> Pulse:
+def _pulse(app: WorkerApp, api: ApiAccess, heartbeat: Heartbeat, signs: Signs) -> Pulse:
     """Return what the watchdog judges by."""
     if api.gate.is_held_back or api.circuits.is_open:
         # Whoever waits for the API's sake is not stuck.

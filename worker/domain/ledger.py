@@ -82,7 +82,7 @@ UNKNOWN = Standing()
 
 
 def begin(standing: Standing, attempt: Attempt) -> Standing:
-    """Open an attempt. Raises ValueError over another one that is not settled."""
+    """Open an attempt. Raises ValueError over another one that is open."""
     open_attempt = standing.attempt
     if open_attempt is not None and (open_attempt.event_id, open_attempt.key) != (
         attempt.event_id,
@@ -93,20 +93,20 @@ def begin(standing: Standing, attempt: Attempt) -> Standing:
 
 
 def enrolled(standing: Standing, now: datetime, enrolment_id: int | None = None) -> Standing:
-    """Settle the open attempt: the enrolment was applied. A limit from before it no longer tells anything."""
+    """Close the open attempt: the enrolment was applied. A limit from before it no longer tells anything."""
     attempt = _open(standing)
     enrolment = Enrolment(attempt.key, attempt.event_id, attempt.number, enrolment_id, now)
     return replace(standing, enrolment=enrolment, limit=None, attempt=None)
 
 
 def limited(standing: Standing, limit: Limit) -> Standing:
-    """Settle the open attempt: 8890. The next one, after the cool-down, goes under a key of its own."""
+    """Close the open attempt: 8890. The next one, after the cool-down, goes under a key of its own."""
     _open(standing)
     return replace(standing, limit=limit, settled_limits=standing.settled_limits + 1, attempt=None)
 
 
 def released(standing: Standing) -> Standing:
-    """Settle the open attempt: nothing came of it."""
+    """Close the open attempt: nothing came of it."""
     _open(standing)
     return replace(standing, attempt=None)
 
@@ -118,7 +118,7 @@ def _open(standing: Standing) -> Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
+class FindOut:
     """First find out what became of this attempt, the event's own or another's."""
 
     attempt: Attempt
@@ -150,7 +150,7 @@ class Ask:
     """Nothing stands against a request."""
 
 
-Advice = Settle | OwnEnrolment | NotAgain | CoolingDown | Ask
+Advice = FindOut | OwnEnrolment | NotAgain | CoolingDown | Ask
 
 
 def advise(
@@ -170,7 +170,7 @@ def advise(
     plan for the time after an expiry is out of date: its key may have been used before that one.
     """
     if standing.attempt is not None:
-        return Settle(standing.attempt)
+        return FindOut(standing.attempt)
     if standing.enrolment is not None:
         if (standing.enrolment.key, standing.enrolment.event_id) == (key, event_id):
             return OwnEnrolment(standing.enrolment)

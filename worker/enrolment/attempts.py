@@ -12,7 +12,7 @@ from worker.domain import ledger as states
 from worker.domain.answers import Doubtful, Fault, FaultKind, IssueAnswer, Throttled
 from worker.domain.evidence import Applied, Evidence, Finding, NotShown
 from worker.domain.faults import treatment
-from worker.domain.ledger import Ask, Attempt, CoolingDown, Limit, NotAgain, OwnEnrolment, Settle, Standing
+from worker.domain.ledger import Ask, Attempt, CoolingDown, FindOut, Limit, NotAgain, OwnEnrolment, Standing
 from worker.domain.promotions import Identifier
 from worker.domain.settlement import (
     Enrolled,
@@ -95,9 +95,9 @@ class Attempts:
         match advice:
             case OwnEnrolment() | NotAgain() | CoolingDown():
                 return await self._record(settle_by_ledger(advice, self._subject), standing)
-            case Settle(attempt) if attempt.event_id == self._plan.event_id:
+            case FindOut(attempt) if attempt.event_id == self._plan.event_id:
                 return await self._find_out_own(standing, attempt)
-            case Settle(attempt):
+            case FindOut(attempt):
                 return await self._find_out_anothers(attempt)
             case Ask():
                 return await self._ask_first(standing)

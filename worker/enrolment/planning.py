@@ -7,7 +7,7 @@ from typing import assert_never
 
 from worker.domain.evidence import evidence_of
 from worker.domain.identity import Reenrol
-from worker.domain.ledger import Ask, CoolingDown, NotAgain, OwnEnrolment, Settle, Standing, advise
+from worker.domain.ledger import Ask, CoolingDown, FindOut, NotAgain, OwnEnrolment, Standing, advise
 from worker.domain.plan import Already, Enrol, Step, UsedUp, plan
 from worker.domain.promotions import CustomerPromotions, Promotion
 from worker.domain.settlement import Subject, WouldEnrol, settle_by_ledger, settle_unasked
@@ -55,7 +55,7 @@ def plan_event(
         after = standing.enrolment.key if standing.enrolment else None
         stands = isinstance(step, Already | UsedUp)
         if stands and standing.attempt is not None and not rules.dry_run:
-            # What the reading shows may be what became of another event's attempt: that is settled first.
+            # What the reading shows may be what became of another event's attempt: that is found out first.
             return Request(subject, standing.attempt.key, standing.attempt.noted, after)
         if isinstance(step, UsedUp) and standing.enrolment and rules.policy.reenrol is Reenrol.ONCE:
             # The limit may be used up by our own enrolment, where there is no timeline to show it.
@@ -76,9 +76,9 @@ def plan_event(
         match advice:
             case NotAgain() | CoolingDown():
                 return Foregone(tell(origin, settle_by_ledger(advice, subject), now))
-            case Ask() | Settle() | OwnEnrolment() if rules.dry_run:
+            case Ask() | FindOut() | OwnEnrolment() if rules.dry_run:
                 return Foregone(tell(origin, WouldEnrol(subject, key), now))
-            case Ask() | Settle() | OwnEnrolment():
+            case Ask() | FindOut() | OwnEnrolment():
                 return Request(subject, key, evidence_of(step.promotion), after)
         assert_never(advice)
 

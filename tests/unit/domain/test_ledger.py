@@ -21,10 +21,10 @@ from worker.domain.ledger import (
     Attempt,
     CoolingDown,
     Enrolment,
+    FindOut,
     Limit,
     NotAgain,
     OwnEnrolment,
-    Settle,
     Standing,
     advise,
 )
@@ -224,7 +224,7 @@ def test_each_state_has_a_row_of_advice() -> None:
     assert set(ADVICE) == set(product(enrolments, [None, "old key", "key"], Reenrol))
     assert all(len(row) == len(LIMITS) for row in ADVICE.values())
     given = {advice for row in ADVICE.values() for advice in row}
-    assert given | {Settle} == set(get_args(Advice))
+    assert given | {FindOut} == set(get_args(Advice))
 
 
 @pytest.mark.parametrize("limit", LIMITS)
@@ -251,7 +251,7 @@ def test_each_advice_of_each_state(
     }[expected]
     assert said(standing) == (Ask() if evidence is None else expected(evidence))
     for attempt in (OPEN, ANOTHERS, ANOTHER_KEY):
-        assert said(replace(standing, attempt=attempt)) == Settle(attempt)
+        assert said(replace(standing, attempt=attempt)) == FindOut(attempt)
 
 
 @pytest.mark.parametrize(
