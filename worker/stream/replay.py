@@ -97,8 +97,6 @@ def is_past(app: WorkerApp, window: Window) -> bool:
         position = consumer.next_offset(TP(*partition))
         if position is None or position < end:
             return False
-        fetched, taken = app.trail.last(partition), app.lanes.delivered(partition)
-        is_held = app.holds.held(partition)
-        if fetched is not None and not is_held and (taken is None or taken < fetched):
+        if app.rewinds.is_on_its_way(partition) and not app.holds.held(partition):
             return False
     return True

@@ -73,8 +73,8 @@ class Rewinds:
                 del self._missed[partition]
                 await self._find(partition)
 
-    def is_behind(self, partition: Partition) -> bool:
-        """Whether records that were fetched were not taken yet."""
+    def is_on_its_way(self, partition: Partition) -> bool:
+        """Whether records of the partition were fetched and not taken yet."""
         fetched, taken = self._trail.last(partition), self._taken(partition)
         return fetched is not None and (taken is None or taken < fetched)
 
@@ -84,14 +84,10 @@ class Rewinds:
         self._missed.clear()
 
     def _missing(self, partition: Partition) -> int | None:
-        target, fetched, taken = (
-            self._targets.get(partition),
-            self._trail.last(partition),
-            self._taken(partition),
-        )
+        target, taken = self._targets.get(partition), self._taken(partition)
         if target is not None:
             return target
-        if fetched is None or (taken is not None and taken >= fetched):
+        if not self.is_on_its_way(partition):
             return None
         return -1 if taken is None else taken
 

@@ -202,7 +202,7 @@ class Consumer(driver.Consumer):
         if extent is None or began is None:
             return 0
         end = max(extent.end, self._thread.highwater_of(tp) or 0)
-        if at in self.app.lanes.held_back or self.app.rewinds.is_behind(at):
+        if at in self.app.lanes.held_back or self.app.rewinds.is_on_its_way(at):
             done = self.app.lanes.watermarks.get(at, began)
         else:
             # With nothing on hand; markers of transactions that were passed over count for done.

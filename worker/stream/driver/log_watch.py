@@ -167,8 +167,8 @@ class Positions:
                 return
             self.extents[partition] = extent
             self._count(tp, position, verdict.begin)
-            idle = partition not in self._app.lanes.held_back and not self._app.rewinds.is_behind(partition)
-            if idle and await thread.correct({tp: (verdict.begin, mark)}):
+            is_open = partition in self._app.lanes.held_back or self._app.rewinds.is_on_its_way(partition)
+            if not is_open and await thread.correct({tp: (verdict.begin, mark)}):
                 self._consumer.note_committed(tp, verdict.begin)
             await thread.seek_if_ours(tp, verdict.begin)
 

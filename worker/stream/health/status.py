@@ -100,7 +100,7 @@ def _unread(app: WorkerApp) -> bool:
     consumer = cast("Consumer", app.consumer)
     partitions = {tp: (tp.topic, tp.partition) for tp in _ours(app)}
     return any(
-        consumer.unread(tp) or app.rewinds.is_behind(partition)
+        consumer.unread(tp) or app.rewinds.is_on_its_way(partition)
         for tp, partition in partitions.items()
         if not app.holds.held(partition)
     )

@@ -38,7 +38,7 @@ class Kafka:
     def assignment(self) -> set[TP]:
         return set(self.logs)
 
-    def is_behind(self, _: object) -> bool:
+    def is_on_its_way(self, _: object) -> bool:
         return False
 
     def position_of(self, tp: TP) -> int | None:
