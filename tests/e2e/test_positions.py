@@ -71,11 +71,13 @@ def test_the_log_loses_its_end_while_the_worker_is_away(breakable: Breakable, st
 def test_the_ledger_loses_its_end_while_the_worker_is_away(breakable: Breakable, stage: Stage) -> None:
     """No start goes on by the rest of it, with a volume or without; without the topic it may be told to."""
     worker, ledger = _started(stage), stage.names.ledger
-    _handled(stage, range(40))
+    # The first event's plan is a batch of its own: what comes behind it can be cut off.
+    _handled(stage, range(1))
+    _handled(stage, range(1, 40))
     wait_until(lambda: stage.committed() == {0: 40}, "all is committed", evidence=worker.tail)
     assert worker.stop() == 0
     breakable.broker.kill()
-    cut_tail(breakable.folder / f"{ledger}-0", keep=60)
+    cut_tail(breakable.folder / f"{ledger}-0", keep=2)
     breakable.broker.restart()
     names = _send(stage, range(40, 50))
     worker.start()
