@@ -10,20 +10,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
+from aiokafka.errors import KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 from aiokafka.protocol.types import Array, Int16, Int32, Int64, Schema, String
 
 from worker.kafka.positions import Extent
-from worker.kafka.topic_ids import TopicMetadata
+from worker.kafka.topic_ids import UNKNOWN_QUESTION, TopicMetadata
 
 _SECONDS: Final = 5.0
 _UNCOMMITTED: Final = 0
 _CONSUMER: Final = -1
 """In place of a replica's number."""
-_UNKNOWN_QUESTION: Final = (NotImplementedError, IncompatibleBrokerVersion)
-"""What aiokafka raises when the broker knows no version of the request, or none that we know."""
 
 
 async def ask(
@@ -106,7 +104,7 @@ async def _epoch_ends(
         topics[at.topic].append((at.partition, _NO_EPOCH, epoch))
     try:
         answer = await _send(client, leader, _EpochEnds(list(topics.items())))
-    except _UNKNOWN_QUESTION:
+    except UNKNOWN_QUESTION:
         return dict.fromkeys(epochs)
     return {
         TopicPartition(topic, number): offset if offset >= 0 else None
@@ -120,7 +118,7 @@ async def _topic_ids(client: Any, topics: Iterable[str]) -> dict[str, str]:  # n
     node = client.get_random_node()
     try:
         answer = None if node is None else await _send(client, node, TopicMetadata(sorted(topics)))
-    except _UNKNOWN_QUESTION:
+    except UNKNOWN_QUESTION:
         return {}
     return {
         name: topic_id
@@ -132,12 +130,12 @@ async def _topic_ids(client: Any, topics: Iterable[str]) -> dict[str, str]:  # n
 async def _send(client: Any, node: int, request: Any) -> Any:  # noqa: ANN401 - as above
     """Return the answer, None when there is none in time.
 
-    Raises what _UNKNOWN_QUESTION names.
+    Raises what UNKNOWN_QUESTION names.
     """
     try:
         async with asyncio.timeout(_SECONDS):
             return await client.send(node, request)
-    except _UNKNOWN_QUESTION:
+    except UNKNOWN_QUESTION:
         raise
     except (KafkaError, TimeoutError, OSError):
         return None

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
-    IncompatibleBrokerVersion,
     NodeNotReadyError,
     NoError,
     UnknownTopicOrPartitionError,
     for_code,
 )
 
-from worker.kafka.topic_ids import TopicMetadata
+from worker.kafka.topic_ids import UNKNOWN_QUESTION, TopicMetadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ async def identity_of(client: AIOKafkaClient, name: str) -> Identity | None:
         raise NodeNotReadyError("no broker is known")
     try:
         answer = await client.send(node, TopicMetadata([name]))
-    except (NotImplementedError, IncompatibleBrokerVersion):
+    except UNKNOWN_QUESTION:
         # Brokers before Kafka 2.8, and some that are not Apache's.
         return Identity()
     ((code, _, topic_id, *_),) = answer.topics

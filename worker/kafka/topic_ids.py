@@ -3,8 +3,9 @@
 aiokafka asks in an older one. An id in the answer's `topics` is 32 hexadecimal digits, empty when not told.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
+from aiokafka.errors import IncompatibleBrokerVersion
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -16,6 +17,9 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+UNKNOWN_QUESTION: Final = (NotImplementedError, IncompatibleBrokerVersion)
+"""What aiokafka raises when the broker knows no version of a request, or none that we know."""
 
 
 class _TopicId(AbstractType[str]):  # type: ignore[misc]  # aiokafka ships no types
