@@ -71,7 +71,7 @@ def test_the_log_loses_its_end_while_the_worker_is_away(breakable: Breakable, st
 def test_the_ledger_loses_its_end_while_the_worker_is_away(breakable: Breakable, stage: Stage) -> None:
     """No start goes on by the rest of it, with a volume or without; without the topic it may be told to."""
     worker, ledger = _started(stage), stage.names.ledger
-    # Nobody of these is enrolled yet: without a plan nothing is written. The first one's is a batch of its own.
+    # None of these is enrolled yet: without a plan nothing is written. The first one's is its own batch.
     _handled(stage, range(300, 301))
     _handled(stage, range(301, 340))
     wait_until(lambda: stage.committed() == {0: 40}, "all is committed", evidence=worker.tail)

@@ -24,7 +24,8 @@ from worker.resilience.gate import ApiGate
 from worker.resilience.retrying import Retrying
 from worker.settings import Settings
 from worker.signs import Heartbeat, count_down
-from worker.stream.app import WorkerApp
+from worker.stream.app import Base
+from worker.stream.delivery.pauses import Pauses
 from worker.stream.ledger.follower import LedgerFollower, ensure_followable
 from worker.stream.ledger.table import FaustLedger, ledger_table
 from worker.telemetry.metrics import Metrics
@@ -44,9 +45,9 @@ class ApiAccess:
 
 
 def reach(
-    settings: Settings, app: WorkerApp, metrics: Metrics, timepiece: Timepiece, heartbeat: Heartbeat
+    settings: Settings, pauses: Pauses, metrics: Metrics, timepiece: Timepiece, heartbeat: Heartbeat
 ) -> ApiAccess:
-    """Return the way to the API. It is told of outages by the circuits, and tells `app` to pause."""
+    """Return the way to the API. Its circuits pause all partitions while the API is down."""
     gate = api_gate(settings)
     client = capillary_client(settings, observer=metrics, gate=gate, date_heard=timepiece.heard)
 
@@ -58,7 +59,7 @@ def reach(
         await count_down(seconds, turn)
 
     def outage_changed(is_outage: bool) -> None:  # noqa: FBT001 - the circuits' one word
-        app.holds.outage = is_outage
+        pauses.outage = is_outage
         if not is_outage:
             gate.begin_again()
 
@@ -105,7 +106,7 @@ async def followers(settings: Settings, partitions: int) -> list[LedgerFollower]
 
 
 def ledger_of(
-    app: WorkerApp,
+    base: Base,
     settings: Settings,
     partitions: int,
     follower: list[LedgerFollower],
@@ -115,11 +116,14 @@ def ledger_of(
     if settings.dry_run:
         return follower[0] if follower else NoLedger()
     connected = settings.api_version == "v2.1"
+    connections, membership = base.connections, base.guards.membership
+
     return FaustLedger(
-        ledger_table(app, partitions),
-        app.fence,
+        ledger_table(base.app, partitions, base.ledger_guard, connections.owns),
+        base.guards.fence,
         stamps,
-        lambda: app.membership.generation,
+        lambda: membership.generation,
+        lambda: connections.raw_producer,
         connected=connected,
     )
 

@@ -26,20 +26,12 @@ from worker.resilience.gate import ApiGate
 from worker.settings import Settings
 from worker.signs import Heartbeat, Signs
 from worker.stopping import STOP
-from worker.stream.app import Handler, WorkerApp, build_app, consume
-from worker.stream.driver.log_watch import LogWatch
+from worker.stream.app import Base, Handler, Stream, build_base, connect
 from worker.stream.first_start import skip_what_is_there
 from worker.stream.health.http_port import HttpPort, Probes, bind
+from worker.stream.health.log_watch import LogWatch
 from worker.stream.health.partition_watch import PartitionWatch
-from worker.stream.health.status import (
-    Lookout,
-    is_ready,
-    join_anew,
-    lags,
-    ledger_watch,
-    partition_count,
-    pulse,
-)
+from worker.stream.health.status import Lookout, Status
 from worker.stream.health.watchdog import Pulse, Watch, Watchdog
 from worker.stream.ledger.follower import LedgerFollower
 from worker.stream.ledger.guard import LedgerWatch
@@ -84,13 +76,12 @@ def run_worker(
     heartbeat, names = Heartbeat(), settings.topic_names
     metrics = Metrics(frozenset(settings.trigger_events), beat=heartbeat.beat)
     timepiece = Timepiece(utc_now, now, metrics)
-    app = build_app(settings, ground.prepared.partitions, ground.copy, STOP)
-    metrics.reads(app.sources)
-    app.positions.expired = metrics.expired
+    base = build_base(settings, ground.prepared.partitions, ground.copy, STOP)
+    metrics.reads(base.sources)
     ground.copy.watch_for_faults()
-    api = reach(settings, app, metrics, timepiece, heartbeat)
+    api = reach(settings, base.pauses, metrics, timepiece, heartbeat)
     loop.run_until_complete(_hear_the_time(api.client))
-    ledger = ledger_of(app, settings, ground.prepared.partitions, ground.followers, timepiece)
+    ledger = ledger_of(base, settings, ground.prepared.partitions, ground.followers, timepiece)
     catalogue = catalogue_of(settings, api.client, metrics)
     spans, signs = Spans(), Signs()
     enrolments = Enrolments(
@@ -98,7 +89,7 @@ def run_worker(
         resources_of(settings, api, timepiece, probe),
         ledger=ledger,
         names=names,
-        publisher=KafkaPublisher(app, names, ground.prepared.largest, spans, timepiece),
+        publisher=KafkaPublisher(base.connections, names, ground.prepared.largest, spans, timepiece),
         tracker=metrics,
         letters=NoLetters() if settings.dry_run else LetterProof(settings),
         key_hashes_of=key_hashes_of,
@@ -107,26 +98,27 @@ def run_worker(
     handle = observed(
         enrolments.handle, settings.group_id, names.activity, metrics=metrics, spans=spans, signs=signs
     )
-    _consume(settings, app, handle, ground, api.gate, timepiece)
+    stream = _connect(settings, base, handle, ground, gate=api.gate, timepiece=timepiece, metrics=metrics)
+    status = Status(stream)
     watch = Watch(patience(settings), silence(settings), time.monotonic)
     probes = Probes(
         live=lambda: watch.live,
-        ready=lambda: is_ready(app),
-        exposition=lambda accept: exposition(app, metrics, ledger, api.gate, accept),
+        ready=status.is_ready,
+        exposition=lambda accept: exposition(stream, status, metrics, ledger, api.gate, accept),
     )
-    status = serve(
-        app,
+    ended = serve(
+        stream,
         loop,
         STOP,
-        HttpPort(port, probes, app.refuse),
+        HttpPort(port, probes, base.refusal.refuse),
         Closing(api.client.aclose),
         *([Background(catalogue.keep)] if catalogue else []),
-        Watchdog(watch, lambda: _pulse(app, api, heartbeat, signs), STOP.end),
-        *_lookouts(settings, app),
+        Watchdog(watch, lambda: _pulse(status, api, heartbeat, signs), STOP.end),
+        *_lookouts(settings, stream, status),
         *ground.followers,
-        *ground.replaying.services(app, STOP.finish),
+        *ground.replaying.services(status, STOP.finish),
     )
-    return ground.replaying.ended(status)
+    return ground.replaying.ended(ended)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,14 +154,16 @@ async def _prepare(settings: Settings, replay: Replay | None, *, new_ledger: boo
     return _Ground(replaying=replaying, prepared=prepared, copy=copy, followers=following)
 
 
-def _consume(
+def _connect(
     settings: Settings,
-    app: WorkerApp,
+    base: Base,
     handle: Handler,
     ground: _Ground,
+    *,
     gate: ApiGate,
     timepiece: Timepiece,
-) -> None:
+    metrics: Metrics,
+) -> Stream:
     """Let the application hand records to the handler once they are due, and share the API's budget."""
 
     def wait_for(record: Record, seen_for: float) -> float:
@@ -180,26 +174,36 @@ def _consume(
     def assigned(partitions: int) -> None:
         gate.share(partitions / ground.prepared.partitions)
 
-    consume(app, settings, handle, lane_of=lane_of, wait_of=wait_for, assigned=assigned)
+    return connect(
+        base,
+        settings,
+        handle,
+        lane_of=lane_of,
+        wait_of=wait_for,
+        assigned=assigned,
+        expired=metrics.expired,
+    )
 
 
-def _pulse(app: WorkerApp, api: ApiAccess, heartbeat: Heartbeat, signs: Signs) -> Pulse:
+def _pulse(status: Status, api: ApiAccess, heartbeat: Heartbeat, signs: Signs) -> Pulse:
     """Return what the watchdog judges by."""
     if api.gate.is_held_back or api.circuits.is_open:
         # Whoever waits for the API's sake is not stuck.
         heartbeat.beat()
-    return pulse(app, heartbeat.beats, signs.longest_silence())
+    return status.pulse(heartbeat.beats, signs.longest_silence())
 
 
 def _lookouts(
-    settings: Settings, app: WorkerApp
+    settings: Settings, stream: Stream, status: Status
 ) -> tuple[Lookout | LogWatch | PartitionWatch | LedgerWatch, ...]:
     """Return what looks out for records, logs, partitions and a ledger that are not what they were."""
-    ledger = [] if settings.dry_run else [ledger_watch(app, settings.topic_names.ledger)]
+    ledger = [] if settings.dry_run else [status.ledger_watch(settings.topic_names.ledger)]
     partitions = PartitionWatch(
-        app.guard, lambda: partition_count(app, settings.activity_topic), lambda: join_anew(app)
+        stream.base.guards.partitions,
+        lambda: status.partition_count(settings.activity_topic),
+        status.join_anew,
     )
-    return Lookout(app), LogWatch(app.positions, lambda: is_ready(app)), partitions, *ledger
+    return Lookout(status), LogWatch(stream.positions, status.is_ready), partitions, *ledger
 
 
 async def _hear_the_time(client: CapillaryClient) -> None:
@@ -210,7 +214,8 @@ async def _hear_the_time(client: CapillaryClient) -> None:
 
 
 def exposition(
-    app: WorkerApp,
+    stream: Stream,
+    status: Status,
     metrics: Metrics,
     ledger: FaustLedger | LedgerFollower | NoLedger,
     gate: ApiGate,
@@ -220,10 +225,10 @@ def exposition(
     metrics.api_limit.set(gate.limit)
     metrics.api_pace.set(gate.requests_per_second)
     metrics.api_waiting.set(gate.waiting)
-    metrics.in_flight.set(app.lanes.in_flight)
+    metrics.in_flight.set(stream.flow.in_flight)
     metrics.ledger_entries.set(ledger.entries())
     # Not what was left behind by partitions that another replica has now.
     metrics.lag.clear()
-    for (topic, partition), lag in lags(app).items():
+    for (topic, partition), lag in status.lags().items():
         metrics.lag.labels(topic, str(partition)).set(lag)
     return metrics.exposition(accept)

@@ -12,7 +12,7 @@ import uvloop
 from mode import Service
 
 from worker.stopping import Stop, Work
-from worker.stream.app import WorkerApp
+from worker.stream.app import Stream
 
 _YOUNG_OBJECTS: Final = 10_000
 """How many more there must be before garbage is looked for; Python's 700 are two events' worth."""
@@ -66,15 +66,16 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def serve(app: WorkerApp, loop: asyncio.AbstractEventLoop, stop: Stop, *services: Service) -> int:
+def serve(stream: Stream, loop: asyncio.AbstractEventLoop, stop: Stop, *services: Service) -> int:
     """Run until told to stop (returns 0 after the drain) or until the application gives up (returns 1).
 
     A changed partition count ends it as a signal does, and returns 1.
 
     Services start before the application and stop after it. Raises what the application refused.
     """
+    base, flow = stream.base, stream.flow
     worker = Process(
-        app,
+        base.app,
         *services,
         loop=loop,
         loglevel=None,
@@ -85,14 +86,14 @@ def serve(app: WorkerApp, loop: asyncio.AbstractEventLoop, stop: Stop, *services
     worker.spinner = None
     _spare_the_collector()
     stop.works(
-        Work(drain_seconds=app.drain_seconds, begin=worker.stop_soon, drained=app.drained.is_set),
+        Work(drain_seconds=flow.drain_seconds, begin=worker.stop_soon, drained=flow.drained.is_set),
     )
     try:
         worker.execute_from_commandline()
     except SystemExit as stopped:
-        if app.refusal is not None:
-            raise app.refusal from None
-        return 0 if stopped.code in (0, None) and not app.guard.refused else 1
+        if base.refusal.error is not None:
+            raise base.refusal.error from None
+        return 0 if stopped.code in (0, None) and not base.guards.partitions.refused else 1
 
 
 def _spare_the_collector() -> None:

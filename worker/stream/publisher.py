@@ -2,13 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
-from faust import App
 from faust.exceptions import ProducerSendError
-from faust.transport.drivers.aiokafka import Producer
 
 from topics.dead_letter import PREFIX, REDRIVEN, Failure, dead_letter_headers
 from topics.names import TopicNames
@@ -18,6 +16,7 @@ from worker.enrolment.ports import Stamps
 from worker.kafka.raw_headers import is_plain, send_raw
 from worker.kafka.sizes import TRACE_BYTES, batch_bytes, fitted
 from worker.stream.acknowledged import acknowledged, refused
+from worker.stream.driver.connections import Connections
 from worker.telemetry.spans import Spans
 from worker.telemetry.tracing import Sending
 
@@ -28,12 +27,17 @@ class KafkaPublisher:
     """Writes through the application's producer. Implements `worker.enrolment.ports.Publisher`."""
 
     def __init__(
-        self, app: App, names: TopicNames, largest: Mapping[str, int], spans: Spans, stamps: Stamps
+        self,
+        connections: Connections,
+        names: TopicNames,
+        largest: Mapping[str, int],
+        spans: Spans,
+        stamps: Stamps,
     ) -> None:
         """Write to the topics of these names; `largest` says how many bytes their records may have."""
         self._stamps = stamps
         self._spans = spans
-        self._app = app
+        self._connections = connections
         self._outcome_topic = names.outcomes
         self._dead_letter_topic = names.dead_letters
         self._retry_topics = names.retries
@@ -83,13 +87,14 @@ class KafkaPublisher:
     ) -> None:
         # Kafka allows null header values, Faust's types do not know it.
         foreign: list[Any] = list(headers)
-        producer, at = cast("Producer", self._app.producer), self._stamps.stamp_ms()
+        connections, at = self._connections, self._stamps.stamp_ms()
         try:
             if is_plain(headers) and not (key is None and value is None):
-                sent = await producer.send(topic, key, value, partition, at / 1000, foreign)
+                sent = await connections.producer.send(topic, key, value, partition, at / 1000, foreign)
             else:
-                aiokafka = producer._ensure_producer()  # noqa: SLF001 - Faust sends no batches, aiokafka no nulls
-                sent = await send_raw(aiokafka, topic, (key, value), headers, partition, at)
+                # Faust sends no batches, aiokafka no nulls.
+                producer = connections.raw_producer
+                sent = await send_raw(producer, topic, (key, value), headers, partition, at)
             # A cancelled handler must not cancel a record that is on its way in a batch with others.
             acknowledged(await asyncio.shield(sent), self._stamps)
         except ProducerSendError as error:

@@ -8,17 +8,14 @@ and what comes after it, once more, which the ledger makes harmless.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import structlog
-from faust.types import TP
 from mode import Service
 
 from topics.record import Record
 from worker.settings import Settings
-from worker.stream.app import WorkerApp
-from worker.stream.driver.consumer import Consumer
-from worker.stream.health.status import is_ready
+from worker.stream.health.status import Status
 from worker.stream.replay_window import Replay, Window, close_window, find_window, open_window
 
 HELD_SECONDS: Final = 86_400.0
@@ -50,12 +47,12 @@ class Replaying:
         """Return how long a record is held because it lies behind the window."""
         return HELD_SECONDS if self._window is not None and self._window.is_behind(record.position) else 0.0
 
-    def services(self, app: WorkerApp, finish: Callable[[], object]) -> list[Service]:
+    def services(self, status: Status, finish: Callable[[], object]) -> list[Service]:
         """Return what has to run beside the application; `finish` ends that once all is done."""
         window = self._window
         if window is None:
             return []
-        self._finish = FinishLine(lambda: is_past(app, window), finish)
+        self._finish = FinishLine(lambda: status.is_past(window.topic, window.ends), finish)
         return [self._finish]
 
     def ended(self, status: int) -> int:
@@ -85,18 +82,3 @@ class FinishLine(Service):
             self.reached = True
             log.info("all events of the window are done")
             self._end()
-
-
-def is_past(app: WorkerApp, window: Window) -> bool:
-    """Whether everything before the window's end was handled, in every partition of the topic."""
-    if not is_ready(app) or app.holds.outage or app.lanes.on_hand:
-        return False
-    consumer = cast("Consumer", app.consumer)
-    for number, end in window.ends.items():
-        partition = (window.topic, number)
-        position = consumer.next_offset(TP(*partition))
-        if position is None or position < end:
-            return False
-        if app.rewinds.is_on_its_way(partition) and not app.holds.held(partition):
-            return False
-    return True

@@ -8,7 +8,7 @@ from collections.abc import Container
 from worker.stream.delivery.partition import Partition
 
 
-class Trail:
+class FetchOrder:
     """The order in which records of some topics were fetched, under one assignment.
 
     A fetch that goes back begins a new chain: Faust, or we, sought to an earlier offset.

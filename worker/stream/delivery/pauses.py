@@ -10,7 +10,7 @@ from collections.abc import Callable
 from worker.stream.delivery.partition import Partition
 
 
-class Holds:
+class Pauses:
     """Why which partition is not read. Times are seconds of a clock that only grows."""
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
@@ -21,11 +21,11 @@ class Holds:
         self.outage = False
         """Whether nothing at all is read."""
 
-    def hold(self, partition: Partition, seconds: float) -> None:
+    def pause(self, partition: Partition, seconds: float) -> None:
         """Leave the partition alone for so long."""
         self._until[partition] = self._timer() + seconds
 
-    def held(self, partition: Partition) -> bool:
+    def is_paused(self, partition: Partition) -> bool:
         """Whether the partition is not to be read now."""
         return self.outage or self._until.get(partition, 0.0) > self._timer()
 

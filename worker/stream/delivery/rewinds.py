@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from worker.stream.delivery.fetch_order import Trail
+from worker.stream.delivery.fetch_order import FetchOrder
 from worker.stream.delivery.partition import Partition
 
 _LOOKS: Final = 3
@@ -26,7 +26,7 @@ class Rewinds:
 
     def __init__(
         self,
-        trail: Trail,
+        trail: FetchOrder,
         taken: Callable[[Partition], int | None],
         seek: Callable[[Partition, int], Awaitable[None]],
         beginning: Callable[[Partition], Awaitable[int]],

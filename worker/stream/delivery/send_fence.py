@@ -26,7 +26,7 @@ class NotCertain(Exception):  # noqa: N818 - reads as what happened
     """The coordinator was not heard of for too long: the same request may be sent in a moment."""
 
 
-class LedgerFence:
+class SendFence:
     """Counts the ledger's records that Kafka has not acknowledged, and knows their membership."""
 
     def __init__(self, membership: Membership, end: Callable[[int], Any] = os._exit) -> None:

@@ -99,7 +99,7 @@ class LogAccess(driver.AIOKafkaConsumerThread):
         self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001 - aiokafka has no call for it
 
     def owns(self, tp: TP) -> bool:
-        """Whether the partition is assigned."""
+        """Whether the partition is assigned; Faust's `assignment` makes a new set for each question."""
         return self._state(tp) is not None
 
     def _state(self, tp: TP) -> Any:  # noqa: ANN401 - aiokafka ships no types

@@ -1,17 +1,14 @@
 """Faust's Kafka driver, the side that sends."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.errors import KafkaError, NodeNotReadyError
 from aiokafka.protocol.produce import ProduceRequest
 from faust.transport.drivers import aiokafka as driver
 
-from worker.stream.delivery.send_fence import LedgerFence, NotCertain
-
-if TYPE_CHECKING:
-    from worker.stream.app import WorkerApp
+from worker.stream.delivery.send_fence import NotCertain, SendFence
 
 
 class Withheld(KafkaError):  # type: ignore[misc] # noqa: N818 - aiokafka ships no types
@@ -23,12 +20,15 @@ class Withheld(KafkaError):  # type: ignore[misc] # noqa: N818 - aiokafka ships 
 class Producer(driver.Producer):
     """Sends with acks=all and without repeats of its own retries, and ledger records under the fence."""
 
-    app: "WorkerApp"
+    def __init__(self, *arguments: Any, fence: SendFence, **options: Any) -> None:  # noqa: ANN401 - Faust's own
+        """Let the fence see each request with records."""
+        self._fence = fence
+        super().__init__(*arguments, **options)
 
     async def on_start(self) -> None:
         """Start the producer, with the fence before its connections."""
         await super().on_start()
-        guard(self._ensure_producer().client, self.app.fence)
+        guard(self._ensure_producer().client, self._fence)
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"enable_idempotence": True, "acks": "all"}
@@ -37,7 +37,7 @@ class Producer(driver.Producer):
         """Return at once: who sends a record awaits it, and a commit need not wait for the others."""
 
 
-def guard(client: AIOKafkaClient, fence: LedgerFence) -> None:
+def guard(client: AIOKafkaClient, fence: SendFence) -> None:
     """Let the fence see each request with records right before it is written to its connection."""
     plain = client.send
 

@@ -12,24 +12,23 @@ the copy of another log: one that lost its end and was written on by others, or 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
-from faust.types import TP
+from faust.types import TP, AppT
 from faust.types.transports import ConsumerT
 
 from worker.enrolment.ports import LedgerFailed
 from worker.kafka.topic_identity import identity_of
+from worker.stream.ledger.guard import LedgerGuard
 from worker.stream.ledger.store import FAILED, LedgerStore, Mark, fingerprint
-
-if TYPE_CHECKING:
-    from worker.stream.app import WorkerApp
-    from worker.stream.ledger.table import LedgerTable
+from worker.stream.ledger.table import LedgerTable
 
 log = structlog.get_logger(__name__)
 
@@ -42,19 +41,48 @@ _LOOKS: Final = 3
 """In a row that find an end too early: a leader that was just elected may not know all that was written."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a recovery reads with, and is judged by."""
+
+    options: Mapping[str, Any]
+    """Of the consumer that reads the changelog."""
+    guard: LedgerGuard
+    noted_ends: Callable[[Collection[int]], Awaitable[Mapping[int, int]]]
+    """Up to which offset of these ledger partitions the group's committed offsets rest on."""
+    refuse: Callable[[str], object]
+    """Ends the process, with a line for the operator."""
+
+
 class RebuildingTables(TableManager):
     """Faust's table manager with the recovery below."""
+
+    def __init__(self, app: AppT, reading: Reading, **options: Any) -> None:  # noqa: ANN401 - Faust's own
+        super().__init__(app, **options)
+        self._reading = reading
 
     @property
     def recovery(self) -> "RawRecovery":
         """The recovery service."""
         if self._recovery is None:
-            self._recovery = RawRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+            self._recovery = RawRecovery(self.app, self, self._reading, beacon=self.beacon, loop=self.loop)
         return cast("RawRecovery", self._recovery)
+
+    def held(self, partition: int) -> int | None:
+        """Return up to which offset the ledger's partition is held, None while it is not open, or empty."""
+        for table in self.data.values():
+            store = cast("LedgerTable", table).data
+            mark = store.mark(partition) if store.is_open(partition) else None
+            return None if mark is None else mark.offset
+        return None
 
 
 class RawRecovery(Recovery):
     """Faust's recovery, with most of its work done before it seeks to where it starts."""
+
+    def __init__(self, app: AppT, tables: TableManager, reading: Reading, **options: Any) -> None:  # noqa: ANN401 - Faust's own
+        self._reading = reading
+        super().__init__(app, tables, **options)
 
     async def _build_offsets(
         self, consumer: ConsumerT, tps: set[TP], destination: Counter[TP], title: str
@@ -70,7 +98,7 @@ class RawRecovery(Recovery):
             try:
                 await self._read_back(consumer, tps, destination, title)
             except LedgerFailed:
-                cast("WorkerApp", self.app).guard.refuse(FAILED)
+                self._reading.refuse(FAILED)
                 await _until_the_process_ends()
             except KafkaError as error:
                 if not (error.retriable or isinstance(error, KafkaTimeoutError)):
@@ -84,7 +112,7 @@ class RawRecovery(Recovery):
         self, consumer: ConsumerT, tps: set[TP], destination: Counter[TP], title: str
     ) -> None:
         reader = AIOKafkaConsumer(
-            **cast("WorkerApp", self.app).aiokafka_options,
+            **self._reading.options,
             enable_auto_commit=False,
             # Where retention has moved the beginning meanwhile.
             auto_offset_reset="earliest",
@@ -112,7 +140,7 @@ class RawRecovery(Recovery):
 
     async def _ensure_same_topics(self, reader: AIOKafkaConsumer, topics: set[str]) -> None:
         """Recover nothing from a topic that is another one than at the start; the process ends."""
-        guard = cast("WorkerApp", self.app).ledger_guard
+        guard = self._reading.guard
         for topic in topics:
             guard.identified(await identity_of(reader._client, topic))  # noqa: SLF001 - its client's own question
         if guard.is_lost:
@@ -120,8 +148,7 @@ class RawRecovery(Recovery):
 
     async def _ensure_whole(self, reader: AIOKafkaConsumer, tps: set[TP]) -> None:
         """Recover nothing from a changelog that ends before what is committed rests on; the process ends."""
-        app = cast("WorkerApp", self.app)
-        noted = await app.noted_ends({tp.partition for tp in tps})
+        noted = await self._reading.noted_ends({tp.partition for tp in tps})
         short: dict[int, int] = {}
         for _ in range(_LOOKS):
             ends = await reader.end_offsets([TopicPartition(*tp) for tp in tps])
@@ -130,7 +157,7 @@ class RawRecovery(Recovery):
                 return
             await asyncio.sleep(_AGAIN_SECONDS)
         for number, end in short.items():
-            app.ledger_guard.lost_its_end(number, noted[number], end)
+            self._reading.guard.lost_its_end(number, noted[number], end)
         await _until_the_process_ends()
 
     async def _trusted(self, reader: AIOKafkaConsumer, tp: TP) -> int | None:

@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from faust import App
 from faust.tables.table import Table
-from faust.transport.drivers.aiokafka import Producer
-from faust.types import TP
 from faust.types.tuples import RecordMetadata
 
 from topics.record import Record
@@ -23,14 +22,11 @@ from worker.ledger import format as ledger_format
 from worker.ledger.entries import EventPlan, KeyHashes, LedgerEntry, Result, StandingEntry
 from worker.ledger.standings import entries_of, standing_of
 from worker.stream.acknowledged import refused
-from worker.stream.delivery.send_fence import LedgerFence
-from worker.stream.driver.consumer import Consumer
+from worker.stream.delivery.send_fence import SendFence
 from worker.stream.ledger.disk import STORE_OPTIONS, DiskLedger
+from worker.stream.ledger.guard import LedgerGuard
 from worker.stream.ledger.standing_orgs import StandingOrganisations
 from worker.stream.ledger.store import LedgerStore, Mark, MemoryLedger, fingerprint
-
-if TYPE_CHECKING:
-    from worker.stream.app import WorkerApp
 
 NAME: Final = "ledger"
 _BY_BROKER: Final = 1
@@ -43,6 +39,18 @@ class LedgerTable(Table[bytes, bytes]):
     """A table that trusts its local copy only as far as it followed every write to the changelog."""
 
     data: LedgerStore  # type: ignore[assignment]  # Faust's stores are mappings, which ours is asked as nowhere
+
+    def __init__(
+        self,
+        *arguments: Any,  # noqa: ANN401 - Faust's own
+        guard: LedgerGuard,
+        owns: Callable[[str, int], bool],
+        **options: Any,  # noqa: ANN401 - Faust's own
+    ) -> None:
+        """`owns` tells whether a topic's partition is assigned to us now."""
+        self._guard = guard
+        self._owns = owns
+        super().__init__(*arguments, **options)
 
     def _new_store_by_url(self, url: Any) -> Any:  # noqa: ANN401 - Faust's own
         kind = DiskLedger if str(url).startswith("rocksdb") else MemoryLedger
@@ -88,37 +96,44 @@ class LedgerTable(Table[bytes, bytes]):
         An offset that the store has passed already is one of two things: a late acknowledgement of an entry
         that a recovery has read, or the sign of a changelog that begins anew.
         """
-        (key, value, _), tp, offset = record, TP(to.topic, to.partition), to.offset
-        if not cast("Consumer", self.app.consumer).owns(tp):
+        (key, value, _), partition, offset = record, to.partition, to.offset
+        if not self._owns(to.topic, partition):
             raise PublishFailed("ledger: the partition is not ours any more")
-        mark = self.data.mark(tp.partition)
+        mark = self.data.mark(partition)
         if offset < 0:
             # A repeat that Kafka knew, and knew no offset of any more.
-            self.data.keep(tp.partition, [(key, value)], None)
+            self.data.keep(partition, [(key, value)], None)
             return
         if mark is not None and offset <= mark.offset:
-            if self.data.value(tp.partition, key) == value:
+            if self.data.value(partition, key) == value:
                 return
             if is_awaited:
-                cast("WorkerApp", self.app).ledger_guard.cut(tp.partition, mark.offset, offset)
+                self._guard.cut(partition, mark.offset, offset)
             raise PublishFailed("ledger: it was acknowledged at an offset that was taken")
         follows = offset == (-1 if mark is None else mark.offset) + 1
         new = Mark(offset, fingerprint(*record)) if follows else None
-        self.data.keep(tp.partition, [(key, value)], new)
+        self.data.keep(partition, [(key, value)], new)
 
 
-def ledger_table(app: App, partitions: int) -> LedgerTable:
+def ledger_table(
+    app: App, partitions: int, guard: LedgerGuard, owns: Callable[[str, int], bool]
+) -> LedgerTable:
     """Declare the table; its changelog topic must exist, with as many partitions as the activity topic."""
     rocksdb = app.conf.store.scheme == "rocksdb"
-    table = app.Table(
-        NAME,
+    table = LedgerTable(
+        app,
+        name=NAME,
+        beacon=app.tables.beacon,
         key_type=bytes,
         value_type=bytes,
         partitions=partitions,
         options=dict(STORE_OPTIONS) if rocksdb else {},
         recovery_buffer_size=RECOVERY_BATCH,
+        guard=guard,
+        owns=owns,
     )
-    return cast("LedgerTable", table)
+    app.tables.add(table)
+    return table
 
 
 class LedgerEntryTooLarge(ValueError):  # noqa: N818 - its name is what the dead letter says
@@ -131,16 +146,19 @@ class FaustLedger:
     def __init__(
         self,
         table: LedgerTable,
-        fence: LedgerFence,
+        fence: SendFence,
         stamps: Stamps,
         generation: Callable[[], int],
+        producer: Callable[[], AIOKafkaProducer],
         *,
         connected: bool = False,
     ) -> None:
         """Take it, with `connected`, that each promotion tells its own organisation (v2.1).
 
-        `generation` tells which one of the group this process is a member in.
+        `generation` tells which one of the group this process is a member in. Entries go to the `producer`
+        itself: Faust's buffer of table changes costs more than the sending.
         """
+        self._producer = producer
         self._stamps = stamps
         self._table = table
         self._fence = fence
@@ -182,11 +200,11 @@ class FaustLedger:
             self._organisations.written(partition, org_id)
 
     async def send(self, partition: int, key: bytes, value: bytes) -> asyncio.Future[None]:
-        """Give an entry to the producer itself: Faust's buffer of table changes costs more than the sending.
+        """Give an entry to the producer.
 
         Return what is done once Kafka has acknowledged the entry and the store has it.
         """
-        producer = cast("Producer", self._table.app.producer)._ensure_producer()  # noqa: SLF001 - see above
+        producer = self._producer()
         kept = asyncio.get_running_loop().create_future()
         self._fence.opened()
         try:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.stream.delivery.fetch_order import Trail
+from worker.stream.delivery.fetch_order import FetchOrder
 from worker.stream.delivery.rewinds import Rewinds
 
 AT = ("activity", 0)
@@ -12,7 +12,7 @@ class Reading:
     """A partition that is fetched and taken, and the seeks that it is told."""
 
     def __init__(self) -> None:
-        self.trail = Trail({"activity"})
+        self.trail = FetchOrder({"activity"})
         self.taken: int | None = None
         self.seeks: list[int] = []
         self.begins_at = 0

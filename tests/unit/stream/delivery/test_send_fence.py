@@ -12,7 +12,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.produce import ProduceRequest
 
 from worker.stream.delivery.membership import Lease, Membership
-from worker.stream.delivery.send_fence import LedgerFence
+from worker.stream.delivery.send_fence import SendFence
 from worker.stream.driver.producer import Withheld, guard
 from worker.stream.ledger.table import FaustLedger
 from worker.timepiece import Timepiece, Unheard
@@ -53,19 +53,19 @@ def membership() -> Membership:
 
 
 @pytest.fixture
-def fence(membership: Membership) -> LedgerFence:
+def fence(membership: Membership) -> SendFence:
     """Give a fence with a record under way."""
 
     def end(status: int) -> None:
         raise Ended(status)
 
-    fence = LedgerFence(membership, end)
+    fence = SendFence(membership, end)
     fence.opened()
     return fence
 
 
 @pytest.fixture
-def client(fence: LedgerFence) -> Client:
+def client(fence: SendFence) -> Client:
     """Give a client behind the fence."""
     client = Client()
     guard(cast("Any", client), fence)
@@ -121,7 +121,7 @@ async def test_other_requests_pass(client: Client, membership: Membership) -> No
 
 
 @pytest.mark.asyncio
-async def test_other_topics_pass(client: Client, fence: LedgerFence, membership: Membership) -> None:
+async def test_other_topics_pass(client: Client, fence: SendFence, membership: Membership) -> None:
     """An outcome is of a result that the ledger has: whoever tells it again tells the same."""
     fence.closed()
     membership.lost()
@@ -130,7 +130,7 @@ async def test_other_topics_pass(client: Client, fence: LedgerFence, membership:
 
 
 @pytest.mark.asyncio
-async def test_each_stretch_of_records_has_its_generation(fence: LedgerFence, membership: Membership) -> None:
+async def test_each_stretch_of_records_has_its_generation(fence: SendFence, membership: Membership) -> None:
     """Of its first record; there is a new one once all were acknowledged."""
     fence.opened()
     membership.heard(now(), 8)
@@ -153,7 +153,7 @@ async def test_without_a_connection_nothing_is_tried_behind_the_fence(client: Cl
 
 
 @pytest.mark.asyncio
-async def test_a_drain_waits_for_the_records(fence: LedgerFence) -> None:
+async def test_a_drain_waits_for_the_records(fence: SendFence) -> None:
     """As long as it may, also for one that comes in between."""
     assert not await fence.quiet(0.0)
     waiting = asyncio.create_task(fence.quiet(60.0))
@@ -168,7 +168,7 @@ async def test_a_drain_waits_for_the_records(fence: LedgerFence) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_drain_does_not_wait_for_what_is_void(fence: LedgerFence, membership: Membership) -> None:
+async def test_a_drain_does_not_wait_for_what_is_void(fence: SendFence, membership: Membership) -> None:
     """The process is about to end."""
     membership.lost()
     assert not await fence.quiet(60.0)
@@ -188,17 +188,18 @@ async def test_who_gave_up_may_do_nothing_more_but_let_go_of_its_records(
 
 
 @pytest.mark.asyncio
-async def test_a_record_that_was_never_sent_is_not_waited_for(fence: LedgerFence) -> None:
+async def test_a_record_that_was_never_sent_is_not_waited_for(fence: SendFence) -> None:
     """Its handler was cancelled while there was no room for it, or Kafka did not answer."""
     fence.closed()
 
     async def send(*_: object, **__: object) -> None:
         raise asyncio.CancelledError
 
-    producer = SimpleNamespace(_ensure_producer=lambda: SimpleNamespace(send=send))
+    producer: Any = SimpleNamespace(send=send)
     topic = SimpleNamespace(get_topic_name=lambda: "ledger")
-    table = SimpleNamespace(app=SimpleNamespace(producer=producer), changelog_topic=topic)
-    ledger = FaustLedger(cast("Any", table), fence, Timepiece(utc_now, time.monotonic, Unheard()), int)
+    table: Any = SimpleNamespace(changelog_topic=topic)
+    stamps = Timepiece(utc_now, time.monotonic, Unheard())
+    ledger = FaustLedger(table, fence, stamps, int, lambda: producer)
     with pytest.raises(asyncio.CancelledError):
         await ledger.send(0, b"key", b"value")
     assert await fence.quiet(0.0)

@@ -1,6 +1,5 @@
 """What the consumer makes of what a fetch tells and brings."""
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +7,8 @@ import pytest
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from worker.stream.driver.consumer import Consumer, ConsumerThread
+from worker.stream.driver.consumer import Consumer
+from worker.stream.driver.consumer_thread import ConsumerThread
 
 AT = TP("activity", 0)
 
@@ -71,15 +71,14 @@ async def test_what_was_fetched_while_the_assignment_changed_is_read_again(
         return {AT: [record], ledger: [record]}
 
     monkeypatch.setattr(driver.Consumer, "_getmany", getmany)
-    note: Callable[..., object] = lambda *it: noted.append(it)  # noqa: E731 - one for three
     consumer = Consumer.__new__(Consumer)
-    consumer.app = SimpleNamespace(  # type: ignore[assignment]  # what a fetch asks of it
-        positions=positions,
+    consumer._positions = positions  # type: ignore[assignment]
+    consumer._flow = SimpleNamespace(  # type: ignore[assignment]  # what a fetch asks of it
         sources={AT.topic},
-        holds=SimpleNamespace(held=lambda _: False, seen=note),
-        trail=SimpleNamespace(fetched=note),
+        is_paused=lambda _: False,
+        fetched=lambda *it: noted.append((it[0], *it[1])),
     )
     fetched = await consumer._getmany({AT, ledger}, 1.0)
     assert fetched == {ledger: [record]} | ({} if changes else {AT: [record]})
     assert positions.sought == ([AT] if changes else [])
-    assert len(noted) == 2 * len(fetched)
+    assert noted == [((tp.topic, tp.partition), 20) for tp in ((ledger,) if changes else (AT, ledger))]

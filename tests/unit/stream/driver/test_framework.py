@@ -75,7 +75,7 @@ REPLACED: Final[dict[str, dict[str, str]]] = {
         "SCHEMA": "Schema",
     },
     "kafka.topic_ids._TopicId": {"decode": "(cls, data)", "encode": "(cls, value)"},
-    "stream.app.WorkerApp": {
+    "stream.driver.application.WorkerApp": {
         "FlowControlQueue": "(self, maxsize=None, *, clear_on_resume=False)",
         "_on_partitions_revoked": "(self, revoked)",
         "_on_rebalance_when_stopped": "(self)",
@@ -97,14 +97,17 @@ REPLACED: Final[dict[str, dict[str, str]]] = {
         "verify_all_partitions_active": "(self)",
         "wait_empty": "(self)",
     },
-    "stream.driver.consumer.ConsumerThread": {
+    "stream.driver.consumer_thread.ConsumerThread": {
         "_commit": "(self, offsets)",
         "_create_worker_consumer": "(self, transport)",
         "on_start": "(self)",
         "on_thread_stop": "(self)",
         "topic_partitions": "(self, topic)",
     },
-    "stream.driver.consumer.Transport": {"Consumer": "ABCMeta", "Producer": "ABCMeta"},
+    "stream.driver.transport.Transport": {
+        "create_consumer": "(self, callback, **kwargs)",
+        "create_producer": "(self, **kwargs)",
+    },
     "stream.driver.producer.Producer": {"_settings_extra": "(self)", "flush": "(self)", "on_start": "(self)"},
     "stream.driver.producer.Withheld": {"retriable": "bool"},
     "stream.driver.recovery.RawRecovery": {

@@ -20,7 +20,7 @@ _TP = TP("ledger", 0)
 def recovery(**attributes: object) -> RawRecovery:
     """Return a recovery whose application has no Kafka to connect to."""
     made: Any = RawRecovery.__new__(RawRecovery)
-    made.app = SimpleNamespace(aiokafka_options={"bootstrap_servers": "127.0.0.1:1"})
+    made._reading = SimpleNamespace(options={"bootstrap_servers": "127.0.0.1:1"})
     for name, value in attributes.items():
         setattr(made, name, value)
     return cast("RawRecovery", made)
@@ -144,7 +144,7 @@ async def test_a_changelog_that_ends_before_what_was_committed_is_not_gone_by(
         return noted
 
     guard = SimpleNamespace(lost_its_end=lambda *it: told.append(it))
-    on, reader = recovery(app=SimpleNamespace(noted_ends=noted_ends, ledger_guard=guard)), Ends(*ends)
+    on, reader = recovery(_reading=SimpleNamespace(noted_ends=noted_ends, guard=guard)), Ends(*ends)
     if lost is None:
         await on._ensure_whole(cast("Any", reader), {_TP})
     else:

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any, cast
 
-import faust
 import pytest
 
+from tests.support.unit.tables import table_of
 from worker.stream.ledger.standing_orgs import StandingOrganisations
-from worker.stream.ledger.table import LedgerTable
 
 _ORGS = {0, 1, 18, 180, 1800, 2}
 
@@ -15,8 +14,7 @@ _ORGS = {0, 1, 18, 180, 1800, 2}
 @pytest.mark.parametrize("kind", ["memory", "rocksdb"])
 def test_every_organisation_is_found(kind: str, tmp_path: Path) -> None:
     """Those of the partition alone; what is like a standing and is none is passed over."""
-    app = faust.App("group", store=f"{kind}://", Table=LedgerTable, datadir=str(tmp_path), autodiscover=False)
-    table = cast("LedgerTable", app.Table("ledger", key_type=bytes, value_type=bytes, partitions=2))
+    table = table_of(kind, tmp_path, 2)
     store = cast("Any", table.data)
 
     def put(partition: int, key: bytes) -> None:

@@ -7,26 +7,23 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
-import faust
 import pytest
 from faust.types import TP
 from structlog.testing import capture_logs
 
+from tests.support.unit.tables import table_of
 from worker.enrolment.ports import LedgerFailed
 from worker.stream.ledger.disk import DiskLedger, remove
 from worker.stream.ledger.store import Mark, MemoryLedger, fingerprint
-from worker.stream.ledger.table import LedgerTable
 
 _ENTRIES: Final = 2_000
 _VALUE: Final = b"v" * 900
 
 
 def _store(folder: Path) -> DiskLedger:
-    app = faust.App("group", store="rocksdb://", Table=LedgerTable, datadir=str(folder), autodiscover=False)
-    options = {"write_buffer_size": 64 * 1024}
-    return cast("DiskLedger", cast("Any", app.Table("ledger", partitions=1, options=options)).data)
+    return cast("DiskLedger", table_of("rocksdb", folder, 1, write_buffer_size=64 * 1024).data)
 
 
 def _close(store: DiskLedger) -> None:
@@ -248,10 +245,9 @@ def test_what_may_not_be_read(pattern: str) -> None:
         _close(store)
 
 
-def test_memory_forgets_what_it_lost() -> None:
+def test_memory_forgets_what_it_lost(tmp_path: Path) -> None:
     """Entries of one partition go, with how far it was followed; others stay."""
-    app = faust.App("group", store="memory://", Table=LedgerTable, autodiscover=False)
-    store = cast("MemoryLedger", cast("Any", app.Table("ledger", partitions=2)).data)
+    store = cast("MemoryLedger", table_of("memory", tmp_path, 2).data)
     for partition in (0, 1):
         store.keep(partition, [(b"%d" % partition, b"value"), (b"gone", None)], Mark(4, "print"))
     store.discard(0, "a test")

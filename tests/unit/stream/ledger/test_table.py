@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterator
 from os import urandom
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import faust
@@ -12,6 +11,7 @@ import pytest
 from faust.types import TP
 from faust.types.tuples import RecordMetadata
 
+from tests.support.unit.tables import table_of
 from worker.enrolment.ports import PublishFailed
 from worker.kafka.topic_identity import Identity
 from worker.stream.ledger.guard import LedgerGuard
@@ -26,12 +26,7 @@ OURS, THEIRS = TP("changelog", 0), TP("changelog", 1)
 @pytest.fixture(params=["memory", "rocksdb"])
 def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerTable]:
     """Give a table whose process has one partition."""
-    app = faust.App(
-        "group", store=f"{request.param}://", Table=LedgerTable, datadir=str(tmp_path), autodiscover=False
-    )
-    app.consumer = cast("Any", SimpleNamespace(owns=lambda tp: tp == OURS))
-    cast("Any", app).ledger_guard = LedgerGuard("changelog", Identity(), ENDS.append)
-    table = cast("LedgerTable", app.Table("ledger", key_type=bytes, value_type=bytes, partitions=2))
+    table = table_of(request.param, tmp_path, 2, ends=ENDS.append, owns=lambda *it: it == OURS)
     ENDS.clear()
     yield table
     asyncio.run(cast("Any", table.data).stop())
@@ -181,8 +176,9 @@ async def test_a_late_entry_that_nobody_waits_for(table: LedgerTable) -> None:
 
 def test_the_store_keeps_what_was_written_over_many_openings(tmp_path: Path) -> None:
     """A worker's life: partitions come, are written to and go. RocksDB's expiry lost entries so."""
-    app = faust.App("group", store="rocksdb://", Table=LedgerTable, datadir=str(tmp_path), autodiscover=False)
-    store = cast("Any", ledger_table(app, 1).data)
+    app = faust.App("group", store="rocksdb://", datadir=str(tmp_path), autodiscover=False)
+    guard = LedgerGuard("changelog", Identity(), ENDS.append)
+    store = cast("Any", ledger_table(app, 1, guard, lambda *_: True).data)
     written = 0
     for _ in range(8):
         for _ in range(10):

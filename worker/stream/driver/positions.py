@@ -9,21 +9,17 @@ A partition is not read before its position was judged.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Final, Protocol
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 from faust.types import TP
-from mode import Service
 
 from worker.kafka.positions import Cut, Expired, Extent, Fits, Mark, Verdict, judge
+from worker.stream.delivery.flow import Flow
 from worker.stream.delivery.leaders import Leaders
 from worker.stream.delivery.partition import Partition
-
-if TYPE_CHECKING:
-    from worker.stream.app import WorkerApp
-    from worker.stream.driver.consumer import Consumer, ConsumerThread
+from worker.stream.driver.log_access import LogAccess
 
 _LOOKS: Final = 2
 """In a row that find the same: a leader that was just elected may not know all that is committed."""
@@ -32,16 +28,43 @@ _QUIET_LOOKS: Final = 60
 log = structlog.get_logger(__name__)
 
 
+class GroupConsumer(Protocol):
+    """What is asked of the group's consumer."""
+
+    @property
+    def thread(self) -> LogAccess:
+        """The thread that aiokafka's consumer runs in."""
+        ...
+
+    def assignment(self) -> set[TP]:
+        """Return the partitions that are assigned to us."""
+        ...
+
+    def note_committed(self, tp: TP, offset: int | None) -> None:
+        """Note what the group has committed."""
+        ...
+
+    async def maybe_wait_for_commit_to_finish(self) -> bool:
+        """Wait for a commit that is under way."""
+        ...
+
+
 class Positions:
-    """Where the partitions of one assignment stand in their logs. `expired` hears of lost records."""
+    """Where the partitions of one assignment stand in their logs."""
 
     def __init__(
-        self, app: "WorkerApp", expired: Callable[[str, int], object] = lambda _topic, _records: None
+        self,
+        flow: Flow,
+        leaders: Leaders,
+        consumer: Callable[[], GroupConsumer],
+        expired: Callable[[str, int], object],
     ) -> None:
-        self._app = app
-        self.expired = expired
+        """Ask `consumer` for the consumer once there is one; `expired` hears of lost records, by topic."""
+        self._flow = flow
+        self.leaders = leaders
+        self._consumer_of = consumer
+        self._expired = expired
         self.extents: dict[Partition, Extent] = {}
-        self.leaders = Leaders()
         self._began: dict[Partition, int] = {}
         self._cut: dict[Partition, int] = {}
         self._corrected: dict[Partition, int] = {}
@@ -57,7 +80,7 @@ class Positions:
 
     def may_read(self, partition: Partition) -> bool:
         """Whether the partition's position was judged, and fits."""
-        return partition[0] not in self._app.sources or (
+        return partition[0] not in self._flow.sources or (
             partition in self._began and partition not in self._cut
         )
 
@@ -86,7 +109,7 @@ class Positions:
         again.
         """
         era, thread = self._era, self._thread
-        ours = [tp for tp in partitions if tp.topic in self._app.sources]
+        ours = [tp for tp in partitions if tp.topic in self._flow.sources]
         committed = await thread.committed_with_marks(ours)
         marks = {tp: Mark.read(committed[tp][1]) if tp in committed else Mark() for tp in ours}
         extents = await thread.extents({tp: marks[tp].epoch for tp in ours})
@@ -119,7 +142,7 @@ class Positions:
     async def look(self) -> None:
         """Judge the positions once more; called every second while partitions are read."""
         era, thread = self._era, self._thread
-        ours = [tp for tp in self._app.consumer.assignment() if tp.topic in self._app.sources]
+        ours = [tp for tp in self._consumer.assignment() if tp.topic in self._flow.sources]
         await self._place_rest([tp for tp in ours if (tp.topic, tp.partition) not in self._began])
         placed = [tp for tp in ours if self.may_read((tp.topic, tp.partition))]
         reached = await thread.reached(placed)
@@ -153,7 +176,7 @@ class Positions:
             partition = (tp.topic, tp.partition)
             mark = self.leaders.mark(partition)
             extent = (await thread.extents({tp: mark.epoch})).get(tp)
-            if extent is not None and tp.topic not in self._app.sources:
+            if extent is not None and tp.topic not in self._flow.sources:
                 await thread.seek_if_ours(tp, extent.start)
                 continue
             if extent is None or not self.may_read(partition) or thread.position_of(tp) != position:
@@ -167,8 +190,7 @@ class Positions:
                 return
             self.extents[partition] = extent
             self._count(tp, position, verdict.begin)
-            is_open = partition in self._app.lanes.held_back or self._app.rewinds.is_on_its_way(partition)
-            if not is_open and await thread.correct({tp: (verdict.begin, mark)}):
+            if not self._flow.is_open(partition) and await thread.correct({tp: (verdict.begin, mark)}):
                 self._consumer.note_committed(tp, verdict.begin)
             await thread.seek_if_ours(tp, verdict.begin)
 
@@ -219,7 +241,7 @@ class Positions:
         if at in self._cut:
             return
         # What was read behind the finished events is nobody's yet, whatever the log has lost.
-        begin = min(cut.begin, self._app.lanes.watermarks.get(at, self._began[at]))
+        begin = min(cut.begin, self._flow.watermarks.get(at, self._began[at]))
         self._cut[at] = self._corrected[at] = begin
         _tell_of_cut(tp, position, begin, extent, cut.why)
         # A commit that is under way may hold what was done in the old log.
@@ -249,7 +271,7 @@ class Positions:
             begins_at=begin,
             remedy="keep the topic longer (retention.ms, retention.bytes); have upstream send them again",
         )
-        self.expired(tp.topic, begin - first)
+        self._expired(tp.topic, begin - first)
 
     async def _place_rest(self, partitions: list[TP]) -> None:
         if not partitions:
@@ -265,35 +287,12 @@ class Positions:
             self._consumer.note_committed(tp, offset)
 
     @property
-    def _consumer(self) -> "Consumer":
-        return cast("Consumer", self._app.consumer)
+    def _consumer(self) -> GroupConsumer:
+        return self._consumer_of()
 
     @property
-    def _thread(self) -> "ConsumerThread":
+    def _thread(self) -> LogAccess:
         return self._consumer.thread
-
-
-class LogWatch(Service):
-    """Looks every second whether the positions still fit their logs."""
-
-    def __init__(
-        self,
-        positions: Positions,
-        is_ready: Callable[[], bool],
-        **kwargs: Any,  # noqa: ANN401 - mode's own
-    ) -> None:
-        self._positions = positions
-        self._is_ready = is_ready
-        super().__init__(**kwargs)
-
-    @Service.timer(1.0)
-    async def _look(self) -> None:
-        if not self._is_ready():
-            return
-        try:
-            await self._positions.look()
-        except KafkaError as error:
-            log.debug("the logs could not be looked at", error=type(error).__name__)
 
 
 def _tell_of_cut(tp: TP, offset: int, begin: int, extent: Extent, why: str) -> None:

@@ -2,15 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from faust.types import TP
 
 from worker.kafka.positions import Extent, Mark
-from worker.stream.app import WorkerApp
-from worker.stream.driver.log_watch import Positions
+from worker.stream.delivery.leaders import Leaders
+from worker.stream.driver.positions import Positions
 
 AT, RETRY = TP("activity", 0), TP("retry", 0)
 OLD, NEW = "1" * 32, "2" * 32
@@ -18,7 +18,7 @@ OLD, NEW = "1" * 32, "2" * 32
 
 @dataclass
 class Kafka:
-    """A group's offsets and the logs; the application, its consumer and its thread in one."""
+    """A group's offsets and the logs; the flow, the consumer and its thread in one."""
 
     logs: dict[TP, Extent]
     group: dict[TP, tuple[int, str]] = field(default_factory=dict)
@@ -38,8 +38,8 @@ class Kafka:
     def assignment(self) -> set[TP]:
         return set(self.logs)
 
-    def is_on_its_way(self, _: object) -> bool:
-        return False
+    def is_open(self, partition: object) -> bool:
+        return partition in self.held_back
 
     def position_of(self, tp: TP) -> int | None:
         return self.position.get(tp)
@@ -74,13 +74,14 @@ class Kafka:
     async def join_anew(self) -> None:
         self.joins += 1
 
-    consumer = thread = lanes = rewinds = property(lambda self: self)
+    thread = property(lambda self: self)
 
 
 def kept(kafka: Kafka) -> tuple[Positions, list[tuple[str, int]]]:
     """Return the positions of an application on that Kafka, and what is counted as lost."""
     lost: list[tuple[str, int]] = []
-    return Positions(cast("WorkerApp", kafka), lambda topic, records: lost.append((topic, records))), lost
+    on: Any = kafka
+    return Positions(on, Leaders(), lambda: on, lambda topic, records: lost.append((topic, records))), lost
 
 
 @pytest.mark.asyncio

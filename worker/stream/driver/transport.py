@@ -1,0 +1,51 @@
+"""What Faust makes its consumer and its producer by: ours, with what they need handed to them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from faust import App
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.transports import ConsumerCallback
+
+from worker.stream.delivery.flow import Flow
+from worker.stream.driver.consumer import Consumer
+from worker.stream.driver.consumer_thread import ConsumerThread
+from worker.stream.driver.positions import Positions
+from worker.stream.driver.producer import Producer
+
+
+class Transport(driver.Transport):
+    """Faust's transport over aiokafka, for one application and its flow."""
+
+    def __init__(
+        self,
+        app: App,
+        flow: Flow,
+        positions: Positions,
+        commit_text: Callable[[TP], str],
+        refuse: Callable[[Exception], object],
+    ) -> None:
+        super().__init__(app.conf.broker_consumer, app)
+        self._flow = flow
+        self._positions = positions
+        self._make_thread = partial(
+            ConsumerThread, membership=flow.guards.membership, commit_text=commit_text, refuse=refuse
+        )
+
+    def create_consumer(self, callback: ConsumerCallback, **kwargs: Any) -> Consumer:  # noqa: ANN401 - Faust's own
+        """Return the group's consumer."""
+        return Consumer(
+            self,
+            callback=callback,
+            loop=self.loop,
+            flow=self._flow,
+            positions=self._positions,
+            make_thread=self._make_thread,
+            **kwargs,
+        )
+
+    def create_producer(self, **kwargs: Any) -> Producer:  # noqa: ANN401 - Faust's own
+        """Return the producer, with the flow's fence before its connections."""
+        return Producer(self, fence=self._flow.guards.fence, **kwargs)
