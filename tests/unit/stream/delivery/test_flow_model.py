@@ -1,0 +1,333 @@
+"""The flow under random fetches, losses, due times, ends, pauses, drains and assignments, in virtual time."""
+
+import asyncio
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.support.unit.virtual_time import VirtualTimeLoop, settle
+from topics.names import TopicNames
+from topics.record import Position, Record
+from worker.enrolment.delivery import Delivery
+from worker.stream.delivery.flow import Flow, Guards
+from worker.stream.delivery.lanes import Bounds, Lanes
+from worker.stream.delivery.membership import Lease, Membership
+from worker.stream.delivery.partition import Partition
+from worker.stream.delivery.partition_guard import PartitionGuard
+from worker.stream.delivery.pauses import Pauses
+from worker.stream.delivery.send_fence import SendFence
+
+_PARTITIONS = (("activity", 0), ("activity", 1), ("retry", 0))
+_SLACK = 0.001
+_LOOKS = 3
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A handler at work, of an assignment that may be over, and that may refuse to be cancelled."""
+
+    record: Record
+    end: asyncio.Future[None]
+    is_stubborn: bool = False
+    is_zombie: bool = False
+
+
+@dataclass(slots=True)
+class Log:
+    """A partition as Kafka has it, and the group's place in it. Offsets may have gaps."""
+
+    records: list[Record] = field(default_factory=list)
+    position: int = 0
+    """What is fetched next."""
+    committed: int = 0
+
+    def next(self, most: int) -> list[Record]:
+        """Return what a fetch brings."""
+        return [each for each in self.records if each.position.offset >= self.position][:most]
+
+
+def partition_of(record: Record) -> Partition:
+    """Return where the record is from."""
+    return record.position.topic, record.position.partition
+
+
+class FlowModel(RuleBasedStateMachine):
+    """A driver that loses what it fetched, and a group that reassigns; the account of it all is naive."""
+
+    @initialize(in_flight=st.integers(1, 4), waiting=st.integers(0, 4), window=st.integers(1, 12))
+    def begin(self, in_flight: int, waiting: int, window: int) -> None:
+        self.loop = VirtualTimeLoop()
+        asyncio.set_event_loop(self.loop)
+        self.logs = {each: Log() for each in _PARTITIONS}
+        self.in_flight, self.generation = in_flight, 1
+        self.faults: list[Exception] = []
+        self.running: list[Running] = []
+        self.ledger_records = self.opened_in = 0
+        self.buffer: deque[Record] = deque()
+        self.taking: asyncio.Task[None] | None = None
+        self.seen_at: dict[tuple[Partition, int], float] = {}
+        self.handled: set[tuple[Partition, int]] = set()
+        self.refused = False
+        self.ends: list[int] = []
+        lanes = Lanes(
+            self.handle, lambda record: record.key or b"", Bounds(in_flight, waiting, window), self.crash
+        )
+        membership = Membership(float("inf"))
+        self.fence = SendFence(membership, self.ends.append)
+        names = TopicNames("activity", "outcomes", "group")
+        self.guard = PartitionGuard(names, 2, keeps_ledger=False, end=lambda: None)
+        self.membership, self.pauses = membership, Pauses(self.loop.time)
+        self.flow = Flow(
+            {"activity", "retry"},
+            lanes,
+            self,
+            self.wait_of,
+            guards=Guards(membership=membership, fence=self.fence, partitions=self.guard),
+            pauses=self.pauses,
+            drain_seconds=25.0,
+            timer=self.loop.time,
+        )
+        self.assign()
+
+    def assign(self) -> None:
+        """Begin a new generation where the group left off."""
+        self.closed = False
+        self.generation += 1
+        self.membership.heard(0.0, self.generation)
+        self.buffer.clear()
+        self.finished: dict[Partition, set[int]] = defaultdict(set)
+        for left in self.running:
+            left.is_zombie = True
+        for log in self.logs.values():
+            log.position = log.committed
+
+    async def seek(self, partition: Partition, offset: int) -> None:
+        self.logs[partition].position = offset
+
+    async def beginning(self, partition: Partition) -> int:
+        assert partition in self.logs
+        return 0
+
+    def wait_of(self, record: Record, seen_for: float) -> float:
+        """Let records be due so many milliseconds after they were first fetched."""
+        return record.timestamp_ms / 1000 - seen_for
+
+    async def handle(self, delivery: Delivery) -> None:
+        record = delivery.record
+        at = partition_of(record), record.position.offset
+        assert delivery.lease.held(), "begun under another assignment"
+        assert not self.closed, "begun during a drain"
+        assert self.loop.time() - self.seen_at[at] >= record.timestamp_ms / 1000 - _SLACK, "begun too early"
+        assert record.key not in {each.record.key for each in self.running if not each.is_zombie}, (
+            "two at once"
+        )
+        before = [o for o in self.offsets(at[0]) if self.logs[at[0]].committed <= o < at[1]]
+        earlier = [o for o in before if self.record(at[0], o).key == record.key]
+        assert set(earlier) <= self.finished[at[0]], "overtaken by one of its key"
+        assert at[1] not in self.finished[at[0]], "handled twice under one assignment"
+        work = Running(record, self.loop.create_future())
+        self.running.append(work)
+        try:
+            while not work.end.done():
+                try:
+                    await asyncio.shield(work.end)
+                except asyncio.CancelledError:
+                    if not work.is_stubborn:
+                        raise
+        finally:
+            self.running.remove(work)
+        if not work.is_zombie:
+            self.finished[at[0]].add(at[1])
+            self.handled.add(at)
+
+    async def crash(self, error: Exception) -> None:
+        self.faults.append(error)
+
+    def offsets(self, partition: Partition) -> list[int]:
+        return [each.position.offset for each in self.logs[partition].records]
+
+    def record(self, partition: Partition, offset: int) -> Record:
+        return next(each for each in self.logs[partition].records if each.position.offset == offset)
+
+    def go(self) -> None:
+        self.loop.run_until_complete(settle())
+        if self.taking is not None and self.taking.done():
+            self.taking.result()
+            self.taking = None
+
+    @rule(
+        partition=st.sampled_from(_PARTITIONS),
+        made=st.lists(
+            st.tuples(
+                st.sampled_from([b"a", b"b", b"c"]), st.integers(0, 3), st.sampled_from([0, 700, 5_000])
+            ),
+            min_size=1,
+            max_size=5,
+        ),
+    )
+    def produce(self, partition: Partition, made: list[tuple[bytes, int, int]]) -> None:
+        log = self.logs[partition]
+        for key, gap, due_ms in made:
+            last = log.records[-1].position.offset if log.records else -1
+            # A key has a partition of its own in each topic; here it is made so.
+            own = b"%s of %s %d" % (key, partition[0].encode(), partition[1])
+            delay = due_ms if partition[0] == "retry" else 0
+            log.records.append(Record(Position(*partition, last + 1 + gap), delay, own, b""))
+
+    @precondition(lambda self: not self.closed)
+    @rule(partition=st.sampled_from(_PARTITIONS), most=st.integers(1, 8))
+    def fetch(self, partition: Partition, most: int) -> None:
+        if self.flow.is_paused(partition):
+            return
+        log = self.logs[partition]
+        brought = log.next(most)
+        for each in brought:
+            self.seen_at.setdefault((partition, each.position.offset), self.loop.time())
+        self.flow.fetched(partition, [each.position.offset for each in brought])
+        self.buffer.extend(brought)
+        if brought:
+            log.position = brought[-1].position.offset + 1
+
+    @precondition(lambda self: self.buffer)
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        """Drop some of what was fetched on its way, as Faust does."""
+        kept = data.draw(st.lists(st.booleans(), min_size=len(self.buffer), max_size=len(self.buffer)))
+        self.buffer = deque(each for each, stays in zip(self.buffer, kept, strict=True) if stays)
+
+    @precondition(lambda self: self.buffer and self.taking is None)
+    @rule()
+    def hand_over(self) -> None:
+        lease = Lease(self.membership, self.generation)
+        before = self.flow.on_hand
+        self.taking = self.loop.create_task(self.flow.take(Delivery(self.buffer.popleft(), lease)))
+        self.go()
+        assert self.flow.on_hand <= before or not self.refused, "taken after the partitions were others"
+        assert not (self.closed or self.refused) or self.taking is None
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        self.one_running(data).end.set_result(None)
+        self.go()
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def harden(self, data: st.DataObject) -> None:
+        self.one_running(data).is_stubborn = True
+
+    def one_running(self, data: st.DataObject) -> Running:
+        return self.running[data.draw(st.integers(0, len(self.running) - 1))]
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 6.0]))
+    def wait(self, seconds: float) -> None:
+        self.loop.skip(seconds)
+
+    @rule(is_outage=st.booleans())
+    def outage(self, *, is_outage: bool) -> None:
+        self.pauses.outage = is_outage
+        assert all(self.flow.is_paused(each) for each in _PARTITIONS) or not is_outage
+
+    @precondition(lambda self: not self.closed)
+    @rule()
+    def look(self) -> None:
+        for _ in range(_LOOKS):
+            self.loop.run_until_complete(self.flow.look(_PARTITIONS))
+
+    @rule(opens=st.booleans())
+    def write_to_the_ledger(self, *, opens: bool) -> None:
+        if opens:
+            self.fence.opened()
+            # Those of an earlier membership are void, with all that follow them.
+            self.opened_in = self.opened_in if self.ledger_records else self.generation
+            self.ledger_records += 1
+        elif self.ledger_records:
+            self.fence.closed()
+            self.ledger_records -= 1
+
+    @precondition(lambda self: not self.refused)
+    @rule(chance=st.integers(0, 5))
+    def find_more_partitions(self, chance: int) -> None:
+        if chance == 0:
+            self.refused = True
+            self.guard.counted(3)
+
+    @rule()
+    def drain(self) -> None:
+        self.closed = True
+        began, outage = self.loop.time(), self.pauses.outage
+        self.loop.run_until_complete(self.flow.drain(self.commit))
+        took = self.loop.time() - began
+        assert took <= (2.0 if outage else 25.0) + 2.0 + 10.0 + _SLACK
+        is_awaited = self.ledger_records and self.opened_in == self.generation
+        assert took >= 10.0 - _SLACK or not is_awaited, "did not wait for the ledger's records"
+        self.go()
+        assert self.taking is None
+        assert all(left.is_stubborn for left in self.running), "still running after a drain"
+
+    async def commit(self) -> None:
+        assert not self.faults
+        for partition, offset in self.flow.watermarks.items():
+            self.logs[partition].committed = max(self.logs[partition].committed, offset)
+
+    @precondition(lambda self: self.closed)
+    @rule()
+    def forget(self) -> None:
+        self.flow.forget()
+        assert not self.flow.watermarks
+        assert not any(self.flow.is_open(each) for each in _PARTITIONS)
+        self.assign()
+
+    @invariant()
+    def watermarks_never_pass_what_is_not_finished(self) -> None:
+        for partition, offset in self.flow.watermarks.items():
+            behind = [o for o in self.offsets(partition) if self.logs[partition].committed <= o < offset]
+            assert set(behind) <= self.finished[partition]
+
+    @invariant()
+    def no_more_than_allowed_are_worked_on(self) -> None:
+        assert self.flow.in_flight == len(self.running) <= self.in_flight
+        assert self.faults == []
+        assert self.ends == []
+
+    def teardown(self) -> None:
+        try:
+            if not self.refused:
+                self.run_dry()
+        finally:
+            self.loop.run_until_complete(self.flow.drain(self.commit))
+            while self.running:
+                for left in self.running:
+                    left.end.set_result(None)
+                self.go()
+            self.loop.close()
+
+    def run_dry(self) -> None:
+        """Let the driver lose nothing more and the handlers end: then everything is handled and committed."""
+        if self.closed:
+            self.forget()
+        self.pauses.outage = False
+        for _ in range(40 + 12 * sum(len(log.records) for log in self.logs.values())):
+            for left in [each for each in self.running if not each.end.done()]:
+                left.end.set_result(None)
+            self.go()
+            if self.taking is None and self.buffer:
+                self.hand_over()
+            else:
+                for partition in _PARTITIONS:
+                    self.fetch(partition, 5)
+                self.look()
+                self.wait(1.0)
+        missing = [
+            (each, o) for each in _PARTITIONS for o in self.offsets(each) if (each, o) not in self.handled
+        ]
+        assert missing == [], "never handled"
+        for partition, offset in self.flow.watermarks.items():
+            assert offset == self.offsets(partition)[-1] + 1
+
+
+FlowModel.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestFlowModel = FlowModel.TestCase
