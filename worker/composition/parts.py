@@ -26,8 +26,9 @@ from worker.settings import Settings
 from worker.signs import Heartbeat, count_down
 from worker.stream.app import Base
 from worker.stream.delivery.pauses import Pauses
+from worker.stream.ledger.by_partition import FaustLedger
 from worker.stream.ledger.follower import LedgerFollower, ensure_followable
-from worker.stream.ledger.table import FaustLedger, ledger_table
+from worker.stream.ledger.table import ledger_table
 from worker.telemetry.metrics import Metrics
 from worker.timepiece import Timepiece
 from worker.timing import Sleep, now, utc_now

@@ -33,10 +33,10 @@ from worker.stream.health.log_watch import LogWatch
 from worker.stream.health.partition_watch import PartitionWatch
 from worker.stream.health.status import Lookout, Status
 from worker.stream.health.watchdog import Pulse, Watch, Watchdog
+from worker.stream.ledger.by_partition import FaustLedger
 from worker.stream.ledger.follower import LedgerFollower
 from worker.stream.ledger.guard import LedgerWatch
 from worker.stream.ledger.local_copy import LocalCopy, open_copy
-from worker.stream.ledger.table import FaustLedger
 from worker.stream.ledger.takeover import take_over
 from worker.stream.letter_proof import LetterProof
 from worker.stream.process import Background, Closing, new_event_loop, serve

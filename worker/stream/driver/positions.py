@@ -20,6 +20,7 @@ from worker.stream.delivery.flow import Flow
 from worker.stream.delivery.leaders import Leaders
 from worker.stream.delivery.partition import Partition
 from worker.stream.driver.log_access import LogAccess
+from worker.stream.driver.losses import Losses, tell_of_cut
 
 _LOOKS: Final = 2
 """In a row that find the same: a leader that was just elected may not know all that is committed."""
@@ -63,12 +64,11 @@ class Positions:
         self._flow = flow
         self.leaders = leaders
         self._consumer_of = consumer
-        self._expired = expired
+        self._losses = Losses(expired)
         self.extents: dict[Partition, Extent] = {}
         self._began: dict[Partition, int] = {}
         self._cut: dict[Partition, int] = {}
         self._corrected: dict[Partition, int] = {}
-        self._counted: dict[Partition, int] = {}
         self._seen: dict[Partition, tuple[object, int]] = {}
         self._unplaced_looks = 0
         self._era = 0
@@ -189,7 +189,7 @@ class Positions:
                 await self._begin_anew(tp, position, verdict, extent)
                 return
             self.extents[partition] = extent
-            self._count(tp, position, verdict.begin)
+            self._losses.count(tp, position, verdict.begin)
             if not self._flow.is_open(partition) and await thread.correct({tp: (verdict.begin, mark)}):
                 self._consumer.note_committed(tp, verdict.begin)
             await thread.seek_if_ours(tp, verdict.begin)
@@ -204,11 +204,11 @@ class Positions:
             case Fits():
                 return offset
             case Expired(begin):
-                self._count(tp, offset, begin)
+                self._losses.count(tp, offset, begin)
                 return begin
             case Cut(begin, why):
                 self._corrected[at] = begin
-                _tell_of_cut(tp, offset, begin, extent, why)
+                tell_of_cut(tp, offset, begin, extent, why)
                 return begin
 
     def _is_settled(self, tp: TP, verdict: Verdict, position: int) -> bool:
@@ -231,7 +231,7 @@ class Positions:
                 await self._begin_anew(tp, position, verdict, extent)
             case Expired(begin):
                 # Not sought: the fetch finds out, as soon as the partition is read again.
-                self._count(tp, position, begin)
+                self._losses.count(tp, position, begin)
             case Fits():
                 pass
 
@@ -243,7 +243,7 @@ class Positions:
         # What was read behind the finished events is nobody's yet, whatever the log has lost.
         begin = min(cut.begin, self._flow.watermarks.get(at, self._began[at]))
         self._cut[at] = self._corrected[at] = begin
-        _tell_of_cut(tp, position, begin, extent, cut.why)
+        tell_of_cut(tp, position, begin, extent, cut.why)
         # A commit that is under way may hold what was done in the old log.
         await self._consumer.maybe_wait_for_commit_to_finish()
         if era != self._era:
@@ -254,24 +254,6 @@ class Positions:
             if is_kept:
                 del self._corrected[at]
             await self._thread.join_anew()
-
-    def _count(self, tp: TP, offset: int, begin: int) -> None:
-        """Tell once of records that are gone."""
-        at = (tp.topic, tp.partition)
-        first = max(offset, self._counted.get(at, 0))
-        self._counted[at] = max(begin, self._counted.get(at, 0))
-        if begin <= first:
-            return
-        log.error(
-            "records were deleted before they were read: their events are lost; counted by offsets, at most",
-            topic=tp.topic,
-            partition=tp.partition,
-            records=begin - first,
-            first_offset=first,
-            begins_at=begin,
-            remedy="keep the topic longer (retention.ms, retention.bytes); have upstream send them again",
-        )
-        self._expired(tp.topic, begin - first)
 
     async def _place_rest(self, partitions: list[TP]) -> None:
         if not partitions:
@@ -293,18 +275,3 @@ class Positions:
     @property
     def _thread(self) -> LogAccess:
         return self._consumer.thread
-
-
-def _tell_of_cut(tp: TP, offset: int, begin: int, extent: Extent, why: str) -> None:
-    log.error(
-        "a partition is not the log that was read: its events are handled once more from where it differs",
-        topic=tp.topic,
-        partition=tp.partition,
-        why=why,
-        offset=offset,
-        log_begins_at=extent.start,
-        log_ends_at=extent.end,
-        goes_on_at=begin,
-        remedy="find out what the cluster has lost (unclean election, restored disk, topic made anew), "
-        "and have upstream send it again",
-    )

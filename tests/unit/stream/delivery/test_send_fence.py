@@ -14,7 +14,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from worker.stream.delivery.membership import Lease, Membership
 from worker.stream.delivery.send_fence import SendFence
 from worker.stream.driver.producer import Withheld, guard
-from worker.stream.ledger.table import FaustLedger
+from worker.stream.ledger.by_partition import FaustLedger
 from worker.timepiece import Timepiece, Unheard
 from worker.timing import now, utc_now
 
