@@ -23,6 +23,10 @@ from worker.stream.delivery.send_fence import SendFence
 _PARTITIONS = (("activity", 0), ("activity", 1), ("retry", 0))
 _SLACK = 0.001
 _LOOKS = 3
+_MOVES = 12
+"""So much happens under an assignment before the next."""
+_ENOUGH = 3
+"""So many were handled before the partitions are found to be others: nothing happens behind it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -94,7 +98,7 @@ class FlowModel(RuleBasedStateMachine):
 
     def assign(self) -> None:
         """Begin a new generation where the group left off."""
-        self.closed = False
+        self.closed, self.moves = False, 0
         self.generation += 1
         self.membership.heard(0.0, self.generation)
         self.buffer.clear()
@@ -153,6 +157,7 @@ class FlowModel(RuleBasedStateMachine):
         return next(each for each in self.logs[partition].records if each.position.offset == offset)
 
     def go(self) -> None:
+        self.moves += 1
         self.loop.run_until_complete(settle())
         if self.taking is not None and self.taking.done():
             self.taking.result()
@@ -177,9 +182,9 @@ class FlowModel(RuleBasedStateMachine):
             delay = due_ms if partition[0] == "retry" else 0
             log.records.append(Record(Position(*partition, last + 1 + gap), delay, own, b""))
 
-    @precondition(lambda self: not self.closed)
     @rule(partition=st.sampled_from(_PARTITIONS), most=st.integers(1, 8))
     def fetch(self, partition: Partition, most: int) -> None:
+        """Fetch what is not paused; it is not handed over yet."""
         if self.flow.is_paused(partition):
             return
         log = self.logs[partition]
@@ -208,10 +213,24 @@ class FlowModel(RuleBasedStateMachine):
         assert self.flow.on_hand <= before or not self.refused, "taken after the partitions were others"
         assert not (self.closed or self.refused) or self.taking is None
 
+    @rule(partition=st.sampled_from(_PARTITIONS), most=st.integers(1, 8))
+    def deliver(self, partition: Partition, most: int) -> None:
+        """Fetch, and hand over all that is on its way, as it mostly goes."""
+        self.fetch(partition, most)
+        while self.buffer and self.taking is None:
+            self.hand_over()
+
     @precondition(lambda self: self.running)
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
         self.one_running(data).end.set_result(None)
+        self.go()
+
+    @precondition(lambda self: self.running)
+    @rule()
+    def finish_all(self) -> None:
+        for each in self.running:
+            each.end.set_result(None)
         self.go()
 
     @precondition(lambda self: self.running)
@@ -226,12 +245,17 @@ class FlowModel(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.loop.skip(seconds)
 
-    @rule(is_outage=st.booleans())
-    def outage(self, *, is_outage: bool) -> None:
-        self.pauses.outage = is_outage
-        assert all(self.flow.is_paused(each) for each in _PARTITIONS) or not is_outage
+    @rule(partition=st.sampled_from(_PARTITIONS), drains=st.booleans())
+    def outage(self, partition: Partition, *, drains: bool) -> None:
+        """Read nothing while the API is down; a drain is short then."""
+        self.pauses.outage = True
+        before = self.logs[partition].position
+        self.fetch(partition, 5)
+        assert self.logs[partition].position == before
+        if drains and self.moves >= _MOVES:
+            self.rebalance(hands_over=False)
+        self.pauses.outage = False
 
-    @precondition(lambda self: not self.closed)
     @rule()
     def look(self) -> None:
         for _ in range(_LOOKS):
@@ -248,15 +272,16 @@ class FlowModel(RuleBasedStateMachine):
             self.fence.closed()
             self.ledger_records -= 1
 
-    @precondition(lambda self: not self.refused)
-    @rule(chance=st.integers(0, 5))
-    def find_more_partitions(self, chance: int) -> None:
-        if chance == 0:
-            self.refused = True
-            self.guard.counted(3)
-
+    @precondition(lambda self: len(self.handled) >= _ENOUGH)
     @rule()
-    def drain(self) -> None:
+    def find_more_partitions(self) -> None:
+        self.refused = True
+        self.guard.counted(3)
+
+    @precondition(lambda self: self.moves >= _MOVES)
+    @rule(hands_over=st.booleans())
+    def rebalance(self, *, hands_over: bool) -> None:
+        """Drain, maybe get what was on its way all the same, and begin anew with what the group has."""
         self.closed = True
         began, outage = self.loop.time(), self.pauses.outage
         self.loop.run_until_complete(self.flow.drain(self.commit))
@@ -267,19 +292,17 @@ class FlowModel(RuleBasedStateMachine):
         self.go()
         assert self.taking is None
         assert all(left.is_stubborn for left in self.running), "still running after a drain"
+        if hands_over and self.buffer:
+            self.hand_over()
+        self.flow.forget()
+        assert not self.flow.watermarks
+        assert not any(self.flow.is_open(each) for each in _PARTITIONS)
+        self.assign()
 
     async def commit(self) -> None:
         assert not self.faults
         for partition, offset in self.flow.watermarks.items():
             self.logs[partition].committed = max(self.logs[partition].committed, offset)
-
-    @precondition(lambda self: self.closed)
-    @rule()
-    def forget(self) -> None:
-        self.flow.forget()
-        assert not self.flow.watermarks
-        assert not any(self.flow.is_open(each) for each in _PARTITIONS)
-        self.assign()
 
     @invariant()
     def watermarks_never_pass_what_is_not_finished(self) -> None:
@@ -307,9 +330,6 @@ class FlowModel(RuleBasedStateMachine):
 
     def run_dry(self) -> None:
         """Let the driver lose nothing more and the handlers end: then everything is handled and committed."""
-        if self.closed:
-            self.forget()
-        self.pauses.outage = False
         for _ in range(40 + 12 * sum(len(log.records) for log in self.logs.values())):
             for left in [each for each in self.running if not each.end.done()]:
                 left.end.set_result(None)
@@ -329,5 +349,5 @@ class FlowModel(RuleBasedStateMachine):
             assert offset == self.offsets(partition)[-1] + 1
 
 
-FlowModel.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+FlowModel.TestCase.settings = settings(max_examples=100, stateful_step_count=80, deadline=None)
 TestFlowModel = FlowModel.TestCase
