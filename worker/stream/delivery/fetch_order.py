@@ -4,8 +4,11 @@ A hole that Faust makes between the fetch and the agent looks like a gap of the 
 """
 
 from collections.abc import Container
+from typing import Final
 
 from worker.stream.delivery.partition import Partition
+
+_UNKNOWN: Final = -1
 
 
 class FetchOrder:
@@ -31,9 +34,21 @@ class FetchOrder:
         self._before[partition, offset] = None if begins else last
         self._last[partition] = offset
 
-    def before(self, partition: Partition, offset: int) -> int | None:
-        """Return the offset that was fetched before this one; None where it began a chain. Asked once."""
-        return self._before.pop((partition, offset), None)
+    def begins(self, partition: Partition, offset: int) -> bool:
+        """Whether the record began a chain."""
+        return self._before.get((partition, offset), _UNKNOWN) is None
+
+    def follows(self, partition: Partition, offset: int, taken: int | None) -> bool:
+        """Whether all that was fetched before the record was taken, if all up to `taken` were.
+
+        A copy that comes once more, after the record has been passed on, follows on nothing.
+        """
+        before = self._before.get((partition, offset), _UNKNOWN)
+        return taken is not None and before is not None and _UNKNOWN < before <= taken
+
+    def passed_on(self, partition: Partition, offset: int) -> None:
+        """Forget the record, until it is fetched again."""
+        self._before.pop((partition, offset), None)
 
     def first(self, partition: Partition) -> int:
         """Return where the present chain began."""

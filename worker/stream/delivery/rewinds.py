@@ -2,9 +2,9 @@
 
 Between the fetch and the agent Faust drops records: the rest of a fetch when a rebalance comes in between,
 and what was fetched under the new assignment before Faust heard of it. It counts on seeking back to the
-committed offset, which it does not where none is committed. The trail knows what was fetched, the lanes what
-was taken of it. A later record shows what is missing before it; a look now and then, what is missing at the
-end.
+committed offset, which it does not if none is committed. The fetch order knows what was fetched, the lanes
+what was taken of it. A later record shows what is missing before it; a look now and then, what is missing at
+the end.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -26,13 +26,13 @@ class Rewinds:
 
     def __init__(
         self,
-        trail: FetchOrder,
+        order: FetchOrder,
         taken: Callable[[Partition], int | None],
         seek: Callable[[Partition, int], Awaitable[None]],
         beginning: Callable[[Partition], Awaitable[int]],
     ) -> None:
         """Ask `taken` for the last offset taken, None before the first, `beginning` for the log's first."""
-        self._trail = trail
+        self._order = order
         self._taken = taken
         self._seek = seek
         self._beginning = beginning
@@ -45,18 +45,21 @@ class Rewinds:
         await self._seek(partition, offset)
 
     async def takes(self, partition: Partition, offset: int) -> bool:
-        """Whether all that was fetched before the record was taken; where not, go back to what is missing."""
-        before = self._trail.before(partition, offset)
-        if before is None:
-            self._targets.pop(partition, None)
-            return True
-        if partition in self._targets:
-            return False
+        """Whether the record's turn is now: it was not taken, and all that was fetched before it was.
+
+        Goes back to what is missing before it.
+        """
         taken = self._taken(partition)
-        if taken is not None and taken >= before:
-            return True
-        await self._go_back_to_missing(partition, taken)
-        return False
+        is_taken = taken is not None and offset <= taken
+        if self._order.begins(partition, offset):
+            self._targets.pop(partition, None)
+        elif partition in self._targets or is_taken:
+            return False
+        elif not self._order.follows(partition, offset, taken):
+            await self._go_back_to_missing(partition, taken)
+            return False
+        self._order.passed_on(partition, offset)
+        return not is_taken
 
     async def look(self, partitions: Iterable[Partition]) -> None:
         """Look whether records of these, which are read now, are missing and no later one will show it."""
@@ -75,7 +78,7 @@ class Rewinds:
 
     def is_on_its_way(self, partition: Partition) -> bool:
         """Whether records of the partition were fetched and not taken yet."""
-        fetched, taken = self._trail.last(partition), self._taken(partition)
+        fetched, taken = self._order.last(partition), self._taken(partition)
         return fetched is not None and (taken is None or taken < fetched)
 
     def forget(self) -> None:
@@ -101,9 +104,9 @@ class Rewinds:
         # Deleted meanwhile, or the way back was lost: what comes next follows on nothing.
         await self.go_back(partition, max(target, beginning))
         if beginning > target:
-            self._trail.begin(partition)
+            self._order.begin(partition)
 
     async def _go_back_to_missing(self, partition: Partition, taken: int | None) -> None:
-        missing = self._trail.first(partition) if taken is None else taken + 1
+        missing = self._order.first(partition) if taken is None else taken + 1
         log.warning("records were dropped on their way; going back", partition=partition[1], offset=missing)
         await self.go_back(partition, missing)
