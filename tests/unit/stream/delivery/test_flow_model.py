@@ -67,7 +67,7 @@ class FlowModel(RuleBasedStateMachine):
         self.loop = VirtualTimeLoop()
         asyncio.set_event_loop(self.loop)
         self.logs = {each: Log() for each in _PARTITIONS}
-        self.in_flight, self.generation = in_flight, 1
+        self.in_flight, self.most_on_hand, self.generation = in_flight, in_flight + waiting, 1
         self.faults: list[Exception] = []
         self.running: list[Running] = []
         self.ledger_records = self.opened_in = 0
@@ -207,11 +207,14 @@ class FlowModel(RuleBasedStateMachine):
     @precondition(lambda self: self.buffer and self.taking is None)
     @rule()
     def hand_over(self) -> None:
-        lease = Lease(self.membership, self.generation)
-        before = self.flow.on_hand
-        self.taking = self.loop.create_task(self.flow.take(Delivery(self.buffer.popleft(), lease)))
+        lease, record = Lease(self.membership, self.generation), self.buffer.popleft()
+        partition, before = partition_of(record), self.flow.on_hand
+        was_paused = self.flow.is_paused(partition)
+        self.taking = self.loop.create_task(self.flow.take(Delivery(record, lease)))
         self.go()
         assert self.flow.on_hand <= before or not self.refused, "taken after the partitions were others"
+        if self.flow.is_paused(partition) and not was_paused:
+            assert self.logs[partition].position == record.position.offset, "did not go back"
         assert not (self.closed or self.refused) or self.taking is None
 
     @rule(partition=st.sampled_from(_PARTITIONS), most=st.integers(1, 8))
@@ -283,6 +286,9 @@ class FlowModel(RuleBasedStateMachine):
     @rule(hands_over=st.booleans())
     def rebalance(self, *, hands_over: bool) -> None:
         """Drain, maybe get what was on its way all the same, and begin anew with what the group has."""
+        if hands_over:
+            for partition in _PARTITIONS:
+                self.fetch(partition, 3)
         self.closed = True
         began, outage = self.loop.time(), self.pauses.outage
         self.loop.run_until_complete(self.flow.drain(self.commit))
@@ -293,7 +299,7 @@ class FlowModel(RuleBasedStateMachine):
         self.go()
         assert self.taking is None
         assert all(left.is_stubborn for left in self.running), "still running after a drain"
-        if hands_over and self.buffer:
+        while hands_over and self.buffer:
             self.hand_over()
         self.flow.forget()
         assert not self.flow.watermarks
@@ -314,6 +320,8 @@ class FlowModel(RuleBasedStateMachine):
     @invariant()
     def no_more_than_allowed_are_worked_on(self) -> None:
         assert self.flow.in_flight == len(self.running) <= self.in_flight
+        assert self.flow.on_hand <= self.most_on_hand
+        assert all(self.flow.is_open(partition_of(one.record)) for one in self.running if not one.is_zombie)
         assert self.faults == []
         assert self.ends == []
 
