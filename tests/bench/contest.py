@@ -219,6 +219,8 @@ class Contest:
             "HTTP_PORT": str(free_ports(1)[0]),
             # An enrolment for each event, as the others do.
             "REENROL": "every-event",
+            # The API here shows at once what it applied: no event has to look once more for that.
+            "RECONCILE_SETTLE_SECONDS": "0",
             **CREDENTIALS,
             **self._contestant.settings,
         }

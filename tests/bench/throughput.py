@@ -31,7 +31,9 @@ def measure_throughput(lab: Lab) -> bool:
 def _run(lab: Lab, events: int, in_flight: int) -> tuple[float, int, float]:
     world = World.with_customers(_CUSTOMERS, Promotion(promotion_id=1, limit_per_customer=None))
     with lab.simulator(world, latency=_LATENCY) as simulator, lab.stage(simulator.api_url) as stage:
-        worker = stage.worker(REENROL="every-event", MAX_IN_FLIGHT=str(in_flight), **CREDENTIALS)
+        worker = stage.worker(
+            REENROL="every-event", RECONCILE_SETTLE_SECONDS="0", MAX_IN_FLIGHT=str(in_flight), **CREDENTIALS
+        )
         worker.wait_ready()
         names = [f"event-{number}" for number in range(events)]
         customers = [number % _CUSTOMERS + 1 for number in range(events)]

@@ -65,7 +65,7 @@ def measure_tracing(lab: Lab, protocol: Protocol = "http/protobuf") -> bool:
 
 
 def _worker(stage: Stage, **variables: str) -> WorkerProcess:
-    return stage.worker(REENROL="every-event", **CREDENTIALS, **variables)
+    return stage.worker(REENROL="every-event", RECONCILE_SETTLE_SECONDS="0", **CREDENTIALS, **variables)
 
 
 def _run(stage: Stage, worker: WorkerProcess, number: int) -> _Run:
