@@ -218,8 +218,8 @@ def connect(
         pauses=base.pauses,
         drain_seconds=settings.drain_seconds,
     )
-    positions = Positions(flow, base.leaders, lambda: base.connections.consumer, expired)
-    text_of = commit_text_of(base.leaders, base.ledger_guard, base.tables.held)
+    text_of = commit_text_of(base.ledger_guard, base.tables.held)
+    positions = Positions(flow, base.leaders, lambda: base.connections.consumer, expired, text_of)
     base.app.connect(flow, Transport(base.app, flow, positions, text_of, base.refusal.refuse))
     _read(base, flow, settings.activity_topic, assigned)
     return Stream(base=base, flow=flow, positions=positions)

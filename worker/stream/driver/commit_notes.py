@@ -4,20 +4,21 @@ from collections.abc import Callable, Collection
 
 from faust.types import TP
 
-from worker.stream.delivery.leaders import Leaders
+from worker.kafka.positions import Mark
 from worker.stream.driver.log_access import LogAccess
 from worker.stream.ledger.guard import LedgerGuard
 from worker.stream.ledger.noted_end import NotedEnd
 
+TextOf = Callable[[Mark, int], str]
+"""What to note beside an offset, by the log that it is of and its partition's number."""
 
-def commit_text_of(
-    leaders: Leaders, guard: LedgerGuard, held: Callable[[int], int | None]
-) -> Callable[[TP], str]:
+
+def commit_text_of(guard: LedgerGuard, held: Callable[[int], int | None]) -> TextOf:
     """Return what writes it; `held` tells up to which offset a partition of the ledger is held."""
 
-    def text(tp: TP) -> str:
-        log_mark, noted = leaders.mark((tp.topic, tp.partition)), guard.noted(held(tp.partition))
-        return f"{log_mark}" if noted is None else f"{log_mark} {noted}"
+    def text(mark: Mark, partition: int) -> str:
+        noted = guard.noted(held(partition))
+        return f"{mark}" if noted is None else f"{mark} {noted}"
 
     return text
 

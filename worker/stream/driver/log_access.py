@@ -13,7 +13,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from worker.kafka import log_extent
-from worker.kafka.positions import Extent, Mark
+from worker.kafka.positions import Extent
 
 _METADATA_SECONDS: Final = 5.0
 
@@ -66,9 +66,12 @@ class LogAccess(driver.AIOKafkaConsumerThread):
         found = await self.call_thread(coordinator.fetch_committed_offsets, wanted)
         return {TP(at.topic, at.partition): (kept.offset, kept.metadata) for at, kept in found.items()}
 
-    async def correct(self, offsets: Mapping[TP, tuple[int, Mark]]) -> bool:
-        """Commit offsets that may lie before the committed ones; return whether Kafka has taken them."""
-        wanted = {TopicPartition(*tp): OffsetAndMetadata(at, str(mark)) for tp, (at, mark) in offsets.items()}
+    async def correct(self, offsets: Mapping[TP, tuple[int, str]]) -> bool:
+        """Commit offsets that may lie before the committed ones, each with what to note beside it.
+
+        Return whether Kafka has taken them.
+        """
+        wanted = {TopicPartition(*tp): OffsetAndMetadata(*kept) for tp, kept in offsets.items()}
         try:
             if wanted:
                 await self.call_thread(self._ensure_consumer().commit, wanted)

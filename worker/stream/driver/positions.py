@@ -19,6 +19,7 @@ from worker.kafka.positions import Cut, Expired, Extent, Fits, Mark, Verdict, ju
 from worker.stream.delivery.flow import Flow
 from worker.stream.delivery.leaders import Leaders
 from worker.stream.delivery.partition import Partition
+from worker.stream.driver.commit_notes import TextOf
 from worker.stream.driver.log_access import LogAccess
 from worker.stream.driver.losses import Losses, tell_of_cut
 
@@ -59,8 +60,13 @@ class Positions:
         leaders: Leaders,
         consumer: Callable[[], GroupConsumer],
         expired: Callable[[str, int], object],
+        text_of: TextOf,
     ) -> None:
-        """Ask `consumer` for the consumer once there is one; `expired` hears of lost records, by topic."""
+        """Ask `consumer` for the consumer once there is one; `expired` hears of lost records, by topic.
+
+        `text_of` says what to note beside an offset that is set.
+        """
+        self._text_of = text_of
         self._flow = flow
         self.leaders = leaders
         self._consumer_of = consumer
@@ -113,14 +119,14 @@ class Positions:
         committed = await thread.committed_with_marks(ours)
         marks = {tp: Mark.read(committed[tp][1]) if tp in committed else Mark() for tp in ours}
         extents = await thread.extents({tp: marks[tp].epoch for tp in ours})
-        begins, corrections = dict[TP, int](), dict[TP, tuple[int, Mark]]()
+        begins, corrections = dict[TP, int](), dict[TP, tuple[int, str]]()
         for tp, extent in extents.items():
             offset = committed[tp][0] if tp in committed else None
             begins[tp] = extent.start if offset is None else self._begin(tp, offset, marks[tp], extent)
             is_kept = offset is not None and begins[tp] >= offset
             marks[tp] = Mark(extent.topic_id, marks[tp].epoch if is_kept else None)
             if begins[tp] != offset:
-                corrections[tp] = begins[tp], marks[tp]
+                corrections[tp] = begins[tp], self._text_of(marks[tp], tp.partition)
         if era != self._era or not await thread.correct(corrections):
             return {}
         for tp, begin in begins.items():
@@ -190,7 +196,8 @@ class Positions:
                 return
             self.extents[partition] = extent
             self._losses.count(tp, position, verdict.begin)
-            if not self._flow.is_open(partition) and await thread.correct({tp: (verdict.begin, mark)}):
+            text = self._text_of(mark, tp.partition)
+            if not self._flow.is_open(partition) and await thread.correct({tp: (verdict.begin, text)}):
                 self._consumer.note_committed(tp, verdict.begin)
             await thread.seek_if_ours(tp, verdict.begin)
 
@@ -249,7 +256,8 @@ class Positions:
         if era != self._era:
             # The next assignment has come meanwhile, and begins there.
             return
-        is_kept = await self._thread.correct({tp: (begin, Mark(extent.topic_id))})
+        text = self._text_of(Mark(extent.topic_id), tp.partition)
+        is_kept = await self._thread.correct({tp: (begin, text)})
         if era == self._era:
             if is_kept:
                 del self._corrected[at]

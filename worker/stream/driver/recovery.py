@@ -12,7 +12,7 @@ the copy of another log: one that lost its end and was written on by others, or 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -69,12 +69,19 @@ class RebuildingTables(TableManager):
         return cast("RawRecovery", self._recovery)
 
     def held(self, partition: int) -> int | None:
-        """Return up to which offset the ledger's partition is held, None while it is not open, or empty."""
-        for table in self.data.values():
-            store = cast("LedgerTable", table).data
-            mark = store.mark(partition) if store.is_open(partition) else None
-            return None if mark is None else mark.offset
-        return None
+        """Return up to which offset the ledger's partition is held, None while it is not open, or empty.
+
+        A copy that cannot be read ends the process.
+        """
+        try:
+            marks = [table.data.mark(partition) for table in self._ledgers() if table.data.is_open(partition)]
+        except LedgerFailed:
+            self._reading.refuse(FAILED)
+            return None
+        return next((mark.offset for mark in marks if mark is not None), None)
+
+    def _ledgers(self) -> Iterable[LedgerTable]:
+        return cast("Iterable[LedgerTable]", self.data.values())
 
 
 class RawRecovery(Recovery):

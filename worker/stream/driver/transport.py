@@ -10,6 +10,7 @@ from faust.types import TP
 from faust.types.transports import ConsumerCallback
 
 from worker.stream.delivery.flow import Flow
+from worker.stream.driver.commit_notes import TextOf
 from worker.stream.driver.consumer import Consumer
 from worker.stream.driver.consumer_thread import ConsumerThread
 from worker.stream.driver.positions import Positions
@@ -24,12 +25,16 @@ class Transport(driver.Transport):
         app: App,
         flow: Flow,
         positions: Positions,
-        commit_text: Callable[[TP], str],
+        text_of: TextOf,
         refuse: Callable[[Exception], object],
     ) -> None:
         super().__init__(app.conf.broker_consumer, app)
         self._flow = flow
         self._positions = positions
+
+        def commit_text(tp: TP) -> str:
+            return text_of(positions.leaders.mark((tp.topic, tp.partition)), tp.partition)
+
         self._make_thread = partial(
             ConsumerThread, membership=flow.guards.membership, commit_text=commit_text, refuse=refuse
         )

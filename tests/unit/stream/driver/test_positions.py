@@ -24,6 +24,8 @@ class Kafka:
     group: dict[TP, tuple[int, str]] = field(default_factory=dict)
     position: dict[TP, int] = field(default_factory=dict)
     takes_commits: bool = True
+    ledger: str = ""
+    """What is noted of the ledger beside an offset."""
     joins: int = 0
     sources: frozenset[str] = frozenset({"activity", "retry"})
     held_back: dict[Any, int] = field(default_factory=dict)
@@ -62,9 +64,9 @@ class Kafka:
     async def reached(self, partitions: Iterable[TP]) -> dict[TP, int]:
         return {tp: self.position[tp] for tp in partitions if tp in self.position} | self.fetched
 
-    async def correct(self, offsets: Mapping[TP, tuple[int, Mark]]) -> bool:
+    async def correct(self, offsets: Mapping[TP, tuple[int, str]]) -> bool:
         if self.takes_commits:
-            self.group |= {tp: (offset, str(mark)) for tp, (offset, mark) in offsets.items()}
+            self.group |= offsets
         return self.takes_commits
 
     async def seek_if_ours(self, tp: TP, offset: int) -> bool:
@@ -81,7 +83,14 @@ def kept(kafka: Kafka) -> tuple[Positions, list[tuple[str, int]]]:
     """Return the positions of an application on that Kafka, and what is counted as lost."""
     lost: list[tuple[str, int]] = []
     on: Any = kafka
-    return Positions(on, Leaders(), lambda: on, lambda topic, records: lost.append((topic, records))), lost
+    positions = Positions(
+        on,
+        Leaders(),
+        lambda: on,
+        lambda topic, records: lost.append((topic, records)),
+        lambda mark, partition: f"{mark} {kafka.ledger}".strip() if partition == 0 else "",
+    )
+    return positions, lost
 
 
 @pytest.mark.asyncio
@@ -120,6 +129,15 @@ async def test_where_a_committed_offset_leads(log: Extent, begins: int, lost: li
     assert kafka.asked[0] == {AT: 3}
     mark = f"log={log.topic_id}/{3 if begins >= 40 else ''}"
     assert kafka.group[AT] == (begins, mark)
+
+
+@pytest.mark.asyncio
+async def test_what_is_corrected_says_how_far_the_ledger_was() -> None:
+    """As each commit does: the next start must notice a ledger that lost its end."""
+    kafka = Kafka({AT: Extent(0, 20, OLD)}, {AT: (40, f"log={OLD}/3 ledger=7")}, ledger="ledger=7")
+    positions, _ = kept(kafka)
+    await positions.place({AT})
+    assert kafka.group[AT] == (0, f"log={OLD}/ ledger=7")
 
 
 @pytest.mark.asyncio

@@ -11,8 +11,9 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError,
 from faust.types import TP
 from structlog.testing import capture_logs
 
-from worker.stream.driver.recovery import RawRecovery
-from worker.stream.ledger.store import Mark
+from worker.enrolment.ports import LedgerFailed
+from worker.stream.driver.recovery import RawRecovery, RebuildingTables
+from worker.stream.ledger.store import FAILED, Mark
 
 _TP = TP("ledger", 0)
 
@@ -151,3 +152,17 @@ async def test_a_changelog_that_ends_before_what_was_committed_is_not_gone_by(
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(on._ensure_whole(cast("Any", reader), {_TP}), 0.2)
     assert (told, reader.looks) == ([] if lost is None else [lost], looks)
+
+
+def test_a_copy_that_cannot_be_read_ends_the_process() -> None:
+    """Also when it is only asked how far it goes: for a commit, and by who looks at the ledger's topic."""
+    told: list[str] = []
+
+    def mark(_: int) -> None:
+        raise LedgerFailed("ledger: RocksDBException")
+
+    tables: Any = RebuildingTables.__new__(RebuildingTables)
+    tables._reading = SimpleNamespace(refuse=told.append)
+    tables.data = {"ledger": SimpleNamespace(data=SimpleNamespace(mark=mark, is_open=lambda _: True))}
+    assert tables.held(0) is None
+    assert told == [FAILED]
