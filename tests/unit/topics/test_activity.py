@@ -1,4 +1,4 @@
-"""The four shapes of activity with all that upstream systems do to them, and any bytes at all."""
+"""The shapes of activity with all that upstream systems do to them, and any bytes at all."""
 
 import json
 from datetime import UTC, datetime
