@@ -45,7 +45,7 @@ _ERROR_HEADERS: Final[dict[str, Node]] = {
     "partition": _WHOLE,
     "offset": _WHOLE,
     "timestamp": {**_WHOLE, "description": "the original record's, in milliseconds since 1970"},
-    "group": {"type": "string", "description": "consumer group that put the record aside"},
+    "group": {"type": "string", "description": "consumer group that deferred or dead-lettered the record"},
     "attempts": _WHOLE,
     "first_failed_at": _TIME,
     "last_failed_at": _TIME,
@@ -111,7 +111,7 @@ def document(names: TopicNames, specs: Iterable[TopicSpec]) -> Node:
                     ("receive", "tries it again after the delay"),
                 )
             },
-            "sendDeadLetters": _operation("send", "deadLetters", messages, "puts aside what nothing helps"),
+            "sendDeadLetters": _operation("send", "deadLetters", messages, "dead-letters what nothing helps"),
         },
         "components": {"messages": _messages(names), "schemas": _schemas()},
     }

@@ -53,7 +53,7 @@ class TopicNames:
         return f"{self.activity}-dlt"
 
     @property
-    def asides(self) -> tuple[str, ...]:
+    def record_topics(self) -> tuple[str, ...]:
         """Where records are moved with their key, value and headers."""
         return (*self.retries, self.dead_letters)
 

@@ -189,7 +189,7 @@ def test_header_names_that_are_no_text(lab: Lab) -> None:
 
 
 def test_large_records_leave_memory_bounded(lab: Lab) -> None:
-    """A gigabyte of bad records must be put aside one by one, in the memory of a few."""
+    """A gigabyte of bad records must be dead-lettered one by one, in the memory of a few."""
     size, count = 10_000_000, 100
     config = {"max.message.bytes": str(2 * size)}
     world = World.with_customers(1, Promotion(promotion_id=1))

@@ -58,10 +58,10 @@ def scene(lab: Lab) -> Iterator[_Scene]:
             records = gzip.compress(raw_record(0, key, value, headers))
             packed[name] = stage.feed.send_raw(raw_batch(records, 1, codec=1))
         forged = {name: stage.feed.send_raw(_as_batch(each)) for name, each in _forged(stage).items()}
-        aside = stage.names.retries[0]
+        retry_topic = stage.names.retries[0]
         worker = stage.worker(RETRY_DELAYS_SECONDS="0.1,0.1,0.1", **CREDENTIALS)
         worker.wait_ready()
-        feed = stage.feed_of(aside)
+        feed = stage.feed_of(retry_topic)
         for each in _damaged(stage):
             feed.send_raw(_as_batch(each))
         stage.feed.send(event("good", {"customerId": 1}), b"2")
@@ -69,7 +69,7 @@ def scene(lab: Lab) -> Iterator[_Scene]:
         total = len(packed) + len(forged) + 1
         wait_until(lambda: stage.committed() == {0: total}, "all is committed", evidence=worker.tail)
         wait_until(
-            lambda: stage.lab.committed(stage.names.group_id, aside) == {0: len(_damaged(stage))},
+            lambda: stage.lab.committed(stage.names.group_id, retry_topic) == {0: len(_damaged(stage))},
             "all retries are committed",
             evidence=worker.tail,
         )

@@ -33,7 +33,7 @@ def test_an_event_that_is_silent_about_its_organisation_enrols_nobody_twice(
 
 
 def test_the_first_organisation_is_the_ledgers(lab: Lab, world_api: RunningSimulator) -> None:
-    """Learnt once, on every partition, also by the next process: an event of another one is put aside."""
+    """Learnt once, on every partition, also by the next process: an event of another one is dead-lettered."""
     with _desk(lab, world_api, partitions=3) as desk:
         desk.stage.wait_for_outcomes([_send(desk, _customer(desk), _ORG)])
         names = [_send(desk, _customer(desk), None) for _ in range(6)]

@@ -25,7 +25,7 @@ def test_event_too_old(strict_desk: Desk) -> None:
 
 
 def test_event_of_another_organisation(strict_desk: Desk) -> None:
-    """An event that names an organisation other than ORG_ID must be put aside, without a request."""
+    """An event that names an organisation other than ORG_ID must be dead-lettered, without a request."""
     customer = strict_desk.customer()
     told = strict_desk.tell(event(unique("event"), _by_id(customer), orgId=101))
     assert [one.value["reason"] for one in told.outcomes] == ["other_organisation"]
@@ -57,7 +57,7 @@ def test_promotions_of_connected_organisations(strict_desk: Desk) -> None:
 
 
 def test_would_enrol(dry_desk: Desk) -> None:
-    """A dry run must say what it would do, and neither enrol nor put anything aside."""
+    """A dry run must say what it would do, and neither enrol nor dead-letter anything."""
     customer = dry_desk.customer()
     open_, taken = dry_desk.promotion(customer), dry_desk.promotion(customer)
     dry_desk.enrol_elsewhere(customer, taken)

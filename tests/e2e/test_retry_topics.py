@@ -130,7 +130,7 @@ def test_an_unknown_customer_of_a_young_event_is_looked_for_again(deferring: Des
 
 
 def test_retries_of_another_group_are_left_to_it(deferring: Desk) -> None:
-    """A record of someone else's retry is neither handled nor put aside, and holds nothing up."""
+    """A record of someone else's retry is neither handled nor dead-lettered, and holds nothing up."""
     customer = deferring.customer()
     deferring.promotion(customer)
     other = unique("event")

@@ -263,7 +263,7 @@ def test_one_trace_through_the_retry_topics(
 
 
 def test_a_dead_letter(observatory: Observatory) -> None:
-    """The work has failed, for the dead letter's reason; the record is put aside under its own trace."""
+    """The work has failed, for the dead letter's reason; the record is dead-lettered under its own trace."""
     story = observatory.tell_value(b"nonsense", b"any")
     names = observatory.desk.stage.names
     assert [span.name for span in story.sends] == [f"send {names.dead_letters}", f"send {names.outcomes}"]

@@ -34,7 +34,7 @@ Right = tuple[str, str, str]
 
 @pytest.mark.timeout(150)
 def test_the_listed_rights_are_what_is_asked_for(fenced_kafka: FencedKafka) -> None:
-    """With just these one event is enrolled, another retried, put aside and redriven, and a move noticed."""
+    """With these one event is enrolled, another retried, dead-lettered and redriven, and a move noticed."""
     broker = fenced_kafka.broker
     world = World.with_customers(3, Promotion(promotion_id=1))
     failing = FaultRule(name="error_500", endpoint=Endpoint.LOOKUP, customer_ids=frozenset({2}))
@@ -59,7 +59,7 @@ def test_the_listed_rights_are_what_is_asked_for(fenced_kafka: FencedKafka) -> N
         for customer in (1, 2, 3):
             stage.feed.send(event(f"event-{customer}", {"customerId": customer}), b"%d" % customer)
         worker.wait_ready()
-        wait_until(stage.dead_letters.read, "one is put aside", evidence=stage.tails)
+        wait_until(stage.dead_letters.read, "one is dead-lettered", evidence=stage.tails)
         stage.wait_for_outcomes(["event-1", "event-2", "event-3"])
         assert worker.stop() == 0, worker.tail()
         asked = _asked(fenced_kafka.log.read_text(), stage)

@@ -16,7 +16,7 @@ At = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """What was fed, told, put aside and applied. Memory in MiB: after a minute and at the end, by worker."""
+    """What was fed, told, dead-lettered and applied. Memory in MiB: after a minute, at the end, by worker."""
 
     good: frozenset[At]
     bad: frozenset[At]
@@ -46,7 +46,7 @@ def findings(books: Books) -> list[str]:
 
 def _judged(books: Books) -> Iterator[tuple[str, object]]:
     final = {_at(one) for one in books.outcomes if one["outcome"] != "DEFERRED"}
-    aside = Counter(books.dead_letters)
+    letters = Counter(books.dead_letters)
     told = Counter(
         one["idempotencyKey"]
         for one in {each["outcomeId"]: each for each in books.outcomes}.values()
@@ -55,8 +55,8 @@ def _judged(books: Books) -> Iterator[tuple[str, object]]:
     applied = Counter(one["idempotencyKey"] for one in books.enrolments)
     pairs = Counter((one["customerId"], one["promotionId"]) for one in books.enrolments)
     yield "events without a final outcome", _some((books.good | books.bad) - final)
-    yield "bad records that are no dead letters", _some(books.bad - aside.keys())
-    yield "dead letters of good events", _some(aside.keys() - books.bad)
+    yield "bad records that are no dead letters", _some(books.bad - letters.keys())
+    yield "dead letters of good events", _some(letters.keys() - books.bad)
     yield "keys applied more than once", _some(key for key, times in applied.items() if times > 1)
     yield "customers enrolled twice", _some(pair for pair, times in pairs.items() if times > 1)
     yield "enrolments that were not told", _some(applied.keys() - told.keys())

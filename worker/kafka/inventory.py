@@ -89,7 +89,7 @@ def _fitted(spec: TopicSpec, existing: Mapping[str, ExistingTopic], names: Topic
     governing = activity if spec.name in {*names.retries, names.ledger} else existing.get(spec.name)
     if governing is not None:
         spec = replace(spec, partitions=governing.partitions)
-    if spec.name in names.asides and activity is not None:
+    if spec.name in names.record_topics and activity is not None:
         default = int(spec.config[LARGEST_RECORD])
         needed = max(default, room_needed(activity) or default)
         spec = replace(spec, config=spec.config | {LARGEST_RECORD: str(needed)})

@@ -102,7 +102,7 @@ def _flaws(
     elif name == names.outcomes and _largest(topic) < LARGEST_OUTCOME_BYTES:
         needed = str(LARGEST_OUTCOME_BYTES)
         yield _Flaw(Level.FAULT, "an outcome may be larger", _set(LARGEST_RECORD, needed))
-    if name in names.asides:
+    if name in names.record_topics:
         yield from _room(topic, existing.get(names.activity))
     if name != names.ledger and "compact" in _policy(topic):
         yield _Flaw(

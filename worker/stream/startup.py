@@ -66,7 +66,7 @@ async def prepare_topics(settings: Settings, *, new_ledger: bool = False) -> Pre
     ]
     if created:
         log.info("topics created", topics=created)
-    largest = _room(names, await admin.existing([names.activity, *names.asides]))
+    largest = _room(names, await admin.existing([names.activity, *names.record_topics]))
     identity = None if settings.dry_run else await admin.identity(names.ledger)
     return Prepared(partitions, largest, identity or Identity())
 
@@ -75,7 +75,7 @@ def _room(names: TopicNames, existing: Mapping[str, ExistingTopic]) -> dict[str,
     """Return how many bytes a record may have on each topic that records are moved to; tell if too few."""
     needed = room_needed(existing.get(names.activity))
     largest: dict[str, int] = {}
-    for name in names.asides:
+    for name in names.record_topics:
         config = existing[name].config if name in existing else None
         largest[name] = int((config or {}).get(LARGEST_RECORD, LARGEST_ACTIVITY_BYTES))
         if config is not None and needed is not None and largest[name] < needed:

@@ -89,13 +89,13 @@ class Stage:
             TopicReader(lab.loop, servers, topic, partitions)
             for topic in (self.names.outcomes, self.names.dead_letters)
         ]
-        aside = [TopicReader(lab.loop, servers, topic, partitions) for topic in self.names.retries]
+        retries = [TopicReader(lab.loop, servers, topic, partitions) for topic in self.names.retries]
         self.feed: Final = ActivityFeed(lab.loop, servers, self.names.activity)
         self.outcomes: Final = OutcomeReader(readers[0])
         self.dead_letters: Final = DeadLetterReader(readers[1])
-        self.retries: Final = [DeadLetterReader(reader) for reader in aside]
+        self.retries: Final = [DeadLetterReader(reader) for reader in retries]
         """Of each retry topic in turn; its records are as dead letters."""
-        self._clients: Final[list[ActivityFeed | TopicReader]] = [self.feed, *readers, *aside]
+        self._clients: Final[list[ActivityFeed | TopicReader]] = [self.feed, *readers, *retries]
 
     @property
     def settings(self) -> dict[str, str]:

@@ -95,5 +95,5 @@ def test_where_records_are_moved_to_has_room_for_the_activity_topics_largest(
     config = None if allowed is None else {"max.message.bytes": allowed}
     cluster = Cluster({"customer-activity": ExistingTopic(3, 1, config)})
     asyncio.run(create_missing(SETTINGS, cluster))
-    asides = {spec.config["max.message.bytes"] for spec in cluster.created if "customer-" in spec.name}
-    assert asides == {room}
+    record_topics = {spec.config["max.message.bytes"] for spec in cluster.created if "customer-" in spec.name}
+    assert record_topics == {room}

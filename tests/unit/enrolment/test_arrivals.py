@@ -95,7 +95,7 @@ def test_a_redrive_stays_one_from_hop_to_hop() -> None:
 
 
 def test_a_header_of_upstreams_own_is_none_of_ours() -> None:
-    """A record that nobody put aside is an activity record, whatever it calls itself."""
+    """A record that nobody deferred is an activity record, whatever it calls itself."""
     upstreams = record({}, headers=((REDRIVEN, b"x"),))
 
     assert arrive(upstreams, NAMES) == Arrival(upstreams)

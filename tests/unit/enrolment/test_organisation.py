@@ -143,7 +143,7 @@ async def test_two_standings_of_an_earlier_release_are_one_from_now_on() -> None
 
 @pytest.mark.asyncio
 async def test_it_is_learnt_once_for_every_partition_and_kept_in_each_before_it_matters() -> None:
-    """An event that names another one afterwards is put aside, with the field; so it is after a restart."""
+    """An event that names another one afterwards is dead-lettered, with the field; also after a restart."""
     ledger = FakeLedger()
     process = Process(ledger)
     await process.handle("first", ORG, partition=3)

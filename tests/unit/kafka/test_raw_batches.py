@@ -102,7 +102,7 @@ def test_what_no_codec_can_read_is_one_record_that_holds_it(codec: int) -> None:
 
 
 def test_the_readable_part_of_a_batch_is_read() -> None:
-    """Records before the damage are events like any other; only the rest is put aside."""
+    """Records before the damage are events like any other; only the rest is dead-lettered."""
     damaged = raw_record(0, *PLAIN) + raw_record(1, *ODD) + b"\x09garbage"
     broken = raw_batch(damaged, 3, base_offset=30)
 

@@ -111,13 +111,13 @@ def test_what_was_left_out_is_known_by_our_own_headers(name: str) -> None:
     ],
 )
 def test_every_filter_must_admit_a_letter(wanted: Wanted, admitted: bool) -> None:  # noqa: FBT001 - the expectation
-    """By reason, by when it was put aside (from, up to but without), by customer."""
+    """By reason, by when it was dead-lettered (from, up to but without), by customer."""
     assert wanted.admits(letter(customer_id=5)) is admitted
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 100, None])
 def test_the_oldest_are_chosen_in_whatever_order_they_come(count: int | None) -> None:
-    """The count takes those put aside first; at the same time, those that lie first."""
+    """The count takes those dead-lettered first; at the same time, those that lie first."""
     ages = [5, 1, 4, 1, 3, 2, 9, 8, 7, 6]
     all_ = [
         letter(offset, failure=replace(FAILURE, last_failed_at=AT - timedelta(days=age)))

@@ -108,7 +108,7 @@ def test_without_an_sdk_the_producers_context_passes_through() -> None:
 
 
 def test_a_context_that_a_record_carries_stays(recording: tuple[Spans, Finished]) -> None:
-    """A record that is put aside keeps upstream's trace; one without gets that of the work."""
+    """A record that is dead-lettered keeps upstream's trace; one without gets that of the work."""
     spans, finished = recording
     with Processing(record(b""), "group", spans):
         with Sending("dlt", spans, carried=(PARENT,)) as first:
