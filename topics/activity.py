@@ -25,7 +25,7 @@ LARGEST_VALUE_BYTES: Final = 4 * 1024 * 1024
 """Of a value that is parsed at all; parsed, it may take thirty times that."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
     """One event, read from its record."""
 

@@ -8,7 +8,7 @@ from topics.outcome import ActivityReference
 from topics.record import Record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """The event that outcomes answer, and what is known of its customer so far."""
 
@@ -29,7 +29,7 @@ class Origin:
         reference = ActivityReference(
             event_id=event_id, topic=at.topic, partition=at.partition, offset=at.offset
         )
-        return cls(reference, identity=identity)
+        return cls(activity=reference, identity=identity)
 
     @classmethod
     def of_activity(cls, record: Record, activity: Activity) -> "Origin":
@@ -43,7 +43,7 @@ class Origin:
             partition=at.partition,
             offset=at.offset,
         )
-        return cls(reference, org_id=activity.org_id, identity=activity.identity)
+        return cls(activity=reference, org_id=activity.org_id, identity=activity.identity)
 
     @property
     def event_id(self) -> str:

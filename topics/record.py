@@ -54,7 +54,7 @@ class Position:
         return f"{self.topic}-{self.partition}-{self.offset}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A record as it was read. Key, value and headers may be personal and stay out of every repr."""
 

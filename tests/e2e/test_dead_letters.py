@@ -164,7 +164,7 @@ def test_a_redriven_record_is_the_dead_letter_on_the_partition_of_its_original(o
     named = (("caf\udce9", b"1"), *office.message(9).headers)
     letters = office.put_aside(*map(office.message, range(5)), odd, keyless)
     at = office.letters.send_raw(raw_batch(raw_record(0, b"k", b"{}", named), 1, timestamp=_MS))
-    letters.append(Record(at, _MS, b"k", b"{}", named))
+    letters.append(Record(position=at, timestamp_ms=_MS, key=b"k", value=b"{}", headers=named))
 
     rehearsed = office.call("redrive", "--dry-run")
     assert (rehearsed.exit_code, office.activity.read()) == (0, []), rehearsed.output

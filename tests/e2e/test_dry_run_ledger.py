@@ -25,7 +25,9 @@ _ORG = 100
 def _enrolled(customer: Customer, promotion: Promotion) -> tuple[bytes, bytes]:
     """Return the ledger entry of an enrolment that the API shows nothing of."""
     subject = Subject(promotion.promotion_id, promotion.program_id, promotion.name, _ORG)
-    entry = StandingEntry(customer.customer_id, subject, Standing(Enrolment("key", "evt", 1)))
+    entry = StandingEntry(
+        customer.customer_id, subject, Standing(Enrolment(key="key", event_id="evt", attempts=1))
+    )
     return write(entry, None)
 
 

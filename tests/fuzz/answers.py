@@ -69,7 +69,10 @@ class Answers:
     """The answers of one run, and what they were taken for as those of an enrolment."""
 
     def __init__(self) -> None:
-        self._shapes = [Record(Position("answer", 0, 0), 0, None, body, _HEADERS) for body in _bodies()]
+        self._shapes = [
+            Record(position=Position("answer", 0, 0), timestamp_ms=0, key=None, value=body, headers=_HEADERS)
+            for body in _bodies()
+        ]
         self.results = Counter[str]()
 
     def check(self, dice: random.Random) -> None:

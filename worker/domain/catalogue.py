@@ -27,7 +27,7 @@ class Expiry:
     days: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListedPromotion:
     """One promotion as the list has it; None and empty texts were not told, or could not be read."""
 

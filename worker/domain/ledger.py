@@ -23,7 +23,7 @@ from worker.domain.promotions import Restriction
 from worker.domain.times import is_within
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """A request that was about to leave, or left; number counts from 1 within its event."""
 
@@ -35,7 +35,7 @@ class Attempt:
     """How often its promotion had been reopened after a rejection; None in entries of earlier releases."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
     """The latest enrolment of ours: under which key, by which event, after how many attempts."""
 
@@ -95,7 +95,13 @@ def begin(standing: Standing, attempt: Attempt) -> Standing:
 def enrolled(standing: Standing, now: datetime, enrolment_id: int | None = None) -> Standing:
     """Close the open attempt: the enrolment was applied. A limit from before it no longer tells anything."""
     attempt = _open(standing)
-    enrolment = Enrolment(attempt.key, attempt.event_id, attempt.number, enrolment_id, now)
+    enrolment = Enrolment(
+        key=attempt.key,
+        event_id=attempt.event_id,
+        attempts=attempt.number,
+        enrolment_id=enrolment_id,
+        settled_at=now,
+    )
     return replace(standing, enrolment=enrolment, limit=None, attempt=None)
 
 

@@ -31,7 +31,7 @@ class Objection(StrEnum):
     EXCLUDED = "EXCLUDED"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What the operator allows: empty sets of ids mean all."""
 

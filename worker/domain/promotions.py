@@ -30,7 +30,7 @@ class Identifier:
     """Account of that source, None where it has only one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Restriction:
     """A limit, on issuals (enrolments) where not said otherwise, and how much of it is used.
 
@@ -64,7 +64,7 @@ class TimelineEntry:
     expires_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
     """One promotion as a lookup shows it to one customer. Times are aware; None is an open end."""
 

@@ -67,7 +67,7 @@ class Subject:
         return cls(promotion.promotion_id, promotion.program_id, promotion.name, org_id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolled:
     """The API answered with a side effect."""
 
@@ -89,7 +89,7 @@ class AlreadyEnrolled:
     enrolment_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitExhausted:
     """8890 (then with key, attempts and warnings), or a cached one, or a restriction that is used up."""
 
@@ -119,7 +119,7 @@ class UnknownCustomer:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
     """A final error, from the lookup (no subject) or for one promotion."""
 
@@ -140,7 +140,7 @@ class WouldEnrol:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unresolved:
     """Not settled, and not to be settled here: the event goes to a retry topic or to the dead letters."""
 
@@ -211,9 +211,9 @@ def settle_unasked(step: Already | UsedUp | Foreign) -> Settlement:
         case Already():
             return AlreadyEnrolled(subject, step.enrolment.enrolment_id)
         case UsedUp():
-            return LimitExhausted(subject, step.reason, step.restriction)
+            return LimitExhausted(subject=subject, reason=step.reason, restriction=step.restriction)
         case Foreign():
-            return Rejected((), subject=subject, reason=RejectionReason.OTHER_ORGANISATION)
+            return Rejected(errors=(), subject=subject, reason=RejectionReason.OTHER_ORGANISATION)
 
 
 def settle_by_ledger(advice: OwnEnrolment | NotAgain | CoolingDown, subject: Subject) -> Settlement:
@@ -221,9 +221,9 @@ def settle_by_ledger(advice: OwnEnrolment | NotAgain | CoolingDown, subject: Sub
     match advice:
         case OwnEnrolment(enrolment):
             return Enrolled(
-                subject,
-                enrolment.key,
-                enrolment.attempts,
+                subject=subject,
+                key=enrolment.key,
+                attempts=enrolment.attempts,
                 issual_id=None,
                 warnings=(),
                 reconciled=True,
@@ -232,7 +232,9 @@ def settle_by_ledger(advice: OwnEnrolment | NotAgain | CoolingDown, subject: Sub
         case NotAgain(enrolment):
             return AlreadyEnrolled(subject, enrolment.enrolment_id)
         case CoolingDown(limit):
-            return LimitExhausted(subject, limit.reason, limit.restriction, cached=True)
+            return LimitExhausted(
+                subject=subject, reason=limit.reason, restriction=limit.restriction, cached=True
+            )
 
 
 def settle_issue(  # noqa: PLR0911 - one for each kind of answer
@@ -250,20 +252,40 @@ def settle_issue(  # noqa: PLR0911 - one for each kind of answer
     """
     match answer:
         case Issued():
-            return Enrolled(subject, key, attempts, answer.issual_id, answer.warnings)
+            return Enrolled(
+                subject=subject,
+                key=key,
+                attempts=attempts,
+                issual_id=answer.issual_id,
+                warnings=answer.warnings,
+            )
         case NotIssued() if any(warning.code == LIMIT_WARNING for warning in answer.warnings):
             return LimitUnexplained(
                 LimitExhausted(
-                    subject, LimitReason.CONFIGURATION_OR_LIMIT, None, key, attempts, answer.warnings
+                    subject=subject,
+                    reason=LimitReason.CONFIGURATION_OR_LIMIT,
+                    restriction=None,
+                    key=key,
+                    attempts=attempts,
+                    warnings=answer.warnings,
                 )
             )
         case NotIssued():
-            return Rejected((), attempts, subject, key, RejectionReason.NOT_ISSUED, warnings=answer.warnings)
+            return Rejected(
+                errors=(),
+                attempts=attempts,
+                subject=subject,
+                key=key,
+                reason=RejectionReason.NOT_ISSUED,
+                warnings=answer.warnings,
+            )
         case CustomerNotFound():
             return UnknownCustomer(answer.errors, attempts, subject, key)
         case Refused():
             asked = attempts - answer.unsent
-            return Rejected(answer.errors, asked or None, subject, key, cached=answer.cached)
+            return Rejected(
+                errors=answer.errors, attempts=asked or None, subject=subject, key=key, cached=answer.cached
+            )
         case Unsent() if not (is_busy(answer) or is_ours(answer)):
             return unresolved_by(f"issue: {answer.kind}", answer, attempts, subject, key)
         case Unsent() | Throttled() | Misconfigured():
@@ -272,7 +294,7 @@ def settle_issue(  # noqa: PLR0911 - one for each kind of answer
 
 def settle_unprocessable(subject: Subject, key: str, attempts: int) -> Rejected:
     """Settle a promotion whose request was answered 422, without a word of the API, and was not applied."""
-    return Rejected((UNPROCESSABLE,), attempts, subject, key)
+    return Rejected(errors=(UNPROCESSABLE,), attempts=attempts, subject=subject, key=key)
 
 
 def unresolved_by(
@@ -287,4 +309,11 @@ def unresolved_by(
     """Return what a fault left unresolved; `alone` if others were served meanwhile."""
     busy = is_busy(fault)
     reason = UnresolvedReason.BUSY if busy else UnresolvedReason.RETRIES_EXHAUSTED
-    return Unresolved(reason, message, attempts, subject, key, waits=is_ours(fault) or (busy and not alone))
+    return Unresolved(
+        reason=reason,
+        message=message,
+        attempts=attempts,
+        subject=subject,
+        key=key,
+        waits=is_ours(fault) or (busy and not alone),
+    )

@@ -54,7 +54,7 @@ class TooOld:
         return self.event.origin
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
     """The event leads to a lookup of its customer."""
 
@@ -117,7 +117,12 @@ def _admit_activity(
     names = activity.customer.names
     marks = tuple((name, name_mark(activity.identity, name, value)) for name, value, *_ in names)
     event = Admitted(
-        origin, activity.event_name, identifier, happened, marks, others=_identifiers(activity)[1:]
+        origin=origin,
+        event_name=activity.event_name,
+        identifier=identifier,
+        happened=happened,
+        marks=marks,
+        others=_identifiers(activity)[1:],
     )
     if rules.max_event_age is not None and now - happened > rules.max_event_age:
         return TooOld(event)

@@ -47,7 +47,7 @@ class Damaged:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A record of the activity topic that says it was redriven, as whoever may write there can say.
 
@@ -90,7 +90,7 @@ def _on_activity_topic(record: Record, names: TopicNames) -> Arrival | Claim:
     true: Arrival | NotOurs = NotOurs("redrive_of_another_group")
     if failure.group == names.group_id:
         true = Arrival(original, redriven=str(letter))
-    return Claim(record, letter, original, true, Arrival(record))
+    return Claim(record=record, letter=letter, original=original, true=true, false=Arrival(record))
 
 
 def _misplaced(record: Record, failure: Failure, names: TopicNames) -> str | None:

@@ -136,7 +136,13 @@ class Attempts:
         """Send the request, with the attempt in the ledger before; None if the answer leaves it open."""
         await self._doubts.tries.begin()
         began = self._resources.timer()
-        attempt = Attempt(self._plan.event_id, self._request.key, number, noted, self._opening)
+        attempt = Attempt(
+            event_id=self._plan.event_id,
+            key=self._request.key,
+            number=number,
+            noted=noted,
+            opening=self._opening,
+        )
         opened = states.begin(standing, attempt)
         answer, sends = await self._resources.retrying.issue(
             self._plan.customer_id, lambda resend: self._send(opened, attempt, resend)

@@ -86,4 +86,10 @@ class CarryingOut:
         except Exception as error:  # noqa: BLE001 - see above
             self._tracker.fault(taken.arrival.record, error)
             message = f"worker: {type(error).__name__}"
-            return Unresolved(UnresolvedReason.HANDLER_FAULT, message, 1, request.subject, request.key)
+            return Unresolved(
+                reason=UnresolvedReason.HANDLER_FAULT,
+                message=message,
+                attempts=1,
+                subject=request.subject,
+                key=request.key,
+            )

@@ -38,9 +38,9 @@ class Doubts:
 def reconciled(subject: Subject, attempt: Attempt, found: Applied) -> Enrolled:
     """Tell an enrolment that a reading showed."""
     return Enrolled(
-        subject,
-        attempt.key,
-        attempt.number,
+        subject=subject,
+        key=attempt.key,
+        attempts=attempt.number,
         issual_id=None,
         warnings=(),
         reconciled=True,
@@ -58,4 +58,11 @@ def unresolved(
     elif isinstance(finding, Unread):
         message, waits = "reconciliation: no usable answer", finding.waits
         reason = UnresolvedReason.BUSY if finding.is_busy else reason
-    return Unresolved(reason, message, attempts, request.subject, request.key, waits)
+    return Unresolved(
+        reason=reason,
+        message=message,
+        attempts=attempts,
+        subject=request.subject,
+        key=request.key,
+        waits=waits,
+    )

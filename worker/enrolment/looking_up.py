@@ -66,7 +66,7 @@ class LookingUp:
             case CustomerNotFound(errors):
                 await self._not_found(taken, event, UnknownCustomer(errors, attempts))
             case Refused(errors):
-                await taken.telling.settlement(event.origin, Rejected(errors, attempts))
+                await taken.telling.settlement(event.origin, Rejected(errors=errors, attempts=attempts))
             case Unsent() | Doubtful() | Throttled() | Misconfigured():
                 alone = self._resources.retrying.served_since(Call.LOOKUP, began)
                 lost = unresolved_by(f"lookup: {describe(answer)}", answer, attempts, alone=alone)
@@ -82,7 +82,9 @@ class LookingUp:
         """Tell it; but of a young event the customer's registration may be on its way still."""
         if self._is_young(taken, event):
             hop = 1
-            why = Unresolved(UnresolvedReason.RETRIES_EXHAUSTED, _UNKNOWN_YET, unknown.attempts)
+            why = Unresolved(
+                reason=UnresolvedReason.RETRIES_EXHAUSTED, message=_UNKNOWN_YET, attempts=unknown.attempts
+            )
             if await taken.telling.defer(event.origin, why, hop, Deferred(hop, why, unknown.errors)):
                 return
         await self._keep(taken, event, unknown)
@@ -90,7 +92,11 @@ class LookingUp:
     async def _keep(self, taken: Taken, event: Admitted, unknown: UnknownCustomer) -> None:
         outcome = tell(event.origin, unknown, self._resources.clock())
         plan = EventPlan(
-            event.origin, NOBODY, (Foregone(outcome),), marks=event.marks, key_hashes=event.key_hashes
+            origin=event.origin,
+            customer_id=NOBODY,
+            steps=(Foregone(outcome),),
+            marks=event.marks,
+            key_hashes=event.key_hashes,
         )
         if not self._rules.dry_run:
             await until_certain(taken.lease, self._resources.sleep)

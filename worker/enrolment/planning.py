@@ -92,10 +92,10 @@ def plan_event(
         other_orgs=ledger.organisations(),
     )
     return EventPlan(
-        origin,
-        customer.customer_id,
-        tuple(map(planned, steps)),
-        event.identifier.source,
+        origin=origin,
+        customer_id=customer.customer_id,
+        steps=tuple(map(planned, steps)),
+        source=event.identifier.source,
         read_at=read_at,
         marks=event.marks,
         key_hashes=event.key_hashes,

@@ -9,7 +9,7 @@ from worker.domain.plan import Policy
 EVERY_EVENT: Final = "*"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """What the operator decided about events: which lead to a lookup, and what may be enrolled into."""
 

@@ -48,11 +48,11 @@ class LogReader:
                     if read.offset >= end:
                         return
                     yield Record(
-                        Position(topic, partition, read.offset),
-                        read.timestamp,
-                        read.key,
-                        read.value,
-                        tuple(read.headers),
+                        position=Position(topic, partition, read.offset),
+                        timestamp_ms=read.timestamp,
+                        key=read.key,
+                        value=read.value,
+                        headers=tuple(read.headers),
                     )
 
     async def extent(self, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:

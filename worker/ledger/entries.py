@@ -53,7 +53,7 @@ NOBODY: Final = 0
 """Stands for the customer in the plan of an event whose customer is unknown."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventPlan:
     """What an event led to when its customer was looked up. A replay goes on from here."""
 

@@ -102,7 +102,12 @@ def explain(
     `learnt_org` is the organisation that events name. Raises ValueError if an entry cannot be read.
     """
     customer = Identifier(IdentifierName.CUSTOMER_ID, str(available.customer_id))
-    event = Admitted(Origin(_EVENT, org_id=learnt_org), "-", customer, happened=now.latest)
+    event = Admitted(
+        origin=Origin(activity=_EVENT, org_id=learnt_org),
+        event_name="-",
+        identifier=customer,
+        happened=now.latest,
+    )
     dry = replace(rules, dry_run=True)
     on_list = {each.promotion_id: each for each in listed}
     steps = plan_event(event, available, ledger, dry, now.latest, read_at=now.latest, span=now).steps

@@ -258,9 +258,21 @@ def _as_dead_letter(record: Record) -> DeadLetter:
 
 def _as_fed(message: Message, at: Any) -> Record:  # noqa: ANN401 - aiokafka ships no types
     position = Position(at.topic, at.partition, at.offset)
-    return Record(position, at.timestamp, message.key, message.value, message.headers)
+    return Record(
+        position=position,
+        timestamp_ms=at.timestamp,
+        key=message.key,
+        value=message.value,
+        headers=message.headers,
+    )
 
 
 def _as_record(read: Any) -> Record:  # noqa: ANN401 - aiokafka ships no types
     position = Position(read.topic, read.partition, read.offset)
-    return Record(position, read.timestamp, read.key, read.value, tuple(read.headers))
+    return Record(
+        position=position,
+        timestamp_ms=read.timestamp,
+        key=read.key,
+        value=read.value,
+        headers=tuple(read.headers),
+    )

@@ -32,7 +32,7 @@ LARGEST_OUTCOME_BYTES: Final = 100_000
 _LONGEST_WAIT_SECONDS: Final = 86_400.0
 _SUBJECT: Final = Subject(57099, 469, "Offer", 0)
 _ORIGIN: Final = Origin(
-    ActivityReference(event_id="event-1", topic="customer-activity", partition=3, offset=42)
+    activity=ActivityReference(event_id="event-1", topic="customer-activity", partition=3, offset=42)
 )
 
 
@@ -53,7 +53,7 @@ def check_answer(reply: Reply, now: datetime, rules: Rules) -> str:
     if isinstance(page, Page):
         _check_page(page, now, rules)
     elif isinstance(page, Refused | CustomerNotFound):
-        _check_told(Rejected(page.errors, 1), now)
+        _check_told(Rejected(errors=page.errors, attempts=1), now)
     if not isinstance(issue, Doubtful):
         settled = settle_issue(_SUBJECT, "key", issue, 1)
         explained = (
@@ -75,7 +75,12 @@ def _check_page(page: Page, now: datetime, rules: Rules) -> None:
         noted = evidence_of(promotion)
         assert compare(noted, promotion) is not None
         exhausted_limit(promotion)
-    event = Admitted(_ORIGIN, "transactionAdded", Identifier(IdentifierName.MOBILE, MOBILE, None), now)
+    event = Admitted(
+        origin=_ORIGIN,
+        event_name="transactionAdded",
+        identifier=Identifier(IdentifierName.MOBILE, MOBILE, None),
+        happened=now,
+    )
     customer = CustomerPromotions(page.customer_id, page.promotions)
     for step in plan_event(event, customer, NoLedger(), rules, now, read_at=now).steps:
         if isinstance(step, Foregone):

@@ -35,7 +35,13 @@ def checked_letter(source: Record) -> Letter | ForeignLetter:
     failure = read_failure(source)
     if failure is not None:
         original = as_on_activity_topic(source, failure)
-        again = Record(source.position, 0, None, None, dead_letter_headers(original.headers, failure))
+        again = Record(
+            position=source.position,
+            timestamp_ms=0,
+            key=None,
+            value=None,
+            headers=dead_letter_headers(original.headers, failure),
+        )
         assert read_failure(again) == failure
         assert not any(name.startswith("enrolment.error.") for name, _ in original.headers)
     redriven_from(source)

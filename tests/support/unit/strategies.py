@@ -49,9 +49,9 @@ HEADERS = st.lists(
 VALUES = st.none() | st.binary(max_size=60) | JSON_OBJECTS.map(lambda body: json.dumps(body).encode())
 RECORDS = st.builds(
     Record,
-    st.just(Position("customer-activity", 3, 42)),
-    st.integers(-(2**63), 2**63 - 1),
-    st.none() | st.binary(max_size=10),
-    VALUES,
-    HEADERS,
+    position=st.just(Position("customer-activity", 3, 42)),
+    timestamp_ms=st.integers(-(2**63), 2**63 - 1),
+    key=st.none() | st.binary(max_size=10),
+    value=VALUES,
+    headers=HEADERS,
 )

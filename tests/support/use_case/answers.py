@@ -21,8 +21,10 @@ LIMIT = NotIssued((Notice(8890, "promotion not issued"),))
 UNKNOWN = CustomerNotFound((Notice(8015, "customer not found"),))
 REFUSED = Refused((Notice(8874, "promotion id passed is invalid"),))
 DOUBTFUL = Doubtful(FaultKind.TIMEOUT, "slow")
-FULL = Restriction("NUMBER_OF_ISSUALS", "CUSTOMER", Decimal(10), Decimal(10))
-PROMOTION_FULL = Restriction("NUMBER_OF_ISSUALS", "PROMOTION", Decimal(5), Decimal(5))
+FULL = Restriction(kpi="NUMBER_OF_ISSUALS", limit_on="CUSTOMER", max_limit=Decimal(10), usage=Decimal(10))
+PROMOTION_FULL = Restriction(
+    kpi="NUMBER_OF_ISSUALS", limit_on="PROMOTION", max_limit=Decimal(5), usage=Decimal(5)
+)
 STANDING = TimelineEntry(12, NOW, None)
 BLIND = promotion(1, timeline=None)
 """A promotion that shows neither timeline nor usage: nothing tells whether an enrolment happened."""

@@ -99,7 +99,9 @@ class HonestApi:
         if self.with_timeline:
             entries = [TimelineEntry(one.enrolment_id, NOW, self._expiry(one)) for one in seen]
             return promotion(1, timeline=entries)
-        usage = Restriction("NUMBER_OF_ISSUALS", "CUSTOMER", Decimal(1000), Decimal(len(seen)))
+        usage = Restriction(
+            kpi="NUMBER_OF_ISSUALS", limit_on="CUSTOMER", max_limit=Decimal(1000), usage=Decimal(len(seen))
+        )
         return promotion(1, timeline=None, restrictions=[usage])
 
     def _expiry(self, one: Applied) -> datetime | None:

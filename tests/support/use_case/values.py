@@ -33,7 +33,7 @@ def record(
 ) -> Record:
     """Return an activity record; a value that is not bytes (or null) is written as JSON."""
     raw = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
-    return Record(at, timestamp_ms, key, raw, headers)
+    return Record(position=at, timestamp_ms=timestamp_ms, key=key, value=raw, headers=headers)
 
 
 def event(**changes: object) -> dict[str, object]:

@@ -23,7 +23,16 @@ REFUSED = Misconfigured("4 page numbers begin with 1")
 
 
 def _listed(number: int) -> ListedPromotion:
-    return ListedPromotion(number, 1, "", "LIVE", "LOYALTY_EARNING", None, None, capped=None)
+    return ListedPromotion(
+        promotion_id=number,
+        program_id=1,
+        name="",
+        status="LIVE",
+        offer_type="LOYALTY_EARNING",
+        starts_at=None,
+        ends_at=None,
+        capped=None,
+    )
 
 
 def _page(numbers: Sequence[int], total: int) -> ListPage:

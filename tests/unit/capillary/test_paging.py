@@ -14,10 +14,10 @@ from worker.domain.promotions import ENROL_AND_ISSUE, Promotion
 
 def _promotion(number: int) -> Promotion:
     return Promotion(
-        number,
-        1,
-        "",
-        ENROL_AND_ISSUE,
+        promotion_id=number,
+        program_id=1,
+        name="",
+        offer_type=ENROL_AND_ISSUE,
         active=True,
         starts_at=None,
         ends_at=None,

@@ -55,7 +55,9 @@ def test_sample_of_an_enrolled_customer() -> None:
                 starts_at=datetime(2024, 5, 1, tzinfo=UTC),
                 ends_at=datetime(2024, 6, 30, 23, 59, 59, tzinfo=UTC),
                 issual_restrictions=(
-                    Restriction("NUMBER_OF_ISSUALS", "CUSTOMER", max_limit=Decimal(10), usage=Decimal(1)),
+                    Restriction(
+                        kpi="NUMBER_OF_ISSUALS", limit_on="CUSTOMER", max_limit=Decimal(10), usage=Decimal(1)
+                    ),
                 ),
                 timeline=(
                     TimelineEntry(
@@ -65,11 +67,16 @@ def test_sample_of_an_enrolled_customer() -> None:
                     ),
                 ),
                 earn_restrictions=(
-                    Restriction("NUMBER_OF_EARNS", "CUSTOMER", max_limit=Decimal(7), usage=Decimal(0)),
+                    Restriction(
+                        kpi="NUMBER_OF_EARNS", limit_on="CUSTOMER", max_limit=Decimal(7), usage=Decimal(0)
+                    ),
                 ),
                 redemption_restrictions=(
                     Restriction(
-                        "NUMBER_OF_REDEMPTIONS_PER_EARN", "CUSTOMER", max_limit=Decimal(10), usage=Decimal(0)
+                        kpi="NUMBER_OF_REDEMPTIONS_PER_EARN",
+                        limit_on="CUSTOMER",
+                        max_limit=Decimal(10),
+                        usage=Decimal(0),
                     ),
                 ),
             ),
@@ -144,7 +151,7 @@ def test_limits(value: object, expected: int | None) -> None:
     """Limits and usages come as texts or numbers; what cannot be read is as if not told."""
     restriction = {"kpi": "NEW_KPI", "maxLimit": value, "currentCustomerUsage": value, "limitOn": "Customer"}
     found = _promotion_of(promotionRestriction={"issualRestrictions": [restriction]}).issual_restrictions
-    assert found == (Restriction("NEW_KPI", "CUSTOMER", max_limit=expected, usage=expected),)  # type: ignore[arg-type] # an int equals its Decimal
+    assert found == (Restriction(kpi="NEW_KPI", limit_on="CUSTOMER", max_limit=expected, usage=expected),)  # type: ignore[arg-type] # an int equals its Decimal
 
 
 @pytest.mark.parametrize(
@@ -170,7 +177,9 @@ def test_lone_object_where_an_array_is_sent() -> None:
     """The tables call arrays objects; one object is read as an array of one."""
     restriction = {"kpi": "K", "limitOn": "EVENT", "maxLimit": "5"}
     found = _promotion_of(promotionRestriction={"issualRestrictions": restriction})
-    assert found.issual_restrictions == (Restriction("K", "EVENT", max_limit=Decimal(5), usage=None),)
+    assert found.issual_restrictions == (
+        Restriction(kpi="K", limit_on="EVENT", max_limit=Decimal(5), usage=None),
+    )
 
 
 @pytest.mark.parametrize(

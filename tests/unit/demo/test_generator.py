@@ -25,7 +25,13 @@ def test_each_event_has_the_fate_that_the_worker_gives_it() -> None:
     """The worker's own intake must agree with every expectation, and find the customer who is meant."""
     world = World.with_customers(_CUSTOMERS)
     for offset, event in enumerate(_events(1000)):
-        record = Record(Position("activity", 0, offset), 0, event.key, event.value, event.headers)
+        record = Record(
+            position=Position("activity", 0, offset),
+            timestamp_ms=0,
+            key=event.key,
+            value=event.value,
+            headers=event.headers,
+        )
         admission = admit(record, _RULES, _NOW)
         identity = event.event_id or str(record.position)
         match event.fate:

@@ -40,13 +40,21 @@ def _outcome(offset: int, name: OutcomeName, **more: object) -> Record:
         }
     )
     headers = outcome_headers(outcome, "/source")
-    return Record(Position("outcomes", 0, offset), 0, b"key", outcome.to_json(), headers)
+    return Record(
+        position=Position("outcomes", 0, offset),
+        timestamp_ms=0,
+        key=b"key",
+        value=outcome.to_json(),
+        headers=headers,
+    )
 
 
 def _letter(offset: int, value: bytes = b"value") -> Record:
     ours = {"topic": b"activity", "partition": b"0", "offset": str(offset).encode()}
     headers = (("upstream", b"yes"), *((PREFIX + name, text) for name, text in ours.items()))
-    return Record(Position("letters", 0, offset), 0, b"key", value, headers)
+    return Record(
+        position=Position("letters", 0, offset), timestamp_ms=0, key=b"key", value=value, headers=headers
+    )
 
 
 _ENROLLED = {"customerId": 1, "programId": 9, "promotionId": 5, "issualId": 7, "idempotencyKey": "k"}

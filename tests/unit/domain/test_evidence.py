@@ -10,10 +10,10 @@ from worker.domain.promotions import ENROL_AND_ISSUE, Promotion, Restriction
 
 def _showing(*restrictions: Restriction) -> Promotion:
     return Promotion(
-        1,
-        2,
-        "",
-        ENROL_AND_ISSUE,
+        promotion_id=1,
+        program_id=2,
+        name="",
+        offer_type=ENROL_AND_ISSUE,
         active=True,
         starts_at=None,
         ends_at=None,
@@ -23,7 +23,13 @@ def _showing(*restrictions: Restriction) -> Promotion:
 
 
 def _count(kpi: str, usage: int | None, limit_on: str = "CUSTOMER", *, periodic: bool = False) -> Restriction:
-    return Restriction(kpi, limit_on, Decimal(10), None if usage is None else Decimal(usage), periodic)
+    return Restriction(
+        kpi=kpi,
+        limit_on=limit_on,
+        max_limit=Decimal(10),
+        usage=None if usage is None else Decimal(usage),
+        periodic=periodic,
+    )
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,11 @@ from worker.domain.limits import LimitReason
 NOW: Final = datetime(2026, 1, 31, 10, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
 
-ENROLMENT: Final = Enrolment("old key", "old event", 1, 11, NOW - 9 * HOUR)
+ENROLMENT: Final = Enrolment(
+    key="old key", event_id="old event", attempts=1, enrolment_id=11, settled_at=NOW - 9 * HOUR
+)
 LIMIT: Final = Limit(NOW - 8 * HOUR, LimitReason.CUSTOMER_LIMIT)
-OPEN: Final = Attempt("event", "key", 3, Evidence((11,)), 1)
+OPEN: Final = Attempt(event_id="event", key="key", number=3, noted=Evidence((11,)), opening=1)
 STATES: Final = {
     "unknown": Standing(),
     "limited": Standing(limit=LIMIT, settled_limits=2),
@@ -47,9 +49,9 @@ STATES: Final = {
     "enrolled, limited, open": Standing(ENROLMENT, LIMIT, 2, OPEN),
 }
 
-NEXT_TRY: Final = Attempt("event", "key", 4, Evidence((11, 12)), 1)
-ANOTHERS: Final = Attempt("another event", "key", 1, Evidence())
-ANOTHER_KEY: Final = Attempt("event", "another key", 1, Evidence())
+NEXT_TRY: Final = Attempt(event_id="event", key="key", number=4, noted=Evidence((11, 12)), opening=1)
+ANOTHERS: Final = Attempt(event_id="another event", key="key", number=1, noted=Evidence())
+ANOTHER_KEY: Final = Attempt(event_id="event", key="another key", number=1, noted=Evidence())
 NEW_LIMIT: Final = Limit(NOW, LimitReason.PROMOTION_LIMIT)
 MOVES: Final[dict[str, Callable[[Standing], Standing]]] = {
     "begin": lambda before: ledger.begin(before, NEXT_TRY),
@@ -62,8 +64,8 @@ MOVES: Final[dict[str, Callable[[Standing], Standing]]] = {
 }
 """Each by the name of its function first."""
 
-NEW: Final = Enrolment("key", "event", 3, 12, NOW)
-UNSEEN: Final = Enrolment("key", "event", 3, None, NOW)
+NEW: Final = Enrolment(key="key", event_id="event", attempts=3, enrolment_id=12, settled_at=NOW)
+UNSEEN: Final = Enrolment(key="key", event_id="event", attempts=3, enrolment_id=None, settled_at=NOW)
 NOT_OPEN: Final = "no attempt is open"
 NOT_SETTLED: Final = "another attempt is not settled"
 AFTERWARDS: Final[dict[tuple[str, str], Standing | str]] = {
@@ -234,7 +236,7 @@ def test_each_advice_of_each_state(
 ) -> None:
     """Of a standing without an attempt it is that of its row; with one, whosever, that comes first."""
     key, event_id = latest
-    enrolment = None if key is None or event_id is None else Enrolment(key, event_id, 1)
+    enrolment = None if key is None or event_id is None else Enrolment(key=key, event_id=event_id, attempts=1)
     standing = Standing(enrolment, LIMITS[limit])
 
     def said(standing: Standing) -> Advice:
@@ -305,7 +307,7 @@ def test_a_reading_shows_an_enrolment_once_the_settle_time_is_over(
     settled: float | None, read: float | None, wait: float | None
 ) -> None:
     """It is ten seconds later now. None if the reading was late enough, else how long one has to wait."""
-    enrolment = Enrolment("key", "event", 1, None, _at(settled))
+    enrolment = Enrolment(key="key", event_id="event", attempts=1, enrolment_id=None, settled_at=_at(settled))
     expected = None if wait is None else timedelta(seconds=wait)
     assert enrolment.unshown_for(_at(read), NOW + timedelta(seconds=10), SETTLE) == expected
 

@@ -34,10 +34,10 @@ def planned(*promotions: Promotion, policy: Policy | None = None) -> tuple[Step,
 def restriction(limit_on: str, max_limit: str | None, usage: str | None) -> Restriction:
     """Return a restriction with these figures."""
     return Restriction(
-        "NUMBER_OF_ISSUALS",
-        limit_on,
-        None if max_limit is None else Decimal(max_limit),
-        None if usage is None else Decimal(usage),
+        kpi="NUMBER_OF_ISSUALS",
+        limit_on=limit_on,
+        max_limit=None if max_limit is None else Decimal(max_limit),
+        usage=None if usage is None else Decimal(usage),
     )
 
 

@@ -40,33 +40,48 @@ SUBJECT = Subject(57099, PROGRAM, "Promotion 57099", 1800)
 LIMIT = Notice(8890, "promotion not issued")
 OTHER = Notice(4711, "something new")
 ERRORS = (Notice(8874, "promotion id passed is invalid"),)
-RESTRICTION = Restriction("K", "CUSTOMER", None, None)
+RESTRICTION = Restriction(kpi="K", limit_on="CUSTOMER", max_limit=None, usage=None)
 
 
 def unresolved(reason: UnresolvedReason, message: str) -> Unresolved:
     """Return what leaves our promotion unsettled."""
-    return Unresolved(reason, message, 3, SUBJECT, "the-key")
+    return Unresolved(reason=reason, message=message, attempts=3, subject=SUBJECT, key="the-key")
 
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (Issued(3, ()), Enrolled(SUBJECT, "the-key", 3, 3, ())),
-        (Issued(None, (OTHER, LIMIT)), Enrolled(SUBJECT, "the-key", 3, None, (OTHER, LIMIT))),
+        (Issued(3, ()), Enrolled(subject=SUBJECT, key="the-key", attempts=3, issual_id=3, warnings=())),
+        (
+            Issued(None, (OTHER, LIMIT)),
+            Enrolled(subject=SUBJECT, key="the-key", attempts=3, issual_id=None, warnings=(OTHER, LIMIT)),
+        ),
         (
             NotIssued((OTHER, LIMIT)),
             LimitUnexplained(
                 LimitExhausted(
-                    SUBJECT, LimitReason.CONFIGURATION_OR_LIMIT, None, "the-key", 3, (OTHER, LIMIT)
+                    subject=SUBJECT,
+                    reason=LimitReason.CONFIGURATION_OR_LIMIT,
+                    restriction=None,
+                    key="the-key",
+                    attempts=3,
+                    warnings=(OTHER, LIMIT),
                 )
             ),
         ),
         (
             NotIssued((OTHER,)),
-            Rejected((), 3, SUBJECT, "the-key", RejectionReason.NOT_ISSUED, (OTHER,)),
+            Rejected(
+                errors=(),
+                attempts=3,
+                subject=SUBJECT,
+                key="the-key",
+                reason=RejectionReason.NOT_ISSUED,
+                warnings=(OTHER,),
+            ),
         ),
         (CustomerNotFound(ERRORS), UnknownCustomer(ERRORS, 3, SUBJECT, "the-key")),
-        (Refused(ERRORS), Rejected(ERRORS, 3, SUBJECT, "the-key")),
+        (Refused(ERRORS), Rejected(errors=ERRORS, attempts=3, subject=SUBJECT, key="the-key")),
         (
             Unsent(FaultKind.NOT_CONNECTED, "detail"),
             unresolved(UnresolvedReason.RETRIES_EXHAUSTED, "issue: not_connected"),
@@ -75,7 +90,12 @@ def unresolved(reason: UnresolvedReason, message: str) -> Unresolved:
         (
             Misconfigured("HTTP 403"),
             Unresolved(
-                UnresolvedReason.RETRIES_EXHAUSTED, "issue: HTTP 403", 3, SUBJECT, "the-key", waits=True
+                reason=UnresolvedReason.RETRIES_EXHAUSTED,
+                message="issue: HTTP 403",
+                attempts=3,
+                subject=SUBJECT,
+                key="the-key",
+                waits=True,
             ),
         ),
     ],
@@ -92,11 +112,11 @@ def test_each_answer_to_an_issue_settles_its_promotion(answer: Any, expected: An
         (Already(PROMOTION, 1800, TimelineEntry(12, NOW, None)), AlreadyEnrolled(SUBJECT, 12)),
         (
             UsedUp(PROMOTION, 1800, LimitReason.PROMOTION_LIMIT, RESTRICTION),
-            LimitExhausted(SUBJECT, LimitReason.PROMOTION_LIMIT, RESTRICTION),
+            LimitExhausted(subject=SUBJECT, reason=LimitReason.PROMOTION_LIMIT, restriction=RESTRICTION),
         ),
         (
             Foreign(PROMOTION, 1800),
-            Rejected((), subject=SUBJECT, reason=RejectionReason.OTHER_ORGANISATION),
+            Rejected(errors=(), subject=SUBJECT, reason=RejectionReason.OTHER_ORGANISATION),
         ),
     ],
     ids=lambda case: type(case).__name__,
@@ -115,7 +135,12 @@ def test_an_explained_limit_keeps_what_the_api_answered() -> None:
 
     assert isinstance(unexplained, LimitUnexplained)
     assert unexplained.explained(LimitReason.CUSTOMER_LIMIT, RESTRICTION) == LimitExhausted(
-        SUBJECT, LimitReason.CUSTOMER_LIMIT, RESTRICTION, "the-key", 2, (LIMIT,)
+        subject=SUBJECT,
+        reason=LimitReason.CUSTOMER_LIMIT,
+        restriction=RESTRICTION,
+        key="the-key",
+        attempts=2,
+        warnings=(LIMIT,),
     )
 
 
@@ -135,7 +160,18 @@ def test_an_explained_limit_keeps_what_the_api_answered() -> None:
             [unresolved(UnresolvedReason.IN_DOUBT, "?"), unresolved(UnresolvedReason.RETRIES_EXHAUSTED, "?")],
             2,
         ),
-        (3, [Unresolved(UnresolvedReason.RETRIES_EXHAUSTED, "issue: HTTP 403", 3, waits=True)], 3),
+        (
+            3,
+            [
+                Unresolved(
+                    reason=UnresolvedReason.RETRIES_EXHAUSTED,
+                    message="issue: HTTP 403",
+                    attempts=3,
+                    waits=True,
+                )
+            ],
+            3,
+        ),
     ],
 )
 def test_an_event_goes_on_to_the_next_retry_topic_for_what_another_try_may_settle(

@@ -66,7 +66,7 @@ def test_triggers_lead_to_a_lookup_and_others_are_passed_over(
         ),
         (
             event(orgId=7),
-            Rules(Policy(org_id=1800)),
+            Rules(policy=Policy(org_id=1800)),
             "other_organisation",
             "orgId: not the organisation that ENROLMENT_ORG_ID names",
         ),
@@ -104,8 +104,8 @@ def test_a_tombstone_is_passed_over() -> None:
     [
         (1800, Rules(), 1800),
         (None, Rules(), None),
-        (None, Rules(Policy(org_id=7)), 7),
-        (7, Rules(Policy(org_id=7)), 7),
+        (None, Rules(policy=Policy(org_id=7)), 7),
+        (7, Rules(policy=Policy(org_id=7)), 7),
     ],
 )
 def test_the_configured_organisation_stands_in_for_the_events(
@@ -234,7 +234,7 @@ def test_any_bytes_are_admitted_passed_over_or_put_away(source: Record) -> None:
     for rules in (
         Rules(),
         Rules(triggers=frozenset({"*"}), max_event_age=timedelta(hours=1), pii_key=b"a key"),
-        Rules(Policy(org_id=1800), triggers=frozenset({"*"})),
+        Rules(policy=Policy(org_id=1800), triggers=frozenset({"*"})),
     ):
         admission = admit(source, rules, NOW)
         if isinstance(admission, PassOver):

@@ -37,7 +37,13 @@ DELAYS = (30.0, 300.0, 1800.0)
 def again(topic: str, *more: tuple[str, bytes], failure: Failure = FAILURE) -> Record:
     """Return the original as it lies on another topic, with our headers."""
     headers = dead_letter_headers(FOREIGN, failure) + more
-    return Record(Position(topic, 3, 7), 1_800_000_000_000, ORIGINAL.key, ORIGINAL.value, headers)
+    return Record(
+        position=Position(topic, 3, 7),
+        timestamp_ms=1_800_000_000_000,
+        key=ORIGINAL.key,
+        value=ORIGINAL.value,
+        headers=headers,
+    )
 
 
 def test_an_activity_record_is_what_it_is() -> None:
@@ -57,9 +63,9 @@ def test_a_redriven_record_begins_anew() -> None:
     redriven = again(NAMES.activity, (REDRIVEN, MARK))
 
     assert arrive(redriven, NAMES) == Claim(
-        redriven,
-        Position(NAMES.dead_letters, 3, 9),
-        ORIGINAL,
+        record=redriven,
+        letter=Position(NAMES.dead_letters, 3, 9),
+        original=ORIGINAL,
         true=Arrival(ORIGINAL, redriven=MARK.decode()),
         false=Arrival(redriven),
     )
@@ -157,7 +163,13 @@ def test_whatever_a_record_says_of_itself_it_is_something(
 ) -> None:
     """And what becomes of it is told by numbers and names that outcomes can hold, at a place it can have."""
     whole = dict(dead_letter_headers((), FAILURE))
-    source = Record(Position(topic, 3, 7), at_ms, key, value, (*whole.items(), *said))
+    source = Record(
+        position=Position(topic, 3, 7),
+        timestamp_ms=at_ms,
+        key=key,
+        value=value,
+        headers=(*whole.items(), *said),
+    )
     arrival = arrive(source, NAMES)
     told = [arrival.false, arrival.true] if isinstance(arrival, Claim) else [arrival]
 
@@ -170,7 +182,9 @@ def test_whatever_a_record_says_of_itself_it_is_something(
             assert 0 <= each.record.position.offset < 2**63
             assert each.record.timestamp.tzinfo is UTC
             again_ = dead_letter_headers(each.record.headers, each.earlier or FAILURE)
-            assert read_failure(Record(AT, 0, key, value, again_)) == (each.earlier or FAILURE)
+            assert read_failure(
+                Record(position=AT, timestamp_ms=0, key=key, value=value, headers=again_)
+            ) == (each.earlier or FAILURE)
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,36 @@ from worker.enrolment.catalogue import Catalogue
 
 NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
 REFRESH = 300.0
-OURS = ListedPromotion(7, 3, "Seven", "LIVE", "LOYALTY_EARNING", None, NOW + timedelta(days=30), capped=None)
-THEIRS = ListedPromotion(8, 4, "Eight", "LIVE", "LOYALTY_EARNING", None, None, capped=None)
-GENERIC = ListedPromotion(9, 3, "Nine", "LIVE", "GENERIC", None, None, capped=None)
+OURS = ListedPromotion(
+    promotion_id=7,
+    program_id=3,
+    name="Seven",
+    status="LIVE",
+    offer_type="LOYALTY_EARNING",
+    starts_at=None,
+    ends_at=NOW + timedelta(days=30),
+    capped=None,
+)
+THEIRS = ListedPromotion(
+    promotion_id=8,
+    program_id=4,
+    name="Eight",
+    status="LIVE",
+    offer_type="LOYALTY_EARNING",
+    starts_at=None,
+    ends_at=None,
+    capped=None,
+)
+GENERIC = ListedPromotion(
+    promotion_id=9,
+    program_id=3,
+    name="Nine",
+    status="LIVE",
+    offer_type="GENERIC",
+    starts_at=None,
+    ends_at=None,
+    capped=None,
+)
 DOWN = Doubtful(FaultKind.SERVER_ERROR, "HTTP 500")
 
 

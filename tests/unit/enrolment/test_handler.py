@@ -81,7 +81,7 @@ from worker.enrolment.rules import Rules
         (
             [found(promotion(1))],
             {},
-            Rules(Policy(excluded_promotion_ids=frozenset({1}))),
+            Rules(policy=Policy(excluded_promotion_ids=frozenset({1}))),
             [("NO_PROMOTION_AVAILABLE", None, None)],
         ),
         (
@@ -103,13 +103,13 @@ from worker.enrolment.rules import Rules
         (
             [found(promotion(1, org_id=8))],
             {},
-            Rules(Policy(org_id=1800)),
+            Rules(policy=Policy(org_id=1800)),
             [("REJECTED", 1, "OTHER_ORGANISATION")],
         ),
         ([found(promotion(1))], {}, Rules(dry_run=True), [("WOULD_ENROL", 1, None)]),
         ([found(BLIND)], {1: [DOUBTFUL]}, Rules(), [("DEAD_LETTERED", 1, "in_doubt")]),
         ([DOUBTFUL], {}, Rules(), [("DEFERRED", None, "retries_exhausted")]),
-        ([], {}, Rules(Policy(org_id=7)), [("DEAD_LETTERED", None, "other_organisation")]),
+        ([], {}, Rules(policy=Policy(org_id=7)), [("DEAD_LETTERED", None, "other_organisation")]),
         ([RuntimeError("a bug")], {}, Rules(), [("DEAD_LETTERED", None, "handler_fault")]),
     ],
     ids=[
@@ -257,7 +257,7 @@ async def test_a_lookup_without_usable_answers_is_deferred() -> None:
 @pytest.mark.asyncio
 async def test_a_bad_record_is_dead_lettered_as_it_came_and_then_told(value: object, reason: str) -> None:
     """The dead letter is the record itself; its outcome follows it; the API is not asked."""
-    scene = Scripted([], rules=Rules(Policy(org_id=1800)))
+    scene = Scripted([], rules=Rules(policy=Policy(org_id=1800)))
     source = record(value, headers=(("x", b"\xff"),))
 
     await scene.handle(source)

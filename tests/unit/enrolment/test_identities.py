@@ -129,10 +129,10 @@ def _as_before(shop: Shop, *, lane: bool) -> None:
     """Leave the plan as an earlier release wrote it: under the id alone, with the key's hashes or without."""
     (plan,) = shop.ledger.plans.values()
     early = EventPlan(
-        replace(plan.origin, identity=None),
-        plan.customer_id,
-        plan.steps,
-        plan.source,
+        origin=replace(plan.origin, identity=None),
+        customer_id=plan.customer_id,
+        steps=plan.steps,
+        source=plan.source,
         key_hashes=plan.key_hashes if lane else None,
     )
     shop.ledger.plans = {"7": early}

@@ -55,7 +55,7 @@ async def test_a_silent_event_enrols_nobody_twice(
     orgs: Sequence[int | None], reenrol: Reenrol, *, restarts: bool
 ) -> None:
     """One request in all; with after-expiry, too, as long as nothing new is to be seen of the customer."""
-    ledger, rules = FakeLedger(), Rules(Policy(reenrol=reenrol))
+    ledger, rules = FakeLedger(), Rules(policy=Policy(reenrol=reenrol))
     process, told, keys = Process(ledger, rules), [], []
     for number, org in enumerate(orgs):
         told += await process.handle(f"event {number}", org)
@@ -76,8 +76,10 @@ async def test_what_an_earlier_release_wrote_counts(
 ) -> None:
     """Under what the event named, or under nothing; also when ORG_ID is set later."""
     ledger = FakeLedger()
-    await written(ledger, org, Standing(Enrolment(key_of(org, reenrol=reenrol), "old", 1)))
-    process = Process(ledger, Rules(Policy(org_id=configured, reenrol=reenrol)))
+    await written(
+        ledger, org, Standing(Enrolment(key=key_of(org, reenrol=reenrol), event_id="old", attempts=1))
+    )
+    process = Process(ledger, Rules(policy=Policy(org_id=configured, reenrol=reenrol)))
     assert await process.handle("new", named) == ["ALREADY_ENROLLED"]
     assert process.keys == []
 
@@ -91,7 +93,7 @@ async def test_an_attempt_left_open_is_settled_first_and_never_under_a_second_ke
     """The second event finds out what became of it; the first one's retry goes on under its own key."""
     ledger = FakeLedger()
     shows = promotion(1)
-    rules = Rules(Policy(reenrol=reenrol))
+    rules = Rules(policy=Policy(reenrol=reenrol))
     first = Process(ledger, rules, [found(shows), LOST], {1: [LOST]})
     assert await first.handle("first", before) == ["DEFERRED"]
     second = Process(ledger, rules, [found(shows)], {1: [LOST]})
@@ -108,12 +110,12 @@ async def test_an_attempt_left_open_is_settled_first_and_never_under_a_second_ke
 @pytest.mark.asyncio
 async def test_a_plan_frozen_before_an_organisation_was_learnt_asks_for_nothing_that_was_got_since() -> None:
     """With after-expiry the older key stands for the same enrolment as the newer one."""
-    ledger, rules = FakeLedger(), Rules(Policy(reenrol=Reenrol.AFTER_EXPIRY))
+    ledger, rules = FakeLedger(), Rules(policy=Policy(reenrol=Reenrol.AFTER_EXPIRY))
     unasked = Process(ledger, rules, issues={1: [NotIssued((Notice(4711, "no"),))]})
     assert await unasked.handle("first", None) == ["REJECTED"]
     other = Process(ledger, rules)
     assert await other.handle("second", ORG) == ["ENROLLED"]
-    again = Process(ledger, Rules(rules.policy, retry_rejected=True))
+    again = Process(ledger, Rules(policy=rules.policy, retry_rejected=True))
     assert await again.handle("first", None) == ["ALREADY_ENROLLED"]
     assert (other.keys, again.keys) == ([key_of(ORG, reenrol=Reenrol.AFTER_EXPIRY)], [])
 
@@ -131,7 +133,11 @@ async def test_two_standings_of_an_earlier_release_are_one_from_now_on() -> None
     """Both open attempts are settled, one after the other, before anything is sent."""
     ledger = FakeLedger()
     for org, name in ((0, "silent"), (ORG, "named")):
-        await written(ledger, org, Standing(attempt=Attempt(name, key_of(org), 1, Evidence((), None))))
+        await written(
+            ledger,
+            org,
+            Standing(attempt=Attempt(event_id=name, key=key_of(org), number=1, noted=Evidence((), None))),
+        )
     process = Process(ledger, lookups=[found(promotion(1))])
     assert await process.handle("new", ORG) == ["ENROLLED"]
     assert process.keys == [key_of(ORG)]
@@ -162,7 +168,7 @@ async def test_it_is_learnt_once_for_every_partition_and_kept_in_each_before_it_
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("rules", [Rules(Policy(org_id=ORG)), Rules(dry_run=True)])
+@pytest.mark.parametrize("rules", [Rules(policy=Policy(org_id=ORG)), Rules(dry_run=True)])
 async def test_it_is_not_written_where_it_is_configured_or_nothing_may_be(rules: Rules) -> None:
     """A dry run learns for itself."""
     ledger = FakeLedger()

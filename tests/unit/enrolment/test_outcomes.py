@@ -53,19 +53,21 @@ def origin(**changes: Any) -> Origin:  # noqa: ANN401 - any field of the origin
 
 def restriction(max_limit: str, usage: str) -> Restriction:
     """Return a restriction with these figures."""
-    return Restriction("NUMBER_OF_ISSUALS", "CUSTOMER", Decimal(max_limit), Decimal(usage))
+    return Restriction(
+        kpi="NUMBER_OF_ISSUALS", limit_on="CUSTOMER", max_limit=Decimal(max_limit), usage=Decimal(usage)
+    )
 
 
 @pytest.mark.parametrize(
     ("settlement", "outcome_id", "told"),
     [
         (
-            Enrolled(SUBJECT, "the-key", 2, 3, ()),
+            Enrolled(subject=SUBJECT, key="the-key", attempts=2, issual_id=3, warnings=()),
             "465a12f0-405a-53ff-afec-c6cdb8765dea",
             {"outcome": "ENROLLED", "severity": "info", "issualId": 3} | ABOUT | ASKED,
         ),
         (
-            Enrolled(SUBJECT, "the-key", 2, None, (WARNING,)),
+            Enrolled(subject=SUBJECT, key="the-key", attempts=2, issual_id=None, warnings=(WARNING,)),
             "465a12f0-405a-53ff-afec-c6cdb8765dea",
             {"outcome": "ENROLLED", "severity": "info"} | ABOUT | ASKED | TOLD_WARNING,
         ),
@@ -76,12 +78,12 @@ def restriction(max_limit: str, usage: str) -> Restriction:
         ),
         (
             LimitExhausted(
-                SUBJECT,
-                LimitReason.CUSTOMER_LIMIT,
-                restriction("10", "10.000"),
-                "the-key",
-                2,
-                (WARNING,),
+                subject=SUBJECT,
+                reason=LimitReason.CUSTOMER_LIMIT,
+                restriction=restriction("10", "10.000"),
+                key="the-key",
+                attempts=2,
+                warnings=(WARNING,),
             ),
             "27e52342-6186-5853-b0ce-2bb30c03a25f",
             {
@@ -100,7 +102,9 @@ def restriction(max_limit: str, usage: str) -> Restriction:
             | TOLD_WARNING,
         ),
         (
-            LimitExhausted(SUBJECT, LimitReason.PROMOTION_LIMIT, restriction("0.5", "1e1")),
+            LimitExhausted(
+                subject=SUBJECT, reason=LimitReason.PROMOTION_LIMIT, restriction=restriction("0.5", "1e1")
+            ),
             "27e52342-6186-5853-b0ce-2bb30c03a25f",
             {
                 "outcome": "LIMIT_EXHAUSTED",
@@ -116,7 +120,14 @@ def restriction(max_limit: str, usage: str) -> Restriction:
             | ABOUT,
         ),
         (
-            LimitExhausted(SUBJECT, LimitReason.CONFIGURATION_OR_LIMIT, None, "the-key", 2, (WARNING,)),
+            LimitExhausted(
+                subject=SUBJECT,
+                reason=LimitReason.CONFIGURATION_OR_LIMIT,
+                restriction=None,
+                key="the-key",
+                attempts=2,
+                warnings=(WARNING,),
+            ),
             "27e52342-6186-5853-b0ce-2bb30c03a25f",
             {
                 "outcome": "LIMIT_EXHAUSTED",
@@ -154,17 +165,24 @@ def restriction(max_limit: str, usage: str) -> Restriction:
             {"outcome": "CUSTOMER_NOT_FOUND", "severity": "warning"} | ABOUT | ASKED | TOLD_ERROR,
         ),
         (
-            Rejected((ERROR,), 2),
+            Rejected(errors=(ERROR,), attempts=2),
             "21cc39aa-2d88-5e69-a31b-c49282288b23",
             {"outcome": "REJECTED", "severity": "error", "orgId": 1800, "attempts": 2} | TOLD_ERROR,
         ),
         (
-            Rejected((ERROR,), 2, SUBJECT, "the-key"),
+            Rejected(errors=(ERROR,), attempts=2, subject=SUBJECT, key="the-key"),
             "39fe7f07-a770-5699-a401-e11826cabfb9",
             {"outcome": "REJECTED", "severity": "error"} | ABOUT | ASKED | TOLD_ERROR,
         ),
         (
-            Rejected((), 2, SUBJECT, "the-key", RejectionReason.NOT_ISSUED, (WARNING,)),
+            Rejected(
+                errors=(),
+                attempts=2,
+                subject=SUBJECT,
+                key="the-key",
+                reason=RejectionReason.NOT_ISSUED,
+                warnings=(WARNING,),
+            ),
             "39fe7f07-a770-5699-a401-e11826cabfb9",
             {"outcome": "REJECTED", "severity": "error", "reason": "NOT_ISSUED"}
             | ABOUT
@@ -172,7 +190,7 @@ def restriction(max_limit: str, usage: str) -> Restriction:
             | TOLD_WARNING,
         ),
         (
-            Rejected((), subject=SUBJECT, reason=RejectionReason.OTHER_ORGANISATION),
+            Rejected(errors=(), subject=SUBJECT, reason=RejectionReason.OTHER_ORGANISATION),
             "39fe7f07-a770-5699-a401-e11826cabfb9",
             {"outcome": "REJECTED", "severity": "error", "reason": "OTHER_ORGANISATION"} | ABOUT,
         ),
@@ -182,12 +200,20 @@ def restriction(max_limit: str, usage: str) -> Restriction:
             {"outcome": "WOULD_ENROL", "severity": "info", "idempotencyKey": "the-key"} | ABOUT,
         ),
         (
-            Unresolved(UnresolvedReason.IN_DOUBT, "issue: timeout", 2, SUBJECT, "the-key"),
+            Unresolved(
+                reason=UnresolvedReason.IN_DOUBT,
+                message="issue: timeout",
+                attempts=2,
+                subject=SUBJECT,
+                key="the-key",
+            ),
             "20239a6c-45c5-50ce-8cef-7b05f97102bf",
             {"outcome": "DEAD_LETTERED", "severity": "error", "reason": "in_doubt"} | ABOUT | ASKED,
         ),
         (
-            Unresolved(UnresolvedReason.RETRIES_EXHAUSTED, "lookup: no usable answer", 2),
+            Unresolved(
+                reason=UnresolvedReason.RETRIES_EXHAUSTED, message="lookup: no usable answer", attempts=2
+            ),
             "ec5e9fe6-dcf2-5e73-a997-d3a61f126e4c",
             {
                 "outcome": "DEAD_LETTERED",
@@ -260,7 +286,9 @@ def test_a_record_that_was_put_away_is_told_by_its_reason() -> None:
 def test_figures_are_written_as_integers_where_they_are_whole() -> None:
     """A limit of "10" or "10.000" is 10 in the record's bytes, also when it is large."""
     settlement = LimitExhausted(
-        SUBJECT, LimitReason.CUSTOMER_LIMIT, restriction("9007199254740993", "9007199254740993.000")
+        subject=SUBJECT,
+        reason=LimitReason.CUSTOMER_LIMIT,
+        restriction=restriction("9007199254740993", "9007199254740993.000"),
     )
 
     assert b'"maxLimit":9007199254740993,"currentCustomerUsage":9007199254740993}' in (
@@ -270,11 +298,23 @@ def test_figures_are_written_as_integers_where_they_are_whole() -> None:
 
 def test_an_outcomes_id_depends_on_event_promotion_and_outcome_alone() -> None:
     """A replay with other attempts has the same id; another promotion or outcome has not."""
-    first = tell(origin(), Enrolled(SUBJECT, "k", 1, 3, ()), NOW).outcome_id
+    first = tell(
+        origin(), Enrolled(subject=SUBJECT, key="k", attempts=1, issual_id=3, warnings=()), NOW
+    ).outcome_id
 
-    assert tell(origin(customer_id=None), Enrolled(SUBJECT, "k", 9, None, ()), NOW).outcome_id == first
+    assert (
+        tell(
+            origin(customer_id=None),
+            Enrolled(subject=SUBJECT, key="k", attempts=9, issual_id=None, warnings=()),
+            NOW,
+        ).outcome_id
+        == first
+    )
     other = Subject(1, PROGRAM, "", 7)
-    assert tell(origin(), Enrolled(other, "k", 1, 3, ()), NOW).outcome_id != first
+    assert (
+        tell(origin(), Enrolled(subject=other, key="k", attempts=1, issual_id=3, warnings=()), NOW).outcome_id
+        != first
+    )
     assert tell(origin(), WouldEnrol(SUBJECT, "k"), NOW).outcome_id != first
 
 
@@ -305,7 +345,9 @@ def test_an_outcome_fits_its_topic_whatever_the_api_says() -> None:
     text = "\u0001" * 512
     many = tuple(Notice(code, text) for code in range(10_000))
     subject = Subject(57099, PROGRAM, text, 7)
-    outcome = tell(origin(), Rejected(many, 2, subject, "the-key", warnings=many), NOW)
+    outcome = tell(
+        origin(), Rejected(errors=many, attempts=2, subject=subject, key="the-key", warnings=many), NOW
+    )
 
     told = outcome.errors
     assert told is not None
@@ -323,7 +365,14 @@ def test_the_largest_outcome_fits_its_topic() -> None:
     origin = replace(Origin.of_activity(record(event()), reading), customer_ref="f" * 64)
     notices = tuple(Notice(2**63, "\x01" * MESSAGE_LENGTH) for _ in range(100))
     subject = Subject(2**63, 2**63, text, 2**63)
-    rejected = Rejected(notices, 2**63, subject, "k" * 36, RejectionReason.NOT_ISSUED, notices)
+    rejected = Rejected(
+        errors=notices,
+        attempts=2**63,
+        subject=subject,
+        key="k" * 36,
+        reason=RejectionReason.NOT_ISSUED,
+        warnings=notices,
+    )
     outcome = tell(origin, rejected, NOW)
     state = ("tracestate", bytes(32 * (256 + 256 + 2)))
 

@@ -28,19 +28,27 @@ pytestmark = pytest.mark.asyncio
 ORG: Final = 1800
 READ_AT: Final = NOW - timedelta(seconds=1)
 SHOWN: Final = TimelineEntry(11, NOW, None)
-FULL: Final = Restriction("NUMBER_OF_ISSUALS", "CUSTOMER", Decimal(10), Decimal(10))
+FULL: Final = Restriction(
+    kpi="NUMBER_OF_ISSUALS", limit_on="CUSTOMER", max_limit=Decimal(10), usage=Decimal(10)
+)
 OPEN: Final = promotion(1)
 ENROLLED: Final = promotion(1, timeline=[SHOWN])
 USED_UP: Final = promotion(1, timeline=None, restrictions=[FULL])
 SUBJECT: Final = Subject.of(OPEN, ORG)
-EVERY_EVENT: Final = Rules(Policy(reenrol=Reenrol.EVERY_EVENT))
-AFTER_EXPIRY: Final = Rules(Policy(reenrol=Reenrol.AFTER_EXPIRY))
+EVERY_EVENT: Final = Rules(policy=Policy(reenrol=Reenrol.EVERY_EVENT))
+AFTER_EXPIRY: Final = Rules(policy=Policy(reenrol=Reenrol.AFTER_EXPIRY))
 DRY: Final = Rules(dry_run=True)
 
-EARLIER: Final = Enrolment("earlier key", "earlier event", 2, 11, NOW - timedelta(days=1))
+EARLIER: Final = Enrolment(
+    key="earlier key",
+    event_id="earlier event",
+    attempts=2,
+    enrolment_id=11,
+    settled_at=NOW - timedelta(days=1),
+)
 RECENT: Final = Limit(NOW - timedelta(minutes=59), LimitReason.CUSTOMER_LIMIT, FULL)
 OVER: Final = Limit(NOW - timedelta(minutes=60), LimitReason.CUSTOMER_LIMIT, FULL)
-ATTEMPT: Final = Attempt("another event", "its key", 2, Evidence((7,)))
+ATTEMPT: Final = Attempt(event_id="another event", key="its key", number=2, noted=Evidence((7,)))
 
 
 def key(*, org: int = ORG, count: int = 0, limits: int = 0, reenrol: Reenrol = Reenrol.ONCE) -> str:
@@ -97,10 +105,10 @@ async def test_a_plan_says_whose_it_is_and_what_it_was_made_from() -> None:
     plan = await planned(None, promotion(1, timeline=[], restrictions=[replace(FULL, usage=Decimal(3))]))
     event = admitted()
     assert plan == EventPlan(
-        replace(event.origin, customer_id=CUSTOMER),
-        CUSTOMER,
-        (Request(SUBJECT, key(), Evidence((), 3), None),),
-        "INSTORE",
+        origin=replace(event.origin, customer_id=CUSTOMER),
+        customer_id=CUSTOMER,
+        steps=(Request(SUBJECT, key(), Evidence((), 3), None),),
+        source="INSTORE",
         read_at=READ_AT,
         marks=event.marks,
         key_hashes=(1, 2),
@@ -167,7 +175,7 @@ async def test_what_is_known_is_told_without_a_request(
         ),
         (Standing(attempt=ATTEMPT), OPEN, Rules(), Request(SUBJECT, key(), Evidence(()))),
         (
-            Standing(Enrolment(key(), "evt-1", 1)),
+            Standing(Enrolment(key=key(), event_id="evt-1", attempts=1)),
             OPEN,
             Rules(),
             Request(SUBJECT, key(), Evidence(()), key()),
@@ -192,7 +200,10 @@ async def test_what_may_be_another_events_doing_is_found_out_first(seen: Promoti
 
 @pytest.mark.parametrize(
     "standing",
-    [Standing(attempt=replace(ATTEMPT, key=key(org=0))), Standing(Enrolment(key(org=0), "evt-1", 1))],
+    [
+        Standing(attempt=replace(ATTEMPT, key=key(org=0))),
+        Standing(Enrolment(key=key(org=0), event_id="evt-1", attempts=1)),
+    ],
     ids=["attempt", "enrolment"],
 )
 async def test_a_key_that_is_in_use_goes_on_being_used(standing: Standing) -> None:

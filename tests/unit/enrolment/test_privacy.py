@@ -70,7 +70,7 @@ async def test_personal_names_leave_by_no_door(answers: str, named_by: str) -> N
     """
     metrics = Metrics()
     lookups, issues = ANSWERS[answers]
-    rules = Rules(Policy(org_id=1800), pii_key=b"a key")
+    rules = Rules(policy=Policy(org_id=1800), pii_key=b"a key")
     scene = Scripted(lookups, issues, rules, metrics=metrics)
     customer = dict(SECRETS) if named_by == "customerId" else {named_by: SECRETS.get(named_by, "")}
     value: object = event(customer=customer | ({"customerId": 5} if named_by == "customerId" else {}))

@@ -43,7 +43,7 @@ SUBJECT = Subject.of(promotion(1), 1800)
 CUSTOMER_ID = Identifier(IdentifierName.CUSTOMER_ID, str(CUSTOMER), "INSTORE")
 BROKEN = Doubtful(FaultKind.SERVER_ERROR, "HTTP 500")
 BUSY = Unsent(FaultKind.BUSY, "busy: 521, try after some time")
-FULL = Restriction("NUMBER_OF_ISSUALS", "CUSTOMER", Decimal(10), Decimal(10))
+FULL = Restriction(kpi="NUMBER_OF_ISSUALS", limit_on="CUSTOMER", max_limit=Decimal(10), usage=Decimal(10))
 
 
 class Once:

@@ -140,7 +140,7 @@ async def test_what_an_earlier_release_reopened_is_looked_into(who: str, was_app
     shop = Shop()
     await _rejected(shop)
     key = shop.ledger.plans["evt-1"].steps[0].key  # type: ignore[union-attr]  # it is a request
-    standing = Standing(attempt=Attempt("evt-1", key, 1, Evidence((), None)))
+    standing = Standing(attempt=Attempt(event_id="evt-1", key=key, number=1, noted=Evidence((), None)))
     await shop.ledger.write(StandingEntry(CUSTOMER, shop.subject, standing))
     if was_applied:
         await shop.api.issue(Identifier(IdentifierName.CUSTOMER_ID, str(CUSTOMER)), 1, 1, key)

@@ -39,7 +39,7 @@ def test_a_dead_letter_always_fits(
     """What is left is as it came, what is not there is named, and the failure can be read in any case."""
     source = replace(record(value), key=key, headers=headers)
     letter = fitted(source, FAILURE, (("traceparent", b"00-1-2-01"),), largest)
-    lying = Record(AT, 0, letter.key, letter.value, letter.headers)
+    lying = Record(position=AT, timestamp_ms=0, key=letter.key, value=letter.value, headers=letter.headers)
     read = read_letter(lying, FAILURE.group, FAILURE.position.topic, 0)
 
     assert batch_bytes(letter.key, letter.value, letter.headers) <= largest

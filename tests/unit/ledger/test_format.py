@@ -57,20 +57,22 @@ OUTCOME = Outcome(
     occurred_at=AT,
 )
 PLAN = EventPlan(
-    Origin(ACTIVITY, org_id=100, customer_id=482579328, customer_ref="ab12"),
-    482579328,
-    (Request(SUBJECT, "key-1", Evidence((1580, 1581), 2)), Foregone(OUTCOME)),
-    "INSTORE",
+    origin=Origin(activity=ACTIVITY, org_id=100, customer_id=482579328, customer_ref="ab12"),
+    customer_id=482579328,
+    steps=(Request(SUBJECT, "key-1", Evidence((1580, 1581), 2)), Foregone(OUTCOME)),
+    source="INSTORE",
 )
 STANDING = Standing(
-    enrolment=Enrolment("key-1", "evt-0", 2, 1580),
+    enrolment=Enrolment(key="key-1", event_id="evt-0", attempts=2, enrolment_id=1580),
     limit=Limit(
         AT,
         LimitReason.CUSTOMER_LIMIT,
-        Restriction("NUMBER_OF_ISSUALS", "CUSTOMER", Decimal(2), Decimal("2.50")),
+        Restriction(
+            kpi="NUMBER_OF_ISSUALS", limit_on="CUSTOMER", max_limit=Decimal(2), usage=Decimal("2.50")
+        ),
     ),
     settled_limits=1,
-    attempt=Attempt("evt-1", "key-2", 1, Evidence(None, None)),
+    attempt=Attempt(event_id="evt-1", key="key-2", number=1, noted=Evidence(None, None)),
 )
 
 _REFERENCE_JSON = (
@@ -183,17 +185,32 @@ _EVIDENCE = st.builds(
 _AMOUNTS = st.none() | st.decimals(allow_nan=False, allow_infinity=False)
 _STANDINGS = st.builds(
     Standing,
-    st.none() | st.builds(Enrolment, _TEXTS, _TEXTS, _IDS, st.none() | _IDS, st.none() | _TIMES),
+    st.none()
+    | st.builds(
+        Enrolment,
+        key=_TEXTS,
+        event_id=_TEXTS,
+        attempts=_IDS,
+        enrolment_id=st.none() | _IDS,
+        settled_at=st.none() | _TIMES,
+    ),
     st.none()
     | st.builds(
         Limit,
         _TIMES,
         st.sampled_from(LimitReason),
-        st.none() | st.builds(Restriction, _TEXTS, _TEXTS, _AMOUNTS, _AMOUNTS),
+        st.none() | st.builds(Restriction, kpi=_TEXTS, limit_on=_TEXTS, max_limit=_AMOUNTS, usage=_AMOUNTS),
     ),
     st.integers(0, 2**31),
     st.none()
-    | st.builds(Attempt, _TEXTS, _TEXTS, st.integers(1, 2**31), _EVIDENCE, st.none() | st.integers(0, 99)),
+    | st.builds(
+        Attempt,
+        event_id=_TEXTS,
+        key=_TEXTS,
+        number=st.integers(1, 2**31),
+        noted=_EVIDENCE,
+        opening=st.none() | st.integers(0, 99),
+    ),
 )
 
 
@@ -229,15 +246,22 @@ _OUTCOMES = _made(
 )
 _PLANS = st.builds(
     EventPlan,
-    st.builds(Origin, _REFERENCES, *[st.none() | _IDS] * 2, *[st.none() | _TEXTS] * 2),
-    _IDS,
-    st.lists(
+    origin=st.builds(
+        Origin,
+        activity=_REFERENCES,
+        org_id=st.none() | _IDS,
+        customer_id=st.none() | _IDS,
+        customer_ref=st.none() | _TEXTS,
+        identity=st.none() | _TEXTS,
+    ),
+    customer_id=_IDS,
+    steps=st.lists(
         st.builds(Request, _SUBJECTS, _TEXTS, _EVIDENCE, st.none() | _TEXTS) | st.builds(Foregone, _OUTCOMES),
         max_size=3,
     ).map(tuple),
-    st.none() | _TEXTS,
-    st.none() | _TIMES,
-    st.lists(st.tuples(_TEXTS, _TEXTS), max_size=2).map(tuple),
+    source=st.none() | _TEXTS,
+    read_at=st.none() | _TIMES,
+    marks=st.lists(st.tuples(_TEXTS, _TEXTS), max_size=2).map(tuple),
 )
 
 

@@ -19,10 +19,18 @@ _NAMES: Final = st.sampled_from("abc")
 _TIMES: Final = st.integers(0, 9).map(lambda day: NOW + timedelta(day))
 _STANDINGS: Final = st.builds(
     Standing,
-    st.none() | st.builds(Enrolment, _NAMES, _NAMES, st.just(1), st.none(), st.none() | _TIMES),
+    st.none()
+    | st.builds(
+        Enrolment,
+        key=_NAMES,
+        event_id=_NAMES,
+        attempts=st.just(1),
+        enrolment_id=st.none(),
+        settled_at=st.none() | _TIMES,
+    ),
     st.none() | st.builds(Limit, _TIMES, st.just(LimitReason.CUSTOMER_LIMIT)),
     st.integers(0, 2),
-    st.none() | st.builds(Attempt, _NAMES, _NAMES, st.just(1), st.just(Evidence())),
+    st.none() | st.builds(Attempt, event_id=_NAMES, key=_NAMES, number=st.just(1), noted=st.just(Evidence())),
 )
 _LEDGERS: Final = st.dictionaries(st.sampled_from([0, 7, 8]), _STANDINGS, max_size=3)
 

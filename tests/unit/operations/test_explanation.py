@@ -25,7 +25,7 @@ from worker.operations.explanation import Explained, explain, learnt, ledger_of,
 
 ORG = 1800
 KEY = idempotency_key(org_id=ORG, customer_id=CUSTOMER, program_id=PROGRAM, promotion_id=57099, event_id="-")
-FULL = Restriction("NUMBER_OF_ISSUALS", "CUSTOMER", Decimal(1), Decimal(1))
+FULL = Restriction(kpi="NUMBER_OF_ISSUALS", limit_on="CUSTOMER", max_limit=Decimal(1), usage=Decimal(1))
 
 
 def entry(one: Promotion, standing: Standing, customer: int = CUSTOMER) -> dict[bytes, bytes]:
@@ -41,7 +41,7 @@ def explained(
 ) -> tuple[Explained, ...]:
     """Explain two readings of our customer."""
     everything = CustomerPromotions(CUSTOMER, (*available, *hidden))
-    rules = Rules(policy or Policy())
+    rules = Rules(policy=policy or Policy())
     return explain(
         CustomerPromotions(CUSTOMER, available), everything, ledger_of(ledger or {}), rules, ORG, Span.at(NOW)
     )
@@ -99,7 +99,7 @@ def test_what_the_api_does_not_offer() -> None:
     ("standing", "outcome", "verdict"),
     [
         (
-            Standing(Enrolment(KEY, "evt", 1, 9)),
+            Standing(Enrolment(key=KEY, event_id="evt", attempts=1, enrolment_id=9)),
             "ALREADY_ENROLLED",
             "Not again: the ledger knows",
         ),
@@ -109,7 +109,7 @@ def test_what_the_api_does_not_offer() -> None:
             "Not asked for: the promotion's limit for all customers is used up, as the API said",
         ),
         (
-            Standing(attempt=Attempt("evt", KEY, 1, Evidence())),
+            Standing(attempt=Attempt(event_id="evt", key=KEY, number=1, noted=Evidence())),
             "WOULD_ENROL",
             "An earlier request",
         ),
@@ -181,7 +181,10 @@ def test_a_standing_counts_under_whatever_organisation_it_was_written(
 ) -> None:
     """As the worker counts it; but with connected organisations another one's promotion is another."""
     one = promotion()
-    ledger = ledger_of(entry(one, Standing(Enrolment(KEY, "evt", 1, 9))), connected=connected)
+    ledger = ledger_of(
+        entry(one, Standing(Enrolment(key=KEY, event_id="evt", attempts=1, enrolment_id=9))),
+        connected=connected,
+    )
     reading = CustomerPromotions(CUSTOMER, (one,))
     (told,) = explain(reading, reading, ledger, Rules(), learnt_org, Span.at(NOW))
     assert told.outcome == outcome
@@ -190,13 +193,13 @@ def test_a_standing_counts_under_whatever_organisation_it_was_written(
 def test_what_the_organisations_list_says_of_rewards_is_told() -> None:
     """Capping and expiry come from the list; of a promotion that is not on it nothing is said."""
     facts = ListedPromotion(
-        57099,
-        PROGRAM,
-        "",
-        "LIVE",
-        "LOYALTY_EARNING",
-        None,
-        None,
+        promotion_id=57099,
+        program_id=PROGRAM,
+        name="",
+        status="LIVE",
+        offer_type="LOYALTY_EARNING",
+        starts_at=None,
+        ends_at=None,
         capped=True,
         expiries=(Expiry("X", "CUSTOM", 5),),
     )

@@ -96,13 +96,17 @@ def test_what_was_written_is_read_back() -> None:
     """Group, failure and the original record come out of the headers as they went in."""
     foreign: Headers = (("traceparent", b"00-1-2-01"), ("x", None), ("x", b"\xff"))
     lying = Record(
-        Position("customer-activity-retry-1", 3, 7), 9, b"k", b"v", dead_letter_headers(foreign, FAILURE)
+        position=Position("customer-activity-retry-1", 3, 7),
+        timestamp_ms=9,
+        key=b"k",
+        value=b"v",
+        headers=dead_letter_headers(foreign, FAILURE),
     )
 
     assert group_of(lying) == "enrolment-worker"
     assert read_failure(lying) == FAILURE
     assert as_on_activity_topic(lying, FAILURE) == Record(
-        FAILURE.position, FAILURE.timestamp_ms, b"k", b"v", foreign
+        position=FAILURE.position, timestamp_ms=FAILURE.timestamp_ms, key=b"k", value=b"v", headers=foreign
     )
 
 
@@ -118,7 +122,10 @@ def test_numbers_that_nothing_of_ours_can_have_are_not_read(name: str, value: by
     """They would be told in outcomes, and added to."""
     headers = tuple((found, value if found.endswith(f".{name}") else it) for found, it in OURS)
 
-    assert read_failure(Record(FAILURE.position, 0, None, None, headers)) is None
+    assert (
+        read_failure(Record(position=FAILURE.position, timestamp_ms=0, key=None, value=None, headers=headers))
+        is None
+    )
 
 
 def test_a_message_is_bounded() -> None:
@@ -133,7 +140,9 @@ def test_a_message_is_bounded() -> None:
 def test_headers_that_are_not_ours_are_not_trusted(name: str, value: bytes | None) -> None:
     """A missing or garbled header makes the failure unreadable, except where any text would do."""
     headers = tuple((found, value if found == name else content) for found, content in OURS)
-    read = read_failure(Record(FAILURE.position, 0, None, None, headers))
+    read = read_failure(
+        Record(position=FAILURE.position, timestamp_ms=0, key=None, value=None, headers=headers)
+    )
 
     is_text = name.removeprefix("enrolment.error.") in {"message", "topic", "group"}
     assert (read is not None) == (is_text and value is not None and value != b"\xff")
@@ -142,7 +151,9 @@ def test_headers_that_are_not_ours_are_not_trusted(name: str, value: bytes | Non
 def test_a_message_that_is_longer_than_ours_is_read_as_we_would_have_written_it() -> None:
     """It is forged: nothing that lists or redrives dead letters carries more of it along."""
     headers = tuple((name, b"x" * 70_000 if name.endswith("message") else value) for name, value in OURS)
-    failure = read_failure(Record(Position("retry", 0, 0), 0, None, None, headers))
+    failure = read_failure(
+        Record(position=Position("retry", 0, 0), timestamp_ms=0, key=None, value=None, headers=headers)
+    )
     assert failure is not None
     assert dead_letter_headers((), failure)[1] == ("enrolment.error.message", b"x" * 1_000)
     assert failure.message == "x" * 1_000

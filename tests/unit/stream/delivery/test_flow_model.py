@@ -181,7 +181,9 @@ class FlowModel(RuleBasedStateMachine):
             # A key has a partition of its own in each topic; here it is made so.
             own = b"%s of %s %d" % (key, partition[0].encode(), partition[1])
             delay = due_ms if partition[0] == "retry" else 0
-            log.records.append(Record(Position(*partition, last + 1 + gap), delay, own, b""))
+            log.records.append(
+                Record(position=Position(*partition, last + 1 + gap), timestamp_ms=delay, key=own, value=b"")
+            )
 
     @rule(partition=st.sampled_from(_PARTITIONS), most=st.integers(1, 8))
     def fetch(self, partition: Partition, most: int) -> None:

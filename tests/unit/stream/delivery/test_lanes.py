@@ -17,7 +17,7 @@ current: ContextVar[int] = ContextVar("current")
 
 def delivery(offset: int, key: bytes = b"a", partition: int = 0) -> Record:
     """Return a record as it is delivered."""
-    return Record(Position(TOPIC, partition, offset), 0, key, b"")
+    return Record(position=Position(TOPIC, partition, offset), timestamp_ms=0, key=key, value=b"")
 
 
 def lane_of(record: Record) -> bytes:

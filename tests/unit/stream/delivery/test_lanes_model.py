@@ -19,7 +19,7 @@ TOPIC = "customer-activity"
 
 def delivery(offset: int, key: bytes, partition: int) -> Record:
     """Return a record as it is delivered."""
-    return Record(Position(TOPIC, partition, offset), 0, key, b"")
+    return Record(position=Position(TOPIC, partition, offset), timestamp_ms=0, key=key, value=b"")
 
 
 def lane_of(record: Record) -> bytes:
