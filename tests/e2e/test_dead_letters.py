@@ -89,7 +89,7 @@ class Office:
             dead_letter_headers(_FOREIGN, Failure(**told)),
         )
 
-    def put_aside(self, *messages: Message) -> list[Record]:
+    def dead_letter(self, *messages: Message) -> list[Record]:
         """Write dead letters and return them as they lie."""
         return self.letters.send_all(messages)
 
@@ -162,7 +162,7 @@ def test_a_redriven_record_is_the_dead_letter_on_the_partition_of_its_original(o
     odd = office.message(7, b"\xff\x00 not JSON", reason=DeadLetterReason.MALFORMED_EVENT)
     keyless = Message(b"{}", None, office.message(8).headers)
     named = (("caf\udce9", b"1"), *office.message(9).headers)
-    letters = office.put_aside(*map(office.message, range(5)), odd, keyless)
+    letters = office.dead_letter(*map(office.message, range(5)), odd, keyless)
     at = office.letters.send_raw(raw_batch(raw_record(0, b"k", b"{}", named), 1, timestamp=_MS))
     letters.append(Record(position=at, timestamp_ms=_MS, key=b"k", value=b"{}", headers=named))
 
@@ -184,7 +184,7 @@ def test_dead_letters_are_chosen_by_reason_time_customer_and_count(office: Offic
     """Each filter leaves out what it says, in `list` as in `redrive`; other groups' are never ours."""
     doubtful = office.message(9, reason=DeadLetterReason.IN_DOUBT, last_failed_at=_NOW - timedelta(days=9))
     foreign = office.message(10, group="another")
-    office.put_aside(*map(office.message, range(4)), doubtful, foreign, Message(b"no headers", b"k"))
+    office.dead_letter(*map(office.message, range(4)), doubtful, foreign, Message(b"no headers", b"k"))
 
     def ids(*filters: str) -> list[str]:
         return [each["eventId"] for each in office.listed(*filters)]
@@ -209,7 +209,7 @@ def test_a_listing_shows_nobodys_data(office: Office) -> None:
     names = {"customerId": 5, "mobile": _SECRETS[0], "email": _SECRETS[1], "externalId": _SECRETS[2]}
     value = event("id \x1b[2J\n", names)
     letter = Message(value, _SECRETS[4].encode(), office.message(1).headers)
-    office.put_aside(letter, office.message(2, _SECRETS[0].encode()))
+    office.dead_letter(letter, office.message(2, _SECRETS[0].encode()))
 
     shown = [office.call("list"), office.call("list", "--json"), office.call("redrive", "--dry-run")]
     for result in shown:
@@ -234,7 +234,7 @@ def test_what_cannot_go_back_is_named_and_left(office: Office) -> None:
     omitted = office.message(1, b"")
     omitted = Message(omitted.value, omitted.key, (*omitted.headers, (VALUE_OMITTED, b"true")))
     large = office.message(2, b"x" * 1_048_000)
-    letters = office.put_aside(omitted, large, office.message(3))
+    letters = office.dead_letter(omitted, large, office.message(3))
 
     result = office.call("redrive", "--yes")
     assert result.exit_code == 0, result.output
@@ -249,7 +249,7 @@ def test_what_cannot_go_back_is_named_and_left(office: Office) -> None:
 def test_a_partition_that_is_no_more_is_refused(office: Office) -> None:
     """Nothing is sent, and one line says what to do."""
     gone = office.message(1, position=Position(office.stage.names.activity, 7, 1))
-    office.put_aside(office.message(0), gone)
+    office.dead_letter(office.message(0), gone)
 
     refused = office.call("redrive", "--yes")
     assert refused.exit_code == 1
@@ -274,7 +274,7 @@ def test_without_a_terminal_it_does_not_ask(office: Office) -> None:
 @pytest.mark.long
 def test_killed_again_and_again_it_redrives_each_once(office: Office) -> None:
     """Kill -9 in the middle, three times, then to the end: every dead letter is there exactly once."""
-    letters = office.put_aside(*map(office.message, range(5_000)))
+    letters = office.dead_letter(*map(office.message, range(5_000)))
     lab, names = office.stage.lab, office.stage.names
     every = TopicReader(lab.loop, lab.bootstrap_servers, names.activity, _PARTITIONS)
 
@@ -300,7 +300,7 @@ def test_killed_again_and_again_it_redrives_each_once(office: Office) -> None:
 
 def test_an_open_transaction_of_an_earlier_redrive_ends_before_the_next_one_sends(office: Office) -> None:
     """What it had sent without committing does not count as redriven, and it can no longer commit."""
-    letters = office.put_aside(office.message(0), office.message(3))
+    letters = office.dead_letter(office.message(0), office.message(3))
     marked = (*letters[0].headers, ("enrolment.redriven", str(letters[0].position).encode()))
 
     async def steps() -> Result:
@@ -322,7 +322,7 @@ def test_an_open_transaction_of_an_earlier_redrive_ends_before_the_next_one_send
 
 def test_of_two_redrives_at_once_one_ends_with_a_line(office: Office) -> None:
     """The older one is fenced and says so; the other sends what it had not committed."""
-    letters = office.put_aside(*map(office.message, range(1_200)))
+    letters = office.dead_letter(*map(office.message, range(1_200)))
     others: list[Result] = []
 
     def say(line: str) -> None:
@@ -344,7 +344,7 @@ def test_of_two_redrives_at_once_one_ends_with_a_line(office: Office) -> None:
 
 def test_a_redrive_that_waits_for_an_answer_sends_nothing_that_another_sent_meanwhile(office: Office) -> None:
     """Between its plan and its sending it looks once more."""
-    office.put_aside(*map(office.message, range(4)))
+    office.dead_letter(*map(office.message, range(4)))
 
     async def steps() -> Redriven:
         prepared = await prepare(office.settings, (await find(office.settings, Wanted(), len)).letters, len)

@@ -151,8 +151,8 @@ def test_a_later_event_settles_an_attempt_that_stayed_open(
     record = forgetful.stage.feed.send(event(first, {"customerId": customer.customer_id}), b"key")
     wait_until(lambda: _posts(forgetful, customer), "the request has arrived")
     forgetful.fault("error_500", customer, endpoint=Endpoint.LOOKUP, count=4)
-    put_aside = forgetful.collect(record)
-    assert (put_aside.only.name, put_aside.only.value["reason"]) == ("DEFERRED", "retries_exhausted")
+    deferred = forgetful.collect(record)
+    assert (deferred.only.name, deferred.only.value["reason"]) == ("DEFERRED", "retries_exhausted")
     second = _tell(forgetful, customer)
     key = enrolment_key(0, customer.customer_id, promotion.program_id, promotion.promotion_id)
     assert [one for one, _ in _applied(forgetful, customer)] == [key]

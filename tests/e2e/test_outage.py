@@ -96,7 +96,7 @@ def test_a_worker_told_to_stop_in_an_outage_ends_soon_and_loses_nothing(
     assert stage.dead_letters.read() == []
 
 
-def test_a_few_customers_in_an_outage_are_not_put_aside_either(calm: tuple[Stage, RunningSimulator]) -> None:
+def test_a_few_customers_in_an_outage_are_not_deferred_either(calm: tuple[Stage, RunningSimulator]) -> None:
     """Fewer than the threshold open no circuit; their events wait all the same while nobody is served."""
     stage, simulator = calm
     worker = stage.worker(

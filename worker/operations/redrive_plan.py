@@ -100,7 +100,7 @@ class Wanted:
     """The oldest so many of them."""
 
     def admits(self, letter: Letter) -> bool:
-        """Whether the letter is asked for, the count aside."""
+        """Whether the letter is asked for; the count is not looked at."""
         at = letter.failure.last_failed_at
         return (
             (not self.reasons or letter.failure.reason in self.reasons)

@@ -88,7 +88,7 @@ def test_a_redrive_of_another_group_is_not_ours() -> None:
     ],
     ids=["retry", "no-headers"],
 )
-def test_what_another_group_put_aside_is_not_ours(stranger: Record, why: str) -> None:
+def test_what_another_group_deferred_is_not_ours(stranger: Record, why: str) -> None:
     """It is passed over, and its topic goes on."""
     assert arrive(stranger, NAMES) == NotOurs(why)
 

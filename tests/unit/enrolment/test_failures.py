@@ -51,7 +51,7 @@ async def test_a_bad_record_whose_dead_letter_is_not_acknowledged_comes_again(re
 
 
 @pytest.mark.asyncio
-async def test_a_fault_of_ours_puts_the_event_aside_and_keeps_what_was_told() -> None:
+async def test_a_fault_of_ours_dead_letters_the_event_and_keeps_what_was_told() -> None:
     """A bug in one promotion: earlier outcomes stand, the record is dead-lettered, the partition goes on."""
     scene = Scripted([found(promotion(1), promotion(2))], {1: [Issued(1, ())], 2: [KeyError("919845012345")]})
     source = record(event())

@@ -140,7 +140,9 @@ def test_outcomes_are_as_described(doc: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["retry", "deadLetter"])
-def test_headers_of_what_is_put_aside_are_as_described(doc: dict[str, Any], kind: str) -> None:
+def test_headers_of_what_is_deferred_or_dead_lettered_are_as_described(
+    doc: dict[str, Any], kind: str
+) -> None:
     """The headers that the worker writes must be those described, each of them required."""
     failure = Failure(
         reason=DeadLetterReason.IN_DOUBT,
