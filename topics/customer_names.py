@@ -34,9 +34,9 @@ class Name(NamedTuple):
     """customerId, externalId, mobile or email."""
     value: str
     source: str | None = None
-    """Upper-cased, None where none is named."""
+    """Upper-cased, None if none is named."""
     account: str | None = None
-    """The account of that source, where it has several."""
+    """The account of that source, if it has several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def customer_names(places: Iterable[Fields]) -> CustomerNames:
 
 
 def normal(kind: str, value: object) -> str | None:
-    """Return a name's value as the API knows it, None where it is none.
+    """Return a name's value as the API knows it, None if it is none.
 
     A mobile number is its digits: a leading `+`, blanks, hyphens and brackets are left out.
     """

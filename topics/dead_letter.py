@@ -95,7 +95,7 @@ def foreign_headers(headers: Headers) -> Headers:
 
 
 def our_headers(headers: Headers) -> dict[str, bytes | None]:
-    """Return ours by their names; none where nothing was written by `dead_letter_headers`."""
+    """Return ours by their names; none if nothing was written by `dead_letter_headers`."""
     return {name: value for name, value in headers[_begin_of_ours(headers) :] if _is_our_name(name)}
 
 
@@ -123,7 +123,7 @@ def redriven_from(record: Record) -> Position | None:
 
 
 def read_failure(record: Record) -> Failure | None:
-    """Read our headers back; None where one is missing or is nothing that `dead_letter_headers` wrote."""
+    """Read our headers back; None if one is missing or is nothing that `dead_letter_headers` wrote."""
     ours = _Ours(our_headers(record.headers))
     try:
         failure = Failure(

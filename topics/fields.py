@@ -25,18 +25,18 @@ class Fields:
                 self._body[name] = value
 
     def get(self, name: str) -> object:
-        """Return a field as it is, None where there is none."""
+        """Return a field as it is, None if there is none."""
         return self._body.get(name)
 
     def text(self, name: str) -> str | None:
-        """Return text, or a whole number as text; None where absent, blank or of another type."""
+        """Return text, or a whole number as text; None if absent, blank or of another type."""
         value = self._body.get(name)
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST:
             return str(value)
         return (value.strip() or None) if isinstance(value, str) else None
 
     def obj(self, name: str) -> "Fields | None":
-        """Return an object, None where there is none."""
+        """Return an object, None if there is none."""
         value = self._body.get(name)
         return Fields(value) if isinstance(value, dict) else None
 

@@ -67,7 +67,7 @@ class RestrictionUsed(_Part):
 
 
 class ActivityReference(_Part):
-    """The original record of the event, also where a retry led to the outcome."""
+    """The original record of the event, even if a retry led to the outcome."""
 
     event_id: str
     event_name: str | None = None

@@ -79,7 +79,7 @@ class Record:
         return next((mark.decode() for mark in marks), None)
 
     def header(self, name: str) -> str | None:
-        """Return the last header of that name as text, None where it is absent, null or not UTF-8."""
+        """Return the last header of that name as text, None if it is absent, null or not UTF-8."""
         last = next((value for found, value in reversed(self.headers) if found == name), None)
         try:
             return None if last is None else last.decode()

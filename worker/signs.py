@@ -5,7 +5,7 @@ that is counted down, a request that has its time-out, a gate that lets requests
 circuit that is tried again and again, another event of the same customer. One that waits for something that
 never comes gives no sign, and is noticed by that.
 
-A sign belongs to what runs in its context; where there is none, all of this does nothing.
+A sign belongs to what runs in its context; if there is none, all of this does nothing.
 """
 
 import time
@@ -63,7 +63,7 @@ class Sign:
 
 
 def current() -> Sign | None:
-    """Return the sign of what runs, None where it has none."""
+    """Return the sign of what runs, None if it has none."""
     return _CURRENT.get()
 
 

@@ -88,7 +88,7 @@ class Stop:
         self._say = say
 
     def works(self, work: Work) -> None:
-        """Note that work begins: from now on a signal drains, where before it ended the process at once."""
+        """Note that work begins: from now on a signal drains; before, it ended the process at once."""
         self._work = work
 
     def finish(self) -> None:

@@ -64,9 +64,9 @@ class Timepiece:
         return None if theirs is None else self._machine() - theirs
 
     def now(self) -> datetime:
-        """Return the time: the machine's, but the API's where they are apart.
+        """Return the time: the machine's, but the API's if they are apart.
 
-        Where they are apart by more than a week, one of them is no clock at all. A clock that lost its time
+        If they are apart by more than a week, one of them is no clock at all. A clock that lost its time
         begins long ago, so the later is taken: what is stamped long ago, Kafka deletes.
         """
         ours, theirs = self._machine(), self._theirs()

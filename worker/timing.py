@@ -18,6 +18,6 @@ def utc_now() -> datetime:
 
 
 def now() -> float:
-    """Return seconds that also pass while the machine is suspended, where the system can tell."""
+    """Return seconds that also pass while the machine is suspended, if the system can tell."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)

@@ -31,7 +31,7 @@ class Authenticator(Protocol):
     """Adds credentials to requests."""
 
     async def header(self) -> Header | Fault:
-        """Return the header to send; a fault where it cannot be had (nothing was sent then). May wait."""
+        """Return the header to send; a fault if it cannot be had (nothing was sent then). May wait."""
         ...
 
     def served(self, header: Header) -> None:
@@ -122,7 +122,7 @@ class OAuthAuthenticator:
         return TokenState.STALE if self._clock() >= self._token.stale_at else TokenState.FRESH
 
     async def header(self) -> Header | Fault:
-        """Return the token's header; waits for the one refresh under way where the token is invalid."""
+        """Return the token's header; waits for the one refresh under way if the token is invalid."""
         state = self.state
         if self._token and state is not TokenState.INVALID:
             if state is TokenState.STALE and self._may_renew_early():

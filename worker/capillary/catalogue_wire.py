@@ -83,7 +83,7 @@ class ListPage:
 
 
 def read_list_page(body: Json) -> ListPage | None:
-    """Read one page; None where it is none: no total, or an entry without a usable id."""
+    """Read one page; None if it is none: no total, or an entry without a usable id."""
     try:
         page = _WireListPage.model_validate(body)
     except ValidationError:
@@ -93,7 +93,7 @@ def read_list_page(body: Json) -> ListPage | None:
 
 
 def read_status(body: Json) -> tuple[int, str] | None:
-    """Read code and message of the body's own `status`, None where it has no code."""
+    """Read code and message of the body's own `status`, None if it has no code."""
     try:
         status = _WireEnvelope.model_validate(body).status
     except ValidationError:

@@ -61,7 +61,7 @@ _UNSENDABLE = Refused(
 
 
 def _id_of(identifier: Identifier) -> int | None:
-    """Return Capillary's own id where the customer is asked for by it."""
+    """Return Capillary's own id if the customer is asked for by it."""
     is_id = identifier.name is IdentifierName.CUSTOMER_ID and identifier.value.isdecimal()
     return int(identifier.value[:_LONGEST_ID]) if is_id else None
 
@@ -76,7 +76,7 @@ async def _guarded(asked: Coroutine[Any, Any, A]) -> A | Doubtful:
 
 @dataclass(frozen=True, slots=True)
 class Sounding:
-    """What the API answered to a read for nobody, when, and its `Date` header; None where it sent none."""
+    """What the API answered to a read for nobody, when, and its `Date` header; None if it sent none."""
 
     answer: PageAnswer
     at: datetime

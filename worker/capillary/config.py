@@ -47,7 +47,7 @@ class OAuth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapillaryConfig:
-    """Address, credentials and bounds; raises ValueError with one line where a value cannot work."""
+    """Address, credentials and bounds; raises ValueError with one line if a value cannot work."""
 
     base_url: str
     """http or https, a host, perhaps a port and a path prefix; a trailing slash makes no difference."""
@@ -60,7 +60,7 @@ class CapillaryConfig:
     program_ids: tuple[int, ...] = ()
     """The programs to ask for; empty asks for all."""
     default_source: str = "INSTORE"
-    """`source` where the identifier has none that the endpoint allows; both endpoints must allow it."""
+    """`source` if the identifier has none that the endpoint allows; both endpoints must allow it."""
     timeout_seconds: float = 10.0
     """Of one whole request: waiting for a connection, connecting, sending, reading the whole answer."""
     idempotency_header: str = "Idempotency-Key"
@@ -113,7 +113,7 @@ def _checked_base_url(text: str) -> str:
 
 
 def _check_header_values(config: CapillaryConfig) -> None:
-    """Raise where a text that goes into a header could break out of it."""
+    """Raise if a text that goes into a header could break out of it."""
     if not config.user_agent.isascii() or not config.user_agent.isprintable():
         raise ValueError("the user agent must be printable ASCII")
     match config.credentials:

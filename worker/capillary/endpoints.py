@@ -121,7 +121,7 @@ class Requests:
         return self._catalogue.request("limit=1&offset=1", headers)
 
     def live_promotions(self, page: int, headers: list[Header]) -> httpx.Request:
-        """Ask for one page of the live promotions; of one program where only one is ours."""
+        """Ask for one page of the live promotions; of one program if only one is ours."""
         query = f"limit={PAGE_SIZE}&offset={page}&status=LIVE"
         if len(self._config.program_ids) == 1:
             query += f"&program={self._config.program_ids[0]}"

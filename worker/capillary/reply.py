@@ -92,7 +92,7 @@ def _credentials_refused(reply: Reply, body: Json | None) -> Misconfigured | Non
 
 
 def refusal(errors: tuple[Notice, ...], body: Json | None) -> Refused:
-    """Return the final answer, with whom a merged customer was merged into where the body tells."""
+    """Return the final answer, with whom a merged customer was merged into, if the body tells."""
     refused = Refused(errors)
     return Refused(errors, survivor_id=read_survivor(body or {})) if is_merged(refused) else refused
 
@@ -133,7 +133,7 @@ def judged_by_status(reply: Reply) -> Unsent | Doubtful | Misconfigured | Refuse
 
 
 def doubt_of(status: int) -> FaultKind | None:
-    """Return what a status leaves in doubt, None where the request was refused."""
+    """Return what a status leaves in doubt, None if the request was refused."""
     match status:
         case HTTPStatus.REQUEST_TIMEOUT:
             return FaultKind.TIMEOUT
@@ -148,7 +148,7 @@ def doubt_of(status: int) -> FaultKind | None:
 
 
 def part_of(body: Json | None, name: str) -> object:
-    """Return a field of the body, None where there is none."""
+    """Return a field of the body, None if there is none."""
     return None if body is None else body.get(name)
 
 

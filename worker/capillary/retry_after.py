@@ -11,7 +11,7 @@ _RATE_LIMIT_RESET = re.compile(r"\b(?:t|reset)\s*=\s*(\d{1,9})\b")
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return the seconds that the server asks to wait, at most an hour; None where it does not say.
+    """Return the seconds that the server asks to wait, at most an hour; None if it does not say.
 
     `Retry-After` (RFC 9110, 10.2.3: seconds or a date), else the draft `RateLimit` header in either of its
     forms or `RateLimit-Reset`. What cannot be read is as if absent. `headers` looks names up in any case.

@@ -43,7 +43,7 @@ class _Body(httpx.AsyncByteStream):
         return self._answer.content.iter_chunked(_CHUNK)
 
     async def aclose(self) -> None:
-        """Give the connection back, or close it where the body was not read to its end."""
+        """Give the connection back, or close it if the body was not read to its end."""
         await self._answer.__aexit__(None, None, None)
 
 
@@ -56,7 +56,7 @@ class _Carrier(httpx.AsyncBaseTransport):
     def __init__(
         self, config: CapillaryConfig, timer: Callable[[], float], jitter: Callable[[], float]
     ) -> None:
-        """Read the certificates to trust; raises ValueError where they cannot be read."""
+        """Read the certificates to trust; raises ValueError if they cannot be read."""
         self._config = config
         self._timer = timer
         self._jitter = jitter

@@ -1,7 +1,7 @@
 """The API's bodies, read tolerantly: the pages contradict their own samples, and fields come and go.
 
 Only what the worker uses is declared; everything else is ignored. A detail that cannot be read is as if
-absent, except where guessing could enrol someone twice or into something else: ids and timelines.
+absent, except when guessing could enrol someone twice or into something else: ids and timelines.
 """
 
 import json
@@ -66,7 +66,7 @@ def _aware(value: datetime) -> datetime:
 
 
 def cut(text: str) -> str:
-    """Return the text, where it is too long its beginning and a mark: outcomes and log lines stay bounded."""
+    """Return the text; if it is too long, its beginning and a mark: outcomes and log lines stay bounded."""
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
 
 
@@ -196,7 +196,7 @@ class _WirePage(Wire):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a lookup. `total` and `page_size` are what the server claims, None where it does not."""
+    """One page of a lookup. `total` and `page_size` are what the server claims, None if it does not."""
 
     customer_id: int
     promotions: tuple[Promotion, ...]
@@ -216,7 +216,7 @@ class _WireToken(Wire):
 
 @dataclass(frozen=True, slots=True)
 class TokenGrant:
-    """A token as handed out; `ttl_seconds` is None where the answer does not tell."""
+    """A token as handed out; `ttl_seconds` is None if the answer does not tell."""
 
     access_token: str
     ttl_seconds: float | None
@@ -230,7 +230,7 @@ _SIDE_EFFECTS: TypeAdapter[list[WireSideEffect]] = TypeAdapter(Several[WireSideE
 
 
 def parse_object(body: bytes) -> Json | None:
-    """Return the body's JSON object, None where it is anything else; raw control characters are accepted."""
+    """Return the body's JSON object, None if it is anything else; raw control characters are accepted."""
     try:
         parsed = json.loads(body, strict=False)
     except (ValueError, RecursionError):
@@ -256,7 +256,7 @@ def read_side_effects(value: object) -> tuple[WireSideEffect, ...]:
 
 
 def read_survivor(body: Json) -> int | None:
-    """Read whom a merged customer was merged into, where the body or one of its errors tells."""
+    """Read whom a merged customer was merged into, if the body or one of its errors tells."""
     errors = listed(body.get("errors"))
     for part in (body, *(errors if isinstance(errors, list) else ())):
         try:
@@ -271,7 +271,7 @@ def read_survivor(body: Json) -> int | None:
 def read_page(body: Json) -> Page | None:
     """Read one page of a lookup.
 
-    None where it is none: no customer id, no promotions (unless it says that there are 0), a promotion
+    None if it is none: no customer id, no promotions (unless it says that there are 0), a promotion
     without usable ids, a timeline entry without a usable id.
     """
     try:
@@ -286,7 +286,7 @@ def read_page(body: Json) -> Page | None:
 
 
 def read_token(body: Json) -> TokenGrant | None:
-    """Read the token endpoint's `data`; None where it holds no token."""
+    """Read the token endpoint's `data`; None if it holds no token."""
     try:
         token = _WireToken.model_validate(body.get("data"))
     except ValidationError:

@@ -24,7 +24,7 @@ def lines(report: TopicReport) -> Iterator[str]:
             yield f"    {setting}={wanted}" + (" wanted; may not be read" if unread else "")
     for difference in report.differences:
         found = "unset" if difference.found is None else difference.found
-        yield f"  ! {difference.setting} is {found}, {difference.wanted} where we create it"
+        yield f"  ! {difference.setting} is {found}, {difference.wanted} when we create it"
 
 
 def as_object(report: TopicReport) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def capillary_client(
 ) -> CapillaryClient:
     """Return the way to the API; `date_heard` is told the `Date` of each answer.
 
-    Raises SettingsError where the certificates to trust cannot be read.
+    Raises SettingsError if the certificates to trust cannot be read.
     """
     try:
         return CapillaryClient(

@@ -99,7 +99,7 @@ def resources_of(settings: Settings, api: ApiAccess, timepiece: Timepiece, probe
 
 
 async def followers(settings: Settings, partitions: int) -> list[LedgerFollower]:
-    """Return what follows another group's ledger, nothing where none is to be followed."""
+    """Return what follows another group's ledger, nothing if none is to be followed."""
     if settings.dry_run_ledger_group is None:
         return []
     await ensure_followable(settings, settings.dry_run_ledger_group)

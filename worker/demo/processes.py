@@ -128,7 +128,7 @@ class Household:
 
 
 def tail(path: Path, lines: int) -> str:
-    """Return the last `lines` lines of a file, at most 64 KiB; empty where there is no file."""
+    """Return the last `lines` lines of a file, at most 64 KiB; empty if there is no file."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL_BYTES))

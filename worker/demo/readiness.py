@@ -30,7 +30,7 @@ def wait_until_ready(
     """Block until a broker serves consumer groups; False after `timeout` seconds or once `ended`.
 
     With a `cluster_id` the answer of another cluster, which may have taken the port, does not count. Raises
-    ValueError where the address is not `host:port`.
+    ValueError if the address is not `host:port`.
     """
     host, _, port = bootstrap_servers.partition(",")[0].rpartition(":")
     deadline = time.monotonic() + timeout

@@ -56,7 +56,7 @@ class Books:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What the books say; they agree where there are no `findings`, each of which is one line."""
+    """What the books say; they agree if there are no `findings`, each of which is one line."""
 
     findings: tuple[str, ...]
     told: tuple[Told, ...]

@@ -40,7 +40,7 @@ _PART_SECONDS: Final = 30.0
 
 
 class StoryFailed(Exception):  # noqa: N818 - reads as what happened
-    """A step did not succeed; one line, then the end of a log where there is one."""
+    """A step did not succeed; one line, then the end of a log if there is one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,10 +57,10 @@ class _Run:
 
 
 async def tell(options: DemoOptions, stage: Stage, cast: Cast, console: Console, started: float) -> int:
-    """Play it on the stage; returns 0 where the books agree, else 1.
+    """Play it on the stage; returns 0 if the books agree, else 1.
 
-    `started` is the monotonic time of the command. Raises `PartEnded` where a part ended by itself,
-    `StoryFailed` where a step did not succeed, `KafkaError`.
+    `started` is the monotonic time of the command. Raises `PartEnded` if a part ended by itself,
+    `StoryFailed` if a step did not succeed, `KafkaError`.
     """
     return await _watched(cast, _tell(options, stage, cast, console, started))
 

@@ -1,7 +1,7 @@
 """The answers of an API call: closed unions that the use case matches exhaustively.
 
 The rules are those of the API's pages: a body that speaks the API's language decides, the HTTP status
-only where there is none, except for the statuses of authentication (401, 403) and throttling (429).
+only if there is none, except for the statuses of authentication (401, 403) and throttling (429).
 """
 
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class Doubtful:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """429. `retry_after` is in seconds, None where the server did not say."""
+    """429. `retry_after` is in seconds, None if the server did not say."""
 
     retry_after: float | None
     may_be_applied: bool = False

@@ -1,6 +1,6 @@
 """The organisation's own list of promotions, and whether a lookup can find anything to enrol into.
 
-The list knows no customers. It can only rule out, and only where it is certain: what it leaves open is
+The list knows no customers. It can only rule out, and only when it is certain: what it leaves open is
 looked up.
 """
 
@@ -14,7 +14,7 @@ from worker.domain.times import Span, moved
 
 _NOT_LIVE: Final = frozenset({"COMPLETED", "UPCOMING", "INACTIVE"})
 _TIME_ZONES: Final = timedelta(hours=14)
-"""The list's sample writes midnight as `T00:00Z` where the lookup's write it as `T18:30:00.000Z`: its times
+"""The list's sample writes midnight as `T00:00Z`, the lookup's samples as `T18:30:00.000Z`: its times
 may be local ones. No clock on earth is further off than this."""
 
 

@@ -16,7 +16,7 @@ MAX_NUMBER_OF_ISSUALS_PER_CUSTOMER; NUMBER_OF_TIMES "the issual was done" (page 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a reading showed of a customer's enrolments into one promotion; None where it told nothing."""
+    """What a reading showed of a customer's enrolments into one promotion; None if it told nothing."""
 
     enrolment_ids: tuple[int, ...] | None = None
     issuals: int | None = None
@@ -25,7 +25,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """There is an enrolment that was not there before; its id where the reading has a timeline."""
+    """There is an enrolment that was not there before; its id if the reading has a timeline."""
 
     enrolment_id: int | None
 
@@ -63,8 +63,8 @@ def evidence_of(promotion: Promotion) -> Evidence:
 def compare(noted: Evidence, seen: Promotion | None) -> Finding:
     """Compare a later reading with what was noted before the attempt.
 
-    The timeline decides where the later reading has one, and a timeline that appeared with entries counts
-    as new. Only without one does a risen issual count.
+    If the later reading has a timeline, it decides. A timeline that appeared with entries counts as new.
+    Only without one does a risen issual count.
     """
     if seen is None:
         return NoEvidence()

@@ -47,9 +47,9 @@ class Enrolment:
     """When we came to know of it, by our clock; None in entries of earlier releases."""
 
     def unshown_for(self, read_at: datetime | None, now: datetime, settle: timedelta) -> timedelta | None:
-        """Return how long to wait until a reading is sure to show it; None where one of `read_at` was.
+        """Return how long to wait until a reading is sure to show it; None if one of `read_at` was.
 
-        Only times of our own group are compared. Where one is not known, or ahead of ours, it is once as long
+        Only times of our own group are compared. If one is not known, or ahead of ours, it is once as long
         as a reading may take to show it.
         """
         at = self.settled_at

@@ -42,7 +42,7 @@ class Policy:
     reenrol: Reenrol = Reenrol.ONCE
 
     def objection(self, program_id: int | None, promotion_id: int) -> Objection | None:
-        """Return which filter the ids do not pass, None where they pass all; an unknown program passes."""
+        """Return which filter the ids do not pass, None if they pass all; an unknown program passes."""
         if self.program_ids and program_id is not None and program_id not in self.program_ids:
             return Objection.OTHER_PROGRAM
         if self.promotion_ids and promotion_id not in self.promotion_ids:
@@ -62,7 +62,7 @@ class Enrol:
     org_id: int
     key: str
     twins: tuple[str, ...] = ()
-    """The key under the other organisations that were taken for ours, where one may be in use."""
+    """The key under the other organisations that were taken for ours, if one may be in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def plan(
 
 
 def objection(promotion: Promotion, policy: Policy, now: Span) -> Objection | None:
-    """Return why a promotion of the reading is none to enrol into now, None where it is, or may be."""
+    """Return why a promotion of the reading is none to enrol into now, None if it is, or may be."""
     objections = {
         Objection.OTHER_TYPE: promotion.offer_type != ENROL_AND_ISSUE,
         Objection.INACTIVE: not promotion.active,

@@ -25,14 +25,14 @@ class Identifier:
     name: IdentifierName
     value: str = field(repr=False)
     source: str | None = None
-    """Upper-cased name of the source that the identifier came from, e.g. INSTORE; None where unknown."""
+    """Upper-cased name of the source that the identifier came from, e.g. INSTORE; None if unknown."""
     account: str | None = field(default=None, repr=False)
-    """Account of that source, None where it has only one."""
+    """Account of that source, None if it has only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restriction:
-    """A limit, on issuals (enrolments) where not said otherwise, and how much of it is used.
+    """A limit, on issuals (enrolments) if not said otherwise, and how much of it is used.
 
     A limit of None, -1 or 0 sets none; a usage of None was not told.
     """
@@ -77,7 +77,7 @@ class Promotion:
     ends_at: datetime | None
     issual_restrictions: tuple[Restriction, ...]
     timeline: tuple[TimelineEntry, ...] | None
-    """The customer's enrolments; None where the answer has no timeline at all (v2.1, GENERIC)."""
+    """The customer's enrolments; None if the answer has no timeline at all (v2.1, GENERIC)."""
     org_id: int | None = None
     earn_restrictions: tuple[Restriction, ...] = ()
     redemption_restrictions: tuple[Restriction, ...] = ()
@@ -92,7 +92,7 @@ class CustomerPromotions:
     promotions: tuple[Promotion, ...]
 
     def find(self, program_id: int, promotion_id: int) -> Promotion | None:
-        """Return the named promotion, None where this reading does not show it."""
+        """Return the named promotion, None if this reading does not show it."""
         return next(
             (p for p in self.promotions if (p.program_id, p.promotion_id) == (program_id, promotion_id)), None
         )

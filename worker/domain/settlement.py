@@ -245,7 +245,7 @@ def settle_issue(  # noqa: PLR0911 - one for each kind of answer
     *,
     alone: bool = True,
 ) -> Settlement | LimitUnexplained:
-    """Settle a promotion by the last answer to its request; `alone` where others were served meanwhile.
+    """Settle a promotion by the last answer to its request; `alone` if others were served meanwhile.
 
     A warning other than 8890 without a side effect is not documented: nothing was issued, so it is final
     and rejected, with the warning kept. A doubtful answer is for the ledger to settle.

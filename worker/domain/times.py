@@ -9,7 +9,7 @@ LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 def moved(time: datetime, by: timedelta) -> datetime:
-    """Return the time so much later, or earlier; the first or the last that there is where it lies beyond."""
+    """Return the time so much later, or earlier; if it lies beyond, the first or the last that there is."""
     try:
         return time + by
     except OverflowError:
@@ -30,5 +30,5 @@ class Span:
 
     @classmethod
     def at(cls, now: datetime, other: datetime | None = None) -> "Span":
-        """Return the span between two clocks, or the one moment where there is one clock."""
+        """Return the span between two clocks, or the one moment if there is one clock."""
         return cls(now, now) if other is None else cls(min(now, other), max(now, other))

@@ -75,7 +75,7 @@ Admission = PassOver | Unusable | TooOld | Admitted
 def admit(record: Record, rules: Rules, now: datetime, learnt_org: int | None = None) -> Admission:
     """Decide what a record of the activity topic is good for. Any bytes lead to an answer.
 
-    `learnt_org` is the organisation that earlier events named, where the settings name none.
+    `learnt_org` is the organisation that earlier events named, if the settings name none.
     """
     match read_activity(record):
         case Tombstone():

@@ -110,7 +110,7 @@ def hop_of(record: Record, names: TopicNames) -> int:
 
 
 def wait_of(record: Record, names: TopicNames, delays: Sequence[float], now: float, seen_for: float) -> float:
-    """Return in how many seconds the record is due, 0 where it is; `now` in seconds since the epoch.
+    """Return in how many seconds the record is due, 0 if it is; `now` in seconds since the epoch.
 
     A retry is due its topic's delay after it was written there. No clock, be it ever so wrong, makes that
     more than the delay since we saw it first, `seen_for` seconds ago.

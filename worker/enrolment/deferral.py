@@ -15,8 +15,8 @@ from worker.timing import Clock, Sleep
 class Deferral:
     """Writes the record where it goes, before any outcome of it: whoever reads the outcome finds the record.
 
-    Each call returns once Kafka has acknowledged the record; raises Abandoned where the partition is no
-    longer ours and PublishFailed where Kafka did not acknowledge. A dry run writes nothing.
+    Each call returns once Kafka has acknowledged the record; raises Abandoned if the partition is no
+    longer ours, and PublishFailed if Kafka did not acknowledge. A dry run writes nothing.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Deferral:
     async def defer_or_dead_letter(
         self, arrival: Arrival, unresolved: Sequence[Unresolved], lease: Lease
     ) -> int | None:
-        """Return the number of the retry topic that the event went to, None where it is a dead letter."""
+        """Return the number of the retry topic that the event went to, None if it is a dead letter."""
         first = unresolved[0]
         hop = next_hop(arrival.hop, RETRY_TOPICS, unresolved)
         if hop is not None and await self.defer(arrival, first, hop, lease):
@@ -49,7 +49,7 @@ class Deferral:
         return None
 
     async def defer(self, arrival: Arrival, why: Unresolved, hop: int, lease: Lease) -> bool:
-        """Move the event to a retry topic; False where it is too large for it, or nothing may be written."""
+        """Move the event to a retry topic; False if it is too large for it, or nothing may be written."""
         if self._dry_run:
             return False
         await until_certain(lease, self._sleep)

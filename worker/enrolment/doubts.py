@@ -26,7 +26,7 @@ class Doubts:
         return self.tries.are_used_up
 
     async def add(self, doubt: LeftOpen) -> None:
-        """Count an answer; waits where it may go on so for as long as it takes."""
+        """Count an answer; waits if it may go on so for as long as it takes."""
         self._count += 1
         if isinstance(doubt, Doubtful):
             self.last = doubt

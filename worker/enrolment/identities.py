@@ -48,7 +48,7 @@ class Identities:
     def of(
         self, event: Admitted, record: Record, ledger: PartitionLedger
     ) -> tuple[Admitted, EventPlan | None]:
-        """Return the event under its own identity, and its plan, None where it has none yet.
+        """Return the event under its own identity, and its plan, None if it has none yet.
 
         A plan of an earlier release counts for a CloudEvent by its id alone, if key and customer agree: that
         release did not note the source, and a second enrolment is worse than one too few.

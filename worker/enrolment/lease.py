@@ -22,13 +22,13 @@ class Abandoned(Exception):  # noqa: N818 - reads as what happened
 
 
 def ensure_held(lease: Lease) -> None:
-    """Raise Abandoned where the partition is no longer ours, as far as we heard."""
+    """Raise Abandoned if the partition is no longer ours, as far as we heard."""
     if not lease.held():
         raise Abandoned
 
 
 async def until_certain(lease: Lease, sleep: Sleep) -> None:
-    """Return once the partition certainly is ours, raise Abandoned where not; waits while Kafka is away.
+    """Return once the partition certainly is ours, raise Abandoned if not; waits while Kafka is away.
 
     Who was frozen past the session time-out hears that the partition is lost only some time after it woke up.
     """

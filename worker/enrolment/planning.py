@@ -58,7 +58,7 @@ def plan_event(
             # What the reading shows may be what became of another event's attempt: that is found out first.
             return Request(subject, standing.attempt.key, standing.attempt.noted, after)
         if isinstance(step, UsedUp) and standing.enrolment and rules.policy.reenrol is Reenrol.ONCE:
-            # The limit may be used up by our own enrolment, where there is no timeline to show it.
+            # The limit may be used up by our own enrolment if there is no timeline to show it.
             known = settle_by_ledger(NotAgain(standing.enrolment), subject)
             return Foregone(tell(origin, known, now))
         if not isinstance(step, Enrol):

@@ -47,7 +47,7 @@ class PromotionsApi(Protocol):
     async def serves(self) -> bool:
         """Tell whether the API is at work: one cheap read that changes nothing and names no customer.
 
-        False where nobody answers in time, and on 408, 425, 429 and 5xx; anything else is an answer, also
+        False if nobody answers in time, and on 408, 425, 429 and 5xx; anything else is an answer, also
         one that refuses us. Waits at most the request time-out (for a new token as well).
         """
         ...
@@ -76,7 +76,7 @@ class PartitionLedger(Protocol):
     """What is known across restarts of the events of one partition."""
 
     def plan_of(self, event_id: str) -> EventPlan | None:
-        """Return the event's plan, None where it never got to its first request."""
+        """Return the event's plan, None if it never got to its first request."""
         ...
 
     def result_of(self, event_id: str, subject: Subject) -> Result | None:
@@ -103,7 +103,7 @@ class PartitionLedger(Protocol):
 class Publisher(Protocol):
     """Where results go. A call returns once Kafka has acknowledged the record (acks=all).
 
-    Each raises PublishFailed where it did not: nothing of the event may be committed then.
+    Each raises PublishFailed if it did not: nothing of the event may be committed then.
     """
 
     async def publish(self, key: bytes, outcome: Outcome) -> None:
@@ -118,7 +118,7 @@ class Publisher(Protocol):
         """Write the record to the retry topic of that number, 1 for the first, on its own partition.
 
         `redriven` is the mark of a redrive, which the record keeps from hop to hop.
-        Returns False where that topic cannot take it: it is too large.
+        Returns False if that topic cannot take it: it is too large.
         """
         ...
 
@@ -129,7 +129,7 @@ class Letters(Protocol):
     async def bears_out(self, letter: Position, redriven: Record) -> bool | None:
         """Tell whether the record is what a redrive makes of the dead letter at that position.
 
-        None where nobody can tell any more: the letter is gone, or may not be read. Waits for Kafka.
+        None when nobody can tell any more: the letter is gone, or may not be read. Waits for Kafka.
         """
         ...
 

@@ -18,7 +18,7 @@ from worker.timing import Sleep
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """The customer's promotions could not be read; `waits` where that is no fault of the event."""
+    """The customer's promotions could not be read; `waits` if that is no fault of the event."""
 
     waits: bool = False
     is_busy: bool = False
@@ -49,7 +49,7 @@ class Readings:
         """Say whether an attempt, over or found at `since` on the timer, was applied.
 
         Evidence for it counts whenever it is read. Its absence counts only in a reading that began
-        RECONCILE_SETTLE_SECONDS or more after `since`: waits as long. Raises Abandoned where the partition is
+        RECONCILE_SETTLE_SECONDS or more after `since`: waits as long. Raises Abandoned if the partition is
         lost meanwhile.
         """
         final_from = since + self._settle_seconds

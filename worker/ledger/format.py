@@ -139,7 +139,7 @@ def read_organisation(value: bytes) -> int:
 
 
 def read_key_hashes(value: bytes) -> KeyHashes | None:
-    """Read of any entry where it belongs, None where the record that led to it had no key."""
+    """Read of any entry where it belongs, None if the record that led to it had no key."""
     envelope: _Envelope[object] = _adapter(_Envelope[object]).validate_json(value)
     return envelope.lane
 

@@ -15,7 +15,7 @@ from worker.ledger import format as ledger_format
 from worker.ledger.entries import StandingEntry
 
 Read = Callable[[bytes], bytes | None]
-"""Returns an entry's value by its key, None where there is none."""
+"""Returns an entry's value by its key, None if there is none."""
 
 
 def standing_of(read: Read, organisations: Iterable[int], customer_id: int, subject: Subject) -> Standing:

@@ -118,7 +118,7 @@ class Circuit:
     async def _probe(self) -> None:
         """Let one of those that wait try, then another: one customer may fail for reasons of its own.
 
-        Where nobody waits, and now and then where those who wait may all have such reasons, newcomers show
+        When nobody waits, and now and then when those who wait may all have such reasons, newcomers show
         it: consumption goes on until the first of them fails.
         """
         tries = 0

@@ -32,7 +32,7 @@ class ApiGate:
 
     @property
     def requests_per_second(self) -> float:
-        """How fast requests may leave now; infinite where nothing holds them."""
+        """How fast requests may leave now; infinite if nothing holds them."""
         return self._pace.rate(self._now())
 
     @property

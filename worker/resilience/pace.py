@@ -1,4 +1,4 @@
-"""How fast requests may leave: a share of the group's budget, and slower where the API throttles.
+"""How fast requests may leave: a share of the group's budget, and slower when the API throttles.
 
 The budget is a token bucket, kept as the time at which the next request is due (GCRA). Throttling (429)
 halves the rate at which requests were leaving, and what was taken comes back little by little: additive
@@ -49,7 +49,7 @@ class Pace:
             self._due = now + 1 / self._allowed
 
     def rate(self, now: float) -> float:
-        """Return how many requests a second may leave now; infinite where nothing holds them."""
+        """Return how many requests a second may leave now; infinite if nothing holds them."""
         if self._slowed is None:
             return self._allowed
         won_back = self._full * _INCREASE_PER_SECOND * max(0.0, now - self._slowed_at)

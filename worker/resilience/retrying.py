@@ -127,11 +127,11 @@ class Retrying:
 
 
 class Tries:
-    """Failures of a call in a row. They are its event's own only where others are served between them.
+    """Failures of a call in a row. They are its event's own only if others are served between them.
 
     Whoever fails while nobody is served waits out an outage, seen as one or not. So the last try counts only
-    where it was shown, after the failure before it, that the API serves others; else the count begins anew.
-    Where nobody was served meanwhile the API is asked something harmless before that try.
+    if it was shown, after the failure before it, that the API serves others; else the count begins anew.
+    If nobody was served meanwhile, the API is asked something harmless before that try.
     """
 
     def __init__(self, kind: Call, most: int, circuits: Circuits, timer: Callable[[], float]) -> None:

@@ -11,7 +11,7 @@ _LOG_APPEND_TIME: Final = 1
 
 
 def acknowledged(record: RecordMetadata, stamps: Stamps) -> None:
-    """Hear Kafka's time, where the record's topic has it stamped by Kafka."""
+    """Hear Kafka's time, if the record's topic has it stamped by Kafka."""
     if record.timestamp_type == _LOG_APPEND_TIME and record.timestamp is not None:
         stamps.appended(record.timestamp)
 

@@ -66,7 +66,7 @@ class KafkaPublisher:
             await self._send(topic, letter.key, letter.value, letter.headers)
 
     async def defer(self, record: Record, failure: Failure, hop: int, redriven: str | None) -> bool:
-        """Write to a retry topic, on the record's own partition; False where that cannot take it."""
+        """Write to a retry topic, on the record's own partition; False if that cannot take it."""
         topic = self._retry_topics[hop - 1]
         mark = () if redriven is None else ((REDRIVEN, redriven.encode()),)
         headers = dead_letter_headers(record.headers, failure) + mark

@@ -35,7 +35,7 @@ class Replaying:
 
     @classmethod
     async def begin(cls, settings: Settings, replay: Replay | None) -> "Replaying":
-        """Look where the window lies, if there is one; raises KafkaFailed where that cannot be right."""
+        """Look where the window lies, if there is one; raises KafkaFailed if that cannot be right."""
         return cls(settings, None if replay is None else await find_window(settings, replay))
 
     async def rewind(self) -> None:
@@ -56,7 +56,7 @@ class Replaying:
         return [self._finish]
 
     def ended(self, status: int) -> int:
-        """Put the group's offsets back where the replay got to its end; return the process's exit status."""
+        """Put the group's offsets back if the replay got to its end; return the process's exit status."""
         if self._window is not None and self._finish is not None and self._finish.reached and status == 0:
             asyncio.run(close_window(self._settings, self._window))
         return status

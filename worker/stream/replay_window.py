@@ -53,7 +53,7 @@ class Window:
 
 
 async def find_window(settings: Settings, replay: Replay) -> Window:
-    """Look where the window lies; raises KafkaFailed where a replay cannot be right."""
+    """Look where the window lies; raises KafkaFailed if a replay cannot be right."""
     names, admin, group = settings.topic_names, PartitionAdmin(settings), settings.group_id
     existing = await admin.existing([names.activity, names.ledger])
     if names.activity not in existing:
@@ -119,7 +119,7 @@ def _consumer(settings: Settings) -> AbstractAsyncContextManager[AIOKafkaConsume
 
 
 async def _offsets(consumer: AIOKafkaConsumer, at: list[TopicPartition], time: datetime) -> dict[int, int]:
-    """Return for each partition the first offset of that time or later, its end where there is none."""
+    """Return for each partition the first offset of that time or later, its end if there is none."""
     with translated(at[0].topic):
         # Kafka finds no records by a time before the epoch; there are none.
         found = await consumer.offsets_for_times(dict.fromkeys(at, max(0, round(time.timestamp() * 1000))))

@@ -35,7 +35,7 @@ async def prepare_topics(settings: Settings, *, new_ledger: bool = False) -> Pre
 
     The activity topic must be there already: it is upstream's, and a misspelt name must not make a new,
     silent one. Ledger and retry topics must have as many partitions, or entries would be cut off from their
-    keys. A group that has handled events has a ledger; where that is gone, an empty one is made only when
+    keys. A group that has handled events has a ledger; if that is gone, an empty one is made only when
     `new_ledger` says that the loss is accepted (a dry run makes none).
     Waits for Kafka; raises KafkaFailed, with one line for the operator, or SettingsError.
     """

@@ -1,6 +1,6 @@
 """Spans and metrics on their way to a collector, set by OpenTelemetry's own OTEL_* variables.
 
-They are sent by OTLP, over gRPC or HTTP, where an endpoint is set. Where none is, nothing is recorded and
+They are sent by OTLP, over gRPC or HTTP, if an endpoint is set. If none is, nothing is recorded and
 nothing of the SDK is imported. What else the variables say (sampler, resource, headers, time-outs, intervals)
 is read by the SDK itself.
 """
@@ -90,7 +90,7 @@ def _start_spans(exporter: Callable[[], Any], resource: "Resource") -> Callable[
 
     Auto-instrumentation has set it up before us, once for the process: ours go the same way then.
     """
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - costs nothing where it is off
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - costs nothing if it is off
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - see above
 
     injected = trace.get_tracer_provider()
@@ -103,7 +103,7 @@ def _start_spans(exporter: Callable[[], Any], resource: "Resource") -> Callable[
 
 
 def _exporter(signal: Signal, environ: Mapping[str, str]) -> Callable[[], Any] | None:
-    """Import what makes the signal's exporter; None where it is off."""
+    """Import what makes the signal's exporter; None if it is off."""
     chosen = environ.get(f"OTEL_{signal}_EXPORTER", "").strip() or "otlp"
     if chosen not in ("otlp", "none"):
         raise BadVariable(f"OTEL_{signal}_EXPORTER is {chosen!r}; set it to otlp or none")

@@ -24,7 +24,7 @@ class Quiet:
         return len(self._said)
 
     def unsaid(self, what: Hashable) -> int | None:
-        """Return how often this was kept quiet since it was said last, None where it still is to be."""
+        """Return how often this was kept quiet since it was said last, None if it still is to be."""
         said_at, since = self._said.get(what, (float("-inf"), 0))
         now = self._timer()
         if now - said_at < self._seconds:
@@ -45,7 +45,7 @@ class Quiet:
 class Repetitions(logging.Filter):
     """Lets one line of a kind pass in ten seconds, and then says how many there were meanwhile.
 
-    Lines are of a kind where logger, level and text without its values are the same.
+    Lines are of one kind if logger, level and text without its values are the same.
     """
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:

@@ -24,7 +24,7 @@ _instruments: _Instruments | None = None
 
 
 def switch_on(provider: MeterProvider | None) -> None:
-    """Measure from now on; nothing again where the provider is None."""
+    """Measure from now on; nothing again if the provider is None."""
     global _instruments  # noqa: PLW0603 - one for the process, like OpenTelemetry's own provider
     _instruments = None
     if provider is not None:
@@ -38,7 +38,7 @@ def switch_on(provider: MeterProvider | None) -> None:
 
 
 def is_on() -> bool:
-    """Whether anything is measured: where it is not, attributes need not be put together."""
+    """Whether anything is measured: if it is not, attributes need not be put together."""
     return _instruments is not None
 
 

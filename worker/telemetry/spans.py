@@ -55,7 +55,7 @@ class Spans:
     ) -> Span:
         """Start a span below the one in `context`, the current one unless given; end it, it is not current.
 
-        `attributes` are asked for only where the span is made.
+        `attributes` are asked for only if the span is made.
         """
         parent = trace.get_current_span(context).get_span_context()
         if self._are_off or (self._follow_parents and parent.is_valid and not parent.trace_flags.sampled):
@@ -99,7 +99,7 @@ class InSpan:
 
 
 def trace_headers(span: Span) -> list[tuple[str, str]]:
-    """Return what carries the span's context to others, nothing where it has none; baggage is not in it."""
+    """Return what carries the span's context to others, nothing if it has none; baggage is not in it."""
     if not span.get_span_context().is_valid:
         return []
     carrier: dict[str, str] = {}
@@ -109,7 +109,7 @@ def trace_headers(span: Span) -> list[tuple[str, str]]:
 
 def _follows_parents(tracer: Tracer) -> bool:
     """Whether the tracer never records below a parent, here or upstream, that is not sampled."""
-    # The SDK is there already where there is a tracer that does something.
+    # The SDK is there already if there is a tracer that does something.
     from opentelemetry.sdk.trace.sampling import ParentBased  # noqa: PLC0415 - see above
 
     sampler = getattr(tracer, "sampler", None)

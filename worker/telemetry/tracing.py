@@ -131,7 +131,7 @@ class Processing(InSpan):
 
 
 class Sending(InSpan):
-    """Span the sending of a record; gives the headers that carry its context, none where there is none.
+    """Span the sending of a record; gives the headers that carry its context, none if there is none.
 
     A context that is `carried` already is upstream's and stays: the headers then are none.
     """
@@ -211,7 +211,7 @@ def warning_code(codes: list[int]) -> int | None:
 
 
 def exemplar() -> dict[str, str] | None:
-    """Return the labels that lead from a sample to its trace, None where no trace is kept."""
+    """Return the labels that lead from a sample to its trace, None if no trace is kept."""
     context = trace.get_current_span().get_span_context()
     if not (context.is_valid and context.trace_flags.sampled):
         return None

@@ -77,7 +77,7 @@ def test_differences_are_shown() -> None:
     assert list(lines(reports["enrolment-outcomes"])) == [
         "enrolment-outcomes  partitions: 5, replicas: 1  (what each event led to)",
         "    min.insync.replicas=1",
-        "  ! retention.ms is 1, 2592000000 where we create it",
+        "  ! retention.ms is 1, 2592000000 when we create it",
     ]
     assert next(lines(reports["customer-activity-dlt"])).startswith("customer-activity-dlt  missing  (")
     assert as_object(reports["enrolment-outcomes"])["differences"] == [

@@ -56,7 +56,7 @@ class Doorman:
         return bool(known.username) and hmac.compare_digest(given, wanted)
 
     def give_token(self, body: bytes, now: datetime) -> Json | None:
-        """Answer a token request; None where key or secret are wrong."""
+        """Answer a token request; None if key or secret are wrong."""
         known = self._credentials
         try:
             given = json.loads(body)

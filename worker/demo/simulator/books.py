@@ -23,14 +23,14 @@ class RequestRecord:
     path: str
     number: int = 0
     customer_id: int | None = None
-    """None also where the identifier is nobody's."""
+    """None also if the identifier is nobody's."""
     promotion_id: int | None = None
     idempotency_key: str | None = None
     traceparent: str | None = None
     query: dict[str, str] = field(default_factory=dict)
     """The query without `identifierValue`."""
     status: int | None = None
-    """None while in work, and where no answer was sent."""
+    """None while in work, and if no answer was sent."""
     result: str = "in work"
     """ok, issued, not-issued:<reason>, refused:<code>, fault:<name>, unauthorised, throttled, ..."""
 

@@ -61,7 +61,7 @@ class ReadErrand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueErrand:
-    """An enrolment; `kept` holds earlier answers where the server honours idempotency keys."""
+    """An enrolment; `kept` holds earlier answers if the server honours idempotency keys."""
 
     world: World
     query: Query

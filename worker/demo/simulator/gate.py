@@ -86,7 +86,7 @@ class Gate:
         return None if until is None else throttled(record.at, until, simulation.settings.retry_after)
 
     async def _answer(self, record: RequestRecord, errand: Errand) -> tuple[FaultRule | None, Answer | None]:
-        """Return the fault that strikes and what the client sees: None where that is no answer."""
+        """Return the fault that strikes and what the client sees: None if that is no answer."""
         simulation = self._simulation
         rule, slowed = simulation.faults.pick(record.endpoint, record.customer_id, record.promotion_id)
         wait = simulation.settings.latency.sample(simulation.rng) + slowed

@@ -45,8 +45,8 @@ class Population:
     def add_many(self, number: int, *, first_id: int | None = None, source: str = "INSTORE") -> range:
         """Add synthetic customers with consecutive ids and return those ids.
 
-        They start at `first_id`, by default after the highest id so far (1 where there is none).
-        Raises ValueError where an id is synthetic already.
+        They start at `first_id`, by default after the highest id so far (1 if there is none).
+        Raises ValueError if an id is synthetic already.
         """
         highest = max([0, *self._own, *(ids[-1] for ids, _ in self._synthetic)])
         start = highest + 1 if first_id is None else first_id

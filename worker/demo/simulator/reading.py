@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 class Refused(Exception):  # noqa: N818 - an answer of the API, not a fault of the program
     """A request that the API answers with an error body of this code and message.
 
-    `status` is the HTTP status where the reason dictates one, else the configured one is used.
+    `status` is the HTTP status if the reason dictates one, else the configured one is used.
     """
 
     def __init__(self, code: int, message: str, *, status: int | None = None) -> None:
@@ -59,7 +59,7 @@ def number(text: str, code: int, message: str) -> int:
 
 
 def choice(given: Given, name: str, allowed: Mapping[str, _T]) -> _T | None:
-    """Read one of the allowed words, spelt exactly; None where the parameter is absent."""
+    """Read one of the allowed words, spelt exactly; None if the parameter is absent."""
     if name not in given:
         return None
     if given[name] not in allowed:

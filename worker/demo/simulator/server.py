@@ -62,7 +62,7 @@ async def running_simulator(
     """Run a simulator until the block ends; both ports answer when it begins.
 
     Without a `world` there are the standard promotions and `options.customers` customers. Raises OSError
-    where a port cannot be taken, ValueError for options that cannot be read. Requests in work at the end
+    if a port cannot be taken, ValueError for options that cannot be read. Requests in work at the end
     are cut off after a second.
     """
     if world is None:

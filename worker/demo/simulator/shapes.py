@@ -30,7 +30,7 @@ _ALL_USAGE: Final = tuple(
 
 
 class Naming(StrEnum):
-    """Which names a v2.1 answer uses where that page's table and its samples disagree."""
+    """Which names a v2.1 answer uses when that page's table and its samples disagree."""
 
     SAMPLES = "samples"
     """`orgId`, and the `kpi` names of v2: `NUMBER_OF_ISSUALS`, `NUMBER_OF_EARNS`."""
@@ -111,7 +111,7 @@ def error_answer(code: int, message: str, *, issue: bool = False) -> Json:
 
 
 def identifier_of(promotion: Promotion) -> str:
-    """Return the promotion's universally unique identifier, made from its id where none is given."""
+    """Return the promotion's universally unique identifier, made from its id if none is given."""
     return promotion.identifier or str(uuid5(NAMESPACE_URL, f"promotion/{promotion.promotion_id}"))
 
 

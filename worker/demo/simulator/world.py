@@ -117,7 +117,7 @@ class World:
     ) -> Enrolment | NotIssued:
         """Enrol a customer unless a limit or the configuration forbids it.
 
-        It never looks at the key: sending twice enrols twice, where the limits allow.
+        It never looks at the key: sending twice enrols twice, if the limits allow.
         """
         refusal = self.refusal(customer_id, promotion, now)
         if refusal is not None:

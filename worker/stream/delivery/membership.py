@@ -35,7 +35,7 @@ class Membership:
 
     @property
     def generation(self) -> int:
-        """The group's generation as last heard, -1 where we are in none."""
+        """The group's generation as last heard, -1 if we are in none."""
         return self._generation
 
     def give_up(self) -> None:

@@ -60,7 +60,7 @@ class SendFence:
         return not self._open
 
     def check(self) -> None:
-        """Raise NotCertain where the records must wait; end the process where they are void."""
+        """Raise NotCertain if the records must wait; end the process if they are void."""
         if not self._open:
             return
         if not self._membership.holds(self._generation):

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class _NoMemory(dict[TP, int | None]):
-    """Keeps no offset, where Faust keeps the last it read of a partition.
+    """Keeps no offset. Faust's own memory keeps the last that it read of a partition.
 
     It would drop what lies before, also after a seek: a batch that is still being handed out when the seek
     happens moves the mark on again. What comes twice is the order book's to notice, and what does not come

@@ -123,7 +123,7 @@ class ConsumerThread(LogAccess):
             log.warning("the connection to Kafka ended without good-bye", error=type(error).__name__)
 
     def topic_partitions(self, topic: str) -> int | None:
-        """Return how many partitions the topic has, None where nothing is known of it.
+        """Return how many partitions the topic has, None if nothing is known of it.
 
         Faust asks the group's coordinator, which knows it in the member only that leads the group.
         """

@@ -1,11 +1,11 @@
-"""The ledger read back from its changelog in raw batches, where Faust's own recovery goes record by record.
+"""The ledger read back from its changelog in raw batches; Faust's own recovery goes record by record.
 
 Faust hands each record of a changelog through its stream machinery; a ledger of a million entries takes
 minutes so. And what it loses around a seek there nobody would miss: a recovery counts as complete once the
 last record has come. Here a consumer of its own writes whole batches to the store, and Faust's recovery,
 which follows, finds nothing left to do.
 
-A local copy is read on from only where the changelog still has the record that it read last; else it may be
+We read on from a local copy only if the changelog still has the record that it read last; else it may be
 the copy of another log: one that lost its end and was written on by others, or that was made anew.
 """
 
@@ -121,7 +121,7 @@ class RawRecovery(Recovery):
         reader = AIOKafkaConsumer(
             **self._reading.options,
             enable_auto_commit=False,
-            # Where retention has moved the beginning meanwhile.
+            # If retention has moved the beginning meanwhile.
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=_FETCH_BYTES,
             fetch_max_bytes=8 * _FETCH_BYTES,
@@ -180,7 +180,7 @@ class RawRecovery(Recovery):
         return None
 
     async def _flaw(self, reader: AIOKafkaConsumer, tp: TP, mark: Mark) -> str | None:
-        """Return why the copy may be another log's than this one, None where it certainly is this one's.
+        """Return why the copy may be another log's than this one, None if it certainly is this one's.
 
         Compaction may have taken the very record by which it is told, and then nothing tells it. What
         retention has taken, the copy alone still knows.
@@ -216,7 +216,7 @@ class RawRecovery(Recovery):
         reader.assign([TopicPartition(*tp) for tp in behind])
         for tp in behind:
             reader.seek(TopicPartition(*tp), max(offsets[tp] + 1, 0))
-        # By position: where the changelog's end has no records any more, none comes.
+        # By position: if the changelog's end has no records any more, none comes.
         while any([await reader.position(TopicPartition(*tp)) <= end for tp, end in behind.items()]):
             batches = await reader.getmany(timeout_ms=1000, max_records=_BATCH)
             for at, records in batches.items():

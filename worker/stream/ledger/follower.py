@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 async def ensure_followable(settings: Settings, group_id: str) -> None:
-    """Raise KafkaFailed, with one line for the operator, where the group has no ledger of the right shape."""
+    """Raise KafkaFailed, with one line for the operator, if the group has no ledger of the right shape."""
     names = TopicNames(settings.activity_topic, settings.outcome_topic, group_id)
     existing = await TopicAdmin(settings).existing([names.activity, names.ledger, names.move_mark])
     if names.ledger not in existing:

@@ -33,7 +33,7 @@ class LedgerGuard:
         self.is_lost = False
 
     def identified(self, found: Identity | None) -> None:
-        """Judge by what the cluster says of the topic; None where it knows no such topic (`vanished`)."""
+        """Judge by what the cluster says of the topic; None if it knows no such topic (`vanished`)."""
         if found is not None and found.is_another(self._identity):
             self._lose("was made anew under this worker")
 

@@ -44,7 +44,7 @@ class LocalCopy:
     origin: Identity | None
     """Of which topic it is a copy, None for one that was just begun."""
     loss: str | None
-    """Why an earlier run took the ledger for lost, None where none did."""
+    """Why an earlier run took the ledger for lost, None if none did."""
 
     def belongs_to(self, identity: Identity) -> None:
         """Note of which topic it is a copy from now on."""
@@ -119,7 +119,7 @@ def _begin_anew(folder: Path, flaw: str, now: datetime) -> None:
 
 
 def _flaw(folder: Path, age: timedelta, now: datetime) -> str | None:
-    """Return why the copy must begin anew, None where it may be read on from."""
+    """Return why the copy must begin anew, None if it may be read on from."""
     if not _exists(folder):
         return "is missing"
     if not folder.is_dir():
@@ -177,7 +177,7 @@ def _note(folder: Path, name: str) -> Path:
 
 
 def _read(path: Path) -> str | None:
-    """Return a note, None where there is none that can be read."""
+    """Return a note, None if there is none that can be read."""
     try:
         return path.read_text()
     except (OSError, ValueError):

@@ -66,7 +66,7 @@ class LedgerStore(Protocol):
         ...
 
     def value(self, partition: int, key: bytes) -> bytes | None:
-        """Return an entry, None where there is none."""
+        """Return an entry, None if there is none."""
         ...
 
     def is_open(self, partition: int) -> bool:

@@ -53,7 +53,7 @@ class LedgerTable(Table[bytes, bytes]):
     ) -> None:
         """Keep an entry that Kafka has acknowledged, and tell its writer, who waits for `kept`.
 
-        The writer gets PublishFailed where Kafka refused, or where the store did, or where the store does not
+        The writer gets PublishFailed if Kafka refused, or if the store did, or if the store does not
         hold the entry afterwards: who would act on an attempt that cannot be read back would repeat it.
         """
         try:

@@ -17,9 +17,9 @@ log = structlog.get_logger(__name__)
 async def take_over(
     settings: Settings, copy: LocalCopy, ledger: Identity, partitions: int, *, new_ledger: bool
 ) -> None:
-    """Let the copy be the one of the topic that is there; it is thrown away where it is another one's.
+    """Let the copy be the one of the topic that is there; it is thrown away if it is another one's.
 
-    Raises KafkaFailed where that would forget what nothing else knows, unless `new_ledger` accepts it.
+    Raises KafkaFailed if that would forget what nothing else knows, unless `new_ledger` accepts it.
     """
     topic = settings.topic_names.ledger
     is_anothers = copy.origin is not None and ledger.is_another(copy.origin)
