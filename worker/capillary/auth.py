@@ -103,7 +103,7 @@ class Token:
 
 
 class OAuthAuthenticator:
-    """Pauses one token. `fetch` asks for a new one and does not raise for what network or server do."""
+    """Holds one token. `fetch` asks for a new one and does not raise for what network or server do."""
 
     def __init__(self, fetch: Callable[[], Awaitable[TokenAnswer]], clock: Clock) -> None:
         self._fetch = fetch

@@ -29,10 +29,11 @@ from worker.stream.delivery.membership import Lease, Membership
 from worker.stream.delivery.partition_guard import PartitionGuard
 from worker.stream.delivery.pauses import Pauses
 from worker.stream.delivery.send_fence import SendFence
-from worker.stream.driver import consumer_thread
 from worker.stream.driver.application import WorkerApp
 from worker.stream.driver.commit_notes import commit_text_of, noted_ends
 from worker.stream.driver.connections import Connections
+from worker.stream.driver.consumer import Consumer
+from worker.stream.driver.consumer_thread import ConsumerThread
 from worker.stream.driver.credentials import faust_credentials
 from worker.stream.driver.positions import Positions
 from worker.stream.driver.recovery import Reading, RebuildingTables
@@ -72,8 +73,9 @@ def _tells_more(line: logging.LogRecord) -> bool:
     return not any(isinstance(each, ToldWhy) or repr(each) == _LOOP_CLOSED for each in given)
 
 
-for _name in (__name__, consumer_thread.__name__):
-    logging.getLogger(_name).addFilter(_tells_more)
+for _kind in (WorkerApp, Consumer, ConsumerThread):
+    # A service writes by its module's name.
+    logging.getLogger(_kind.__module__).addFilter(_tells_more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

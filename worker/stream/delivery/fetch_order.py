@@ -50,9 +50,9 @@ class FetchOrder:
         """Forget the record, until it is fetched again."""
         self._before.pop((partition, offset), None)
 
-    def first(self, partition: Partition) -> int:
-        """Return where the present chain began."""
-        return self._first[partition]
+    def first(self, partition: Partition) -> int | None:
+        """Return where the present chain began, None if nothing was fetched."""
+        return self._first.get(partition)
 
     def last(self, partition: Partition) -> int | None:
         """Return the offset fetched last."""

@@ -38,6 +38,7 @@ class Rewinds:
         self._beginning = beginning
         self._targets: dict[Partition, int] = {}
         self._missed: dict[Partition, tuple[int, int]] = {}
+        self._era = 0
 
     async def go_back(self, partition: Partition, offset: int) -> None:
         """Read the partition from that offset on, once more."""
@@ -71,10 +72,13 @@ class Rewinds:
             for partition, offset in missed.items()
             if offset is not None
         }
-        for partition, (_, looks) in list(self._missed.items()):
-            if looks >= _LOOKS:
-                del self._missed[partition]
-                await self._find(partition)
+        lost = [partition for partition, (_, looks) in self._missed.items() if looks >= _LOOKS]
+        era = self._era
+        for partition in lost:
+            if era != self._era:
+                return
+            del self._missed[partition]
+            await self._find(partition)
 
     def is_on_its_way(self, partition: Partition) -> bool:
         """Whether records of the partition were fetched and not taken yet."""
@@ -82,7 +86,8 @@ class Rewinds:
         return fetched is not None and (taken is None or taken < fetched)
 
     def forget(self) -> None:
-        """Begin anew, with the next assignment."""
+        """Begin anew, with the next assignment; what is being asked for this one leads nowhere."""
+        self._era += 1
         self._targets.clear()
         self._missed.clear()
 
@@ -99,14 +104,18 @@ class Rewinds:
         if target is None:
             await self._go_back_to_missing(partition, self._taken(partition))
             return
-        beginning = await self._beginning(partition)
+        era, beginning = self._era, await self._beginning(partition)
+        if era != self._era:
+            return
         log.warning("records that we went back to did not come", partition=partition[1], offset=target)
         # Deleted meanwhile, or the way back was lost: what comes next follows on nothing.
         await self.go_back(partition, max(target, beginning))
-        if beginning > target:
+        if beginning > target and era == self._era:
             self._order.begin(partition)
 
     async def _go_back_to_missing(self, partition: Partition, taken: int | None) -> None:
         missing = self._order.first(partition) if taken is None else taken + 1
+        if missing is None:
+            return
         log.warning("records were dropped on their way; going back", partition=partition[1], offset=missing)
         await self.go_back(partition, missing)

@@ -69,19 +69,13 @@ class RebuildingTables(TableManager):
         return cast("RawRecovery", self._recovery)
 
     def held(self, partition: int) -> int | None:
-        """Return up to which offset the ledger's partition is held, None while it is not open, or empty.
+        """Return up to which offset the ledger's partition is held, None while it is not ours, or empty.
 
-        A copy that cannot be read ends the process.
+        From any thread: nothing is read or opened for it.
         """
-        try:
-            marks = [table.data.mark(partition) for table in self._ledgers() if table.data.is_open(partition)]
-        except LedgerFailed:
-            self._reading.refuse(FAILED)
-            return None
+        ledgers = cast("Iterable[LedgerTable]", self.data.values())
+        marks = [table.data.known_mark(partition) for table in ledgers]
         return next((mark.offset for mark in marks if mark is not None), None)
-
-    def _ledgers(self) -> Iterable[LedgerTable]:
-        return cast("Iterable[LedgerTable]", self.data.values())
 
 
 class RawRecovery(Recovery):

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
+from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode import Service
 
@@ -11,6 +13,8 @@ from worker.stream.app import Stream
 from worker.stream.delivery.partition import Partition
 from worker.stream.health.watchdog import Pulse
 from worker.stream.ledger.guard import LedgerWatch
+
+log = structlog.get_logger(__name__)
 
 
 class Status:
@@ -118,4 +122,7 @@ class Lookout(Service):
 
     @Service.timer(1.0)
     async def _look(self) -> None:
-        await self._status.look()
+        try:
+            await self._status.look()
+        except KafkaError as error:
+            log.debug("records could not be looked for", error=type(error).__name__)

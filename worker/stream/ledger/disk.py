@@ -59,6 +59,10 @@ class DiskLedger(RocksDBStore):
             self._marks[partition] = Mark.read(kept)
         return self._marks[partition]
 
+    def known_mark(self, partition: int) -> Mark | None:
+        """See LedgerStore."""
+        return self._marks.get(partition)
+
     def keep(self, partition: int, entries: Entries, mark: Mark | None) -> None:
         """See LedgerStore."""
         batch = rocksdict.WriteBatch(raw_mode=True)

@@ -61,6 +61,10 @@ class LedgerStore(Protocol):
         """Return the partition's mark, None before the first."""
         ...
 
+    def known_mark(self, partition: int) -> Mark | None:
+        """Return the partition's mark as it was read or written last; opens nothing, from any thread."""
+        ...
+
     def keep(self, partition: int, entries: Entries, mark: Mark | None) -> None:
         """Write entries, and the mark with them unless it is None; a null value takes its key away."""
         ...
@@ -90,6 +94,10 @@ class MemoryLedger(MemoryStore[bytes, bytes]):
         self._marks: dict[int, Mark] = {}
 
     def mark(self, partition: int) -> Mark | None:
+        """See LedgerStore."""
+        return self._marks.get(partition)
+
+    def known_mark(self, partition: int) -> Mark | None:
         """See LedgerStore."""
         return self._marks.get(partition)
 

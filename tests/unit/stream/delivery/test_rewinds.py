@@ -1,5 +1,7 @@
 """Going back in a partition, and noticing what got lost on its way."""
 
+import asyncio
+
 import pytest
 
 from worker.stream.delivery.fetch_order import FetchOrder
@@ -16,9 +18,9 @@ class Reading:
         self.taken: int | None = None
         self.seeks: list[int] = []
         self.begins_at = 0
-        self.rewinds = Rewinds(self.order, lambda _: self.taken, self._seek, self._beginning)
+        self.rewinds = Rewinds(self.order, lambda _: self.taken, self.seek, self._beginning)
 
-    async def _seek(self, _: object, offset: int) -> None:
+    async def seek(self, _: object, offset: int) -> None:
         self.seeks.append(offset)
 
     async def _beginning(self, _: object) -> int:
@@ -121,6 +123,43 @@ async def test_a_record_that_was_deleted_meanwhile_holds_its_partition_up_no_lon
     reading.fetch(10, 11)
 
     assert await reading.arrive(10, 11) == [10, 11]
+
+
+@pytest.mark.asyncio
+async def test_an_answer_of_an_earlier_assignment_leads_nowhere() -> None:
+    """A leader is away, and the group changes while the log's beginning is asked for."""
+    reading, asked, answered = Reading(), asyncio.Event(), asyncio.Event()
+
+    async def beginning(_: object) -> int:
+        asked.set()
+        await answered.wait()
+        return 0
+
+    reading.rewinds = Rewinds(reading.order, lambda _: reading.taken, reading.seek, beginning)
+    other = ("activity", 1)
+    for at in (AT, other):
+        reading.order.fetched(at, 100)
+        await reading.rewinds.go_back(at, 100)
+    for _ in range(2):
+        await reading.rewinds.look([AT, other])
+    look = asyncio.create_task(reading.rewinds.look([AT, other]))
+    await asked.wait()
+    reading.rewinds.forget()
+    reading.order.forget()
+    reading.seeks.clear()
+    answered.set()
+    await look
+    assert reading.seeks == []
+    reading.fetch(90, 91)
+    assert await reading.arrive(90, 91) == [90, 91]
+
+
+@pytest.mark.asyncio
+async def test_a_record_that_nobody_noted_is_not_taken() -> None:
+    """Where nothing was fetched there is nowhere to go back to."""
+    reading = Reading()
+    assert await reading.arrive(7) == []
+    assert reading.seeks == []
 
 
 @pytest.mark.asyncio

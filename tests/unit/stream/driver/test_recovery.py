@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,9 +12,10 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError,
 from faust.types import TP
 from structlog.testing import capture_logs
 
-from worker.enrolment.ports import LedgerFailed
+from tests.support.unit.tables import table_of
 from worker.stream.driver.recovery import RawRecovery, RebuildingTables
-from worker.stream.ledger.store import FAILED, Mark
+from worker.stream.ledger.disk import DiskLedger
+from worker.stream.ledger.store import Mark
 
 _TP = TP("ledger", 0)
 
@@ -154,15 +156,15 @@ async def test_a_changelog_that_ends_before_what_was_committed_is_not_gone_by(
     assert (told, reader.looks) == ([] if lost is None else [lost], looks)
 
 
-def test_a_copy_that_cannot_be_read_ends_the_process() -> None:
-    """Also when it is only asked how far it goes: for a commit, and by who looks at the ledger's topic."""
-    told: list[str] = []
-
-    def mark(_: int) -> None:
-        raise LedgerFailed("ledger: RocksDBException")
-
+def test_how_far_a_partition_is_held_is_told_without_opening_it(tmp_path: Path) -> None:
+    """The consumer's thread asks for it, while the event loop may be closing the partition."""
+    table = table_of("rocksdb", tmp_path, 2)
     tables: Any = RebuildingTables.__new__(RebuildingTables)
-    tables._reading = SimpleNamespace(refuse=told.append)
-    tables.data = {"ledger": SimpleNamespace(data=SimpleNamespace(mark=mark, is_open=lambda _: True))}
-    assert tables.held(0) is None
-    assert told == [FAILED]
+    tables.data = {"ledger": table}
+    store = cast("DiskLedger", table.data)
+    assert (tables.held(0), store.is_open(0)) == (None, False)
+    store.keep(0, [(b"key", b"value")], Mark(7, "print"))
+    assert (tables.held(0), tables.held(1)) == (7, None)
+    store.revoke_partitions(store.table, {TP(store.table.changelog_topic.get_topic_name(), 0)})
+    assert (tables.held(0), store.is_open(0)) == (None, False)
+    asyncio.run(store.stop())
