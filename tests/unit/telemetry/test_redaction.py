@@ -129,11 +129,14 @@ def test_no_writing_of_an_identifier_is_left(
     data: st.DataObject, named: str, before: str, behind: str
 ) -> None:
     """What is left of the text has none of its letters and digits in a row."""
+    letters = re.sub(r"[^a-z0-9]", "", named.lower().lstrip("0"))
+    # "er" of "customer" is nobody's.
+    assume(letters not in re.sub(r"[^a-z0-9]", "", before + behind))
     masked = redactor(named)(before + data.draw(_written(named)) + behind)
     bare = re.sub(r"[^a-z0-9]", "", unquote(unquote(masked)).lower())
 
     assert masked.count("***") == 1
-    assert re.sub(r"[^a-z0-9]", "", named.lower().lstrip("0")) not in bare
+    assert letters not in bare
 
 
 _WORDS = ["promotion", "limit", "8015", "of", "(17)", "is", "not", "2026-01-31", "0.5%"]
