@@ -23,6 +23,10 @@ class FetchOrder:
         self._first: dict[Partition, int] = {}
         self._before: dict[tuple[Partition, int], int | None] = {}
 
+    def __len__(self) -> int:
+        """Return how many records were fetched and not passed on."""
+        return len(self._before)
+
     def fetched(self, partition: Partition, offset: int) -> None:
         """Note a record in the order of fetching; those of other topics are of no interest."""
         if partition[0] not in self._topics:

@@ -95,6 +95,7 @@ async def test_while_records_are_taken_nothing_is_missing() -> None:
         await reading.look(1)
 
     assert reading.seeks == []
+    assert len(reading.order) == 0, "what was taken is remembered for ever"
 
 
 @pytest.mark.asyncio
