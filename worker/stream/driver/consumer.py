@@ -158,10 +158,6 @@ class Consumer(driver.Consumer):
         position = self._thread.position_of(tp)
         return position is not None and position < self._thread.end_of(tp)
 
-    def next_offset(self, tp: TP) -> int | None:
-        """Return the offset that is fetched next, None while it is not known."""
-        return self._thread.position_of(tp)
-
     def lag(self, tp: TP) -> int:
         """Return how many records are not done, as far as offsets tell; also those of open transactions."""
         at = (tp.topic, tp.partition)

@@ -63,7 +63,7 @@ class Status:
             return False
         for number, end in ends.items():
             partition = (topic, number)
-            position = self._connections.consumer.next_offset(TP(*partition))
+            position = self._connections.thread.position_of(TP(*partition))
             if position is None or position < end:
                 return False
             if flow.is_on_its_way(partition) and not flow.is_paused(partition):

@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.support.unit.handlers import Running
 from tests.support.unit.virtual_time import VirtualTimeLoop, settle
 from topics.names import TopicNames
 from topics.record import Position, Record
@@ -28,16 +29,6 @@ _MOVES = 12
 _ROUNDS = 3_000
 _ENOUGH = 3
 """So many were handled before the partitions are found to be others: nothing happens behind it."""
-
-
-@dataclass(slots=True, eq=False)
-class Running:
-    """A handler at work, of an assignment that may be over, and that may refuse to be cancelled."""
-
-    record: Record
-    end: asyncio.Future[None]
-    is_stubborn: bool = False
-    is_zombie: bool = False
 
 
 @dataclass(slots=True)
@@ -136,12 +127,7 @@ class FlowModel(RuleBasedStateMachine):
         work = Running(record, self.loop.create_future())
         self.running.append(work)
         try:
-            while not work.end.done():
-                try:
-                    await asyncio.shield(work.end)
-                except asyncio.CancelledError:
-                    if not work.is_stubborn:
-                        raise
+            await work.ended()
         finally:
             self.running.remove(work)
         if not work.is_zombie:

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.support.unit.handlers import Running
 from tests.support.unit.virtual_time import VirtualTimeLoop, settle
 from tests.support.use_case.fakes import FakeLease
 from topics.record import Position, Record
@@ -25,15 +25,6 @@ def delivery(offset: int, key: bytes, partition: int) -> Record:
 def lane_of(record: Record) -> bytes:
     """Name a record's lane by its key."""
     return record.key or b""
-
-
-@dataclass(slots=True, eq=False)
-class Running:
-    """A handler at work, of an assignment that may be over, and that may refuse to be cancelled."""
-
-    end: asyncio.Future[None]
-    is_stubborn: bool = False
-    is_zombie: bool = False
 
 
 class LanesModel(RuleBasedStateMachine):
@@ -63,15 +54,10 @@ class LanesModel(RuleBasedStateMachine):
         record = delivery.record
         assert not self.closed, "begun during a drain"
         assert self.queues[lane_of(record)][0] is record, "out of order, or two of one key at once"
-        work = Running(self.loop.create_future())
+        work = Running(record, self.loop.create_future())
         self.running.append(work)
         try:
-            while not work.end.done():
-                try:
-                    await asyncio.shield(work.end)
-                except asyncio.CancelledError:
-                    if not work.is_stubborn:
-                        raise
+            await work.ended()
         finally:
             self.running.remove(work)
         if not work.is_zombie:
@@ -113,7 +99,7 @@ class LanesModel(RuleBasedStateMachine):
     def harden(self, data: st.DataObject) -> None:
         self.one_running(data).is_stubborn = True
 
-    def one_running(self, data: st.DataObject) -> "Running":
+    def one_running(self, data: st.DataObject) -> Running:
         return self.running[data.draw(st.integers(0, len(self.running) - 1))]
 
     @rule(seconds=st.sampled_from([0.0, 25.0]))
