@@ -6,14 +6,12 @@ import asyncio
 import json
 import os
 import signal
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
 
 import aiohttp
 import pytest
 
+from tests.support.simulated_api import BASIC, BODY, ISSUE, LIST, LOOKUP, WHO, Bench, running_bench, timeline
 from worker.demo.simulator import (
     KINDS,
     Endpoint,
@@ -22,98 +20,22 @@ from worker.demo.simulator import (
     RunningSimulator,
     SimulatorOptions,
     World,
-    running_simulator,
     serve,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-_WHO = {"identifierName": "id", "identifierValue": "1", "source": "INSTORE"}
-_BODY = {"programId": 469, "promotionId": 11}
-_BASIC = {"Authorization": aiohttp.encode_basic_auth("simulator", "secret")}
-_LOOKUP = "/v2/customers/lookup/promotionData"
-_ISSUE = "/v2/promotion/issue"
-_LIST = "/api_gateway/loyalty/v1/programs/promotions/list"
-
-
-@dataclass
-class _Clock:
-    """A clock that only the test moves, and a sleep that moves it."""
-
-    now: datetime = field(default_factory=lambda: datetime(2026, 1, 31, 10, tzinfo=UTC))
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-        await asyncio.sleep(0)
-
-
-@dataclass
-class _Bench:
-    simulator: RunningSimulator
-    client: aiohttp.ClientSession
-    clock: _Clock
-
-    async def get(
-        self, path: str, query: dict[str, str] = _WHO, headers: dict[str, str] | None = None
-    ) -> tuple[int, Any]:
-        url = self.simulator.api_url + path
-        async with self.client.get(url, params=query, headers=_BASIC | (headers or {})) as answer:
-            return answer.status, await answer.json(content_type=None)
-
-    async def issue(self, key: str = "k", body: dict[str, int] = _BODY) -> tuple[int, Any]:
-        async with self.client.post(
-            self.simulator.api_url + _ISSUE,
-            params=_WHO,
-            json=body,
-            headers=_BASIC | {"Idempotency-Key": f'"{key}"'},
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(0.5),
-        ) as answer:
-            return answer.status, await answer.json(content_type=None)
-
-    async def control(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        async with self.client.request(method, self.simulator.control_url + path, json=body) as answer:
-            return answer.status, await answer.json()
-
-    @property
-    def applied(self) -> int:
-        return len(self.simulator.world.applied)
-
-
-@asynccontextmanager
-async def _bench(options: SimulatorOptions | None = None, *promotions: Promotion) -> AsyncIterator[_Bench]:
-    clock = _Clock()
-    world = World.with_customers(3, *(promotions or (Promotion(promotion_id=11),)))
-    options = options or SimulatorOptions()
-    async with (
-        running_simulator(options, world=world, clock=clock, sleep=clock.sleep) as simulator,
-        aiohttp.ClientSession() as client,
-    ):
-        yield _Bench(simulator, client, clock)
-
-
-def _timeline(answer: Any) -> list[Any]:  # noqa: ANN401 - JSON
-    timeline = answer["promotions"][0]["customerPromotionTimelines"]
-    assert isinstance(timeline, list)
-    return timeline
 
 
 @pytest.mark.asyncio
 async def test_lookup_issue_lookup() -> None:
     """An issued enrolment shows in the next lookup and in the books, with the key that came with it."""
-    async with _bench() as bench:
-        before = await bench.get(_LOOKUP)
+    async with running_bench() as bench:
+        before = await bench.get(LOOKUP)
         issued = await bench.issue("key-1")
-        after = await bench.get(_LOOKUP)
+        after = await bench.get(LOOKUP)
         _, books = await bench.control("GET", "/enrolments?customerId=1")
         _, log = await bench.control("GET", "/requests?customerId=1")
     effect = {"programId": 469, "issualId": 1, "promotionId": 11, "type": "Points promotion"}
     assert issued == (200, {"warnings": [], "errors": [], "sideEffects": [effect]})
-    assert (_timeline(before[1]), [one["enrollmentId"] for one in _timeline(after[1])]) == ([], [1580])
+    assert (timeline(before[1]), [one["enrollmentId"] for one in timeline(after[1])]) == ([], [1580])
     assert [(one["idempotencyKey"], one["enrollmentId"]) for one in books["enrolments"]] == [("key-1", 1580)]
     assert [one["result"] for one in log["requests"]] == ["ok", "issued", "ok"]
     assert all("identifierValue" not in one["query"] for one in log["requests"])
@@ -124,8 +46,8 @@ async def test_lookup_issue_lookup() -> None:
 async def test_errors_come_with_the_configured_status(status: int) -> None:
     """Error bodies have their endpoint's shape, under the configured status; 8890 is no error."""
     used_up = Promotion(promotion_id=11, configuration_fault=True)
-    async with _bench(SimulatorOptions(error_status=status), used_up) as bench:
-        lookup = await bench.get(_LOOKUP, _WHO | {"identifierValue": "4"})
+    async with running_bench(SimulatorOptions(error_status=status), used_up) as bench:
+        lookup = await bench.get(LOOKUP, WHO | {"identifierValue": "4"})
         invalid = await bench.issue(body={"programId": 469, "promotionId": 12})
         refused = await bench.issue()
     error = {"status": False, "code": 8015, "message": "Customer not found for the given identifiers"}
@@ -139,12 +61,12 @@ async def test_errors_come_with_the_configured_status(status: int) -> None:
 async def test_both_lookups_and_the_list() -> None:
     """v2 shows the own organisation, v2.1 also connected ones, the list has its own shape."""
     own, other = Promotion(promotion_id=11), Promotion(promotion_id=21, org_id=200)
-    async with _bench(SimulatorOptions(connected_org_ids=(200,)), own, other) as bench:
-        _, v2 = await bench.get(_LOOKUP)
+    async with running_bench(SimulatorOptions(connected_org_ids=(200,)), own, other) as bench:
+        _, v2 = await bench.get(LOOKUP)
         scope = {"DATA-SCOPE": "ALL", "DATA-SCOPE-ORG": "100,200"}
         _, v21 = await bench.get("/v2.1/customers/lookup/promotionData", headers=scope)
         _, refused = await bench.get("/v2.1/customers/lookup/promotionData")
-        _, listed = await bench.get(_LIST, {"limit": "5", "offset": "0"})
+        _, listed = await bench.get(LIST, {"limit": "5", "offset": "0"})
     assert [one["promotionId"] for one in v2["promotions"]] == [11]
     assert [(one["promotionId"], one["orgId"]) for one in v21["promotions"]] == [(11, 100), (21, 200)]
     assert refused["errors"][0]["code"] == 310144
@@ -154,9 +76,9 @@ async def test_both_lookups_and_the_list() -> None:
 @pytest.mark.asyncio
 async def test_credentials_and_tokens() -> None:
     """Without credentials it is 401; a generated token passes until it expires."""
-    async with _bench() as bench:
+    async with running_bench() as bench:
         url = bench.simulator.api_url
-        async with bench.client.get(url + _LOOKUP, params=_WHO) as answer:
+        async with bench.client.get(url + LOOKUP, params=WHO) as answer:
             assert answer.status == 401
         keys = {"key": "simulator-key", "secret": "simulator-secret"}
         async with bench.client.post(url + "/v3/oauth/token/generate", json=keys) as answer:
@@ -164,7 +86,7 @@ async def test_credentials_and_tokens() -> None:
         statuses = []
         for _ in range(2):
             headers = {"X-CAP-API-OAUTH-TOKEN": token}
-            async with bench.client.get(url + _LOOKUP, params=_WHO, headers=headers) as answer:
+            async with bench.client.get(url + LOOKUP, params=WHO, headers=headers) as answer:
                 statuses.append(answer.status)
             bench.clock.now += timedelta(seconds=300)
     assert statuses == [200, 401]
@@ -204,14 +126,14 @@ _SEEN: dict[str, tuple[object, int]] = {
 }
 
 
-async def _what_is_seen(bench: _Bench) -> object:
+async def _what_is_seen(bench: Bench) -> object:
     """Issue, and name what the client got to see."""
     try:
         async with bench.client.post(
-            bench.simulator.api_url + _ISSUE,
-            params=_WHO,
-            json=_BODY,
-            headers=_BASIC,
+            bench.simulator.api_url + ISSUE,
+            params=WHO,
+            json=BODY,
+            headers=BASIC,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(0.2),
         ) as answer:
@@ -240,7 +162,7 @@ def _face(text: str) -> str:
 async def test_every_fault_does_what_its_name_says() -> None:
     """Each fault shows its face to the client and leaves its trace in the world; the next request is well."""
     assert _SEEN.keys() == KINDS.keys()
-    async with _bench() as bench:
+    async with running_bench() as bench:
         for name, (seen, applied) in _SEEN.items():
             bench.simulator.simulation.world = World.with_customers(1, Promotion(promotion_id=11))
             rule = FaultRule(name=name, endpoint=Endpoint.ISSUE, count=1, seconds=30)
@@ -256,14 +178,14 @@ async def test_every_fault_does_what_its_name_says() -> None:
 @pytest.mark.asyncio
 async def test_a_late_application_keeps_the_issual_id_of_its_answer() -> None:
     """What was answered before it was applied is applied as answered, at its time, and shows only then."""
-    async with _bench() as bench:
+    async with running_bench() as bench:
         bench.simulator.faults.replace(FaultRule(name="answer_then_apply_late", seconds=5))
         _, answer = await bench.issue()
         bench.simulator.faults.replace()
         at = bench.clock.now + timedelta(seconds=5)
-        assert _timeline((await bench.get(_LOOKUP))[1]) == []
+        assert timeline((await bench.get(LOOKUP))[1]) == []
         bench.clock.now += timedelta(seconds=6)
-        assert len(_timeline((await bench.get(_LOOKUP))[1])) == 1
+        assert len(timeline((await bench.get(LOOKUP))[1])) == 1
         (enrolment,) = bench.simulator.world.applied
     assert (enrolment.issual_id, enrolment.at) == (answer["sideEffects"][0]["issualId"], at)
 
@@ -271,13 +193,13 @@ async def test_a_late_application_keeps_the_issual_id_of_its_answer() -> None:
 @pytest.mark.asyncio
 async def test_enrolments_may_show_late() -> None:
     """With showLateSeconds an applied enrolment is in the books at once, in lookups later."""
-    async with _bench() as bench:
+    async with running_bench() as bench:
         await bench.control("PATCH", "/settings", {"showLateSeconds": 5})
         await bench.issue()
         assert bench.applied == 1
-        assert _timeline((await bench.get(_LOOKUP))[1]) == []
+        assert timeline((await bench.get(LOOKUP))[1]) == []
         bench.clock.now += timedelta(seconds=5)
-        assert len(_timeline((await bench.get(_LOOKUP))[1])) == 1
+        assert len(timeline((await bench.get(LOOKUP))[1])) == 1
 
 
 @pytest.mark.asyncio
@@ -285,12 +207,12 @@ async def test_enrolments_may_show_late() -> None:
 async def test_idempotency_keys(honoured: bool, enrolments: int, other_payload: int) -> None:  # noqa: FBT001 - a case's value
     """By default the key is recorded and ignored; honoured, it repeats its answer even when that was lost."""
     promotions = (Promotion(promotion_id=11), Promotion(promotion_id=12))
-    async with _bench(SimulatorOptions(honour_idempotency=honoured), *promotions) as bench:
+    async with running_bench(SimulatorOptions(honour_idempotency=honoured), *promotions) as bench:
         bench.simulator.faults.replace(FaultRule(name="error_500_after_apply", count=1))
         assert (await bench.issue())[0] == 500
         assert (await bench.issue())[1]["sideEffects"]
         assert bench.applied == enrolments
-        assert (await bench.issue(body=_BODY | {"promotionId": 12}))[0] == other_payload
+        assert (await bench.issue(body=BODY | {"promotionId": 12}))[0] == other_payload
         _, books = await bench.control("GET", "/enrolments")
     assert books["appliedTwice"] == ({} if honoured else {"k": 3})
 
@@ -298,9 +220,9 @@ async def test_idempotency_keys(honoured: bool, enrolments: int, other_payload: 
 @pytest.mark.asyncio
 async def test_throttling_is_shared_and_ends() -> None:
     """Over the limit it is 429 with Retry-After, whoever asks; the next window is open again."""
-    async with _bench() as bench:
+    async with running_bench() as bench:
         await bench.control("PATCH", "/settings", {"requestsPerMinute": 2, "retryAfter": "seconds"})
-        statuses = [(await bench.get(_LOOKUP))[0], (await bench.issue())[0], (await bench.issue())[0]]
+        statuses = [(await bench.get(LOOKUP))[0], (await bench.issue())[0], (await bench.issue())[0]]
         bench.clock.now += timedelta(seconds=60)
         statuses.append((await bench.issue())[0])
     assert statuses == [200, 200, 429, 200]
@@ -309,7 +231,7 @@ async def test_throttling_is_shared_and_ends() -> None:
 @pytest.mark.asyncio
 async def test_the_watch_sees_two_requests_for_one_customer_at_once() -> None:
     """Held-up requests for one customer are reported with both; latency passes on the given clock."""
-    async with _bench() as bench:
+    async with running_bench() as bench:
         bench.simulator.faults.replace(FaultRule(name="timeout_before", count=2))
         held = [asyncio.create_task(bench.issue(key)) for key in ("first", "second")]
         results = await asyncio.gather(*held, return_exceptions=True)
@@ -328,63 +250,13 @@ async def test_the_watch_sees_two_requests_for_one_customer_at_once() -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_control_port_loads_worlds_and_faults() -> None:
-    """Worlds, customers in bulk, earlier enrolments and faults come in as JSON; a reset forgets."""
-    promotion = {
-        "promotionId": 31,
-        "listing": "until-enrolled",
-        "limitPerCustomer": 1,
-        "enrolmentLasts": "P5D",
-    }
-    earlier = {"customerId": 1, "promotionId": 31, "at": "2026-01-30T10:00:00Z", "earned": 1}
-    async with _bench() as bench:
-        world = {"customers": {"count": 2}, "promotions": [promotion], "enrolments": [earlier]}
-        assert (await bench.control("PUT", "/world", world))[1]["applied"] == 1
-        (timeline,) = _timeline((await bench.get(_LOOKUP))[1])
-        assert timeline["enrollmentExpiryDate"] == "2026-02-04T10:00:00.000Z"
-        assert (await bench.control("POST", "/customers", {"count": 100_000}))[1]["customers"] == 100_002
-        status, faults = await bench.control(
-            "PUT", "/faults", [{"name": "error_503", "customerIds": [100_002]}]
-        )
-        assert (status, faults["rules"][0]["fired"], faults["kinds"].keys()) == (200, 0, KINDS.keys())
-        assert (await bench.get(_LOOKUP))[0] == 200
-        url = bench.simulator.api_url + _LOOKUP
-        query = _WHO | {"identifierValue": "100002"}
-        async with bench.client.get(url, params=query, headers=_BASIC) as answer:
-            assert answer.status == 503
-        _, stats = await bench.control("GET", "/stats")
-        assert stats["counts"] == {"lookup": {"ok": 2, "fault:error_503": 1}}
-        assert (await bench.control("POST", "/reset"))[1]["applied"] == 0
-        assert (await bench.control("GET", "/faults"))[1]["rules"] == []
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
-        ("PUT", "/faults", [{"name": "no_such"}]),
-        ("PUT", "/world", {"promotion": []}),
-        ("PATCH", "/settings", {"latency": "fast"}),
-        ("POST", "/enrolments", [{"customerId": 1, "promotionId": 99, "at": "2026-01-30T10:00:00Z"}]),
-        ("GET", "/enrolments?customerId=x", None),
-    ],
-)
-async def test_the_control_port_refuses_what_it_cannot_read(method: str, path: str, body: object) -> None:
-    """Unknown names, fields and values are 400 with a reason."""
-    async with _bench() as bench:
-        status, answer = await bench.control(method, path, body)
-    assert status == 400
-    assert answer["error"]
-
-
-@pytest.mark.asyncio
 async def test_serve_runs_until_it_is_told_to_stop() -> None:
     """`serve` listens on the asked-for port, with the standard world, and ends on SIGTERM."""
     answers = list[tuple[int, int]]()
 
     async def ask(simulator: RunningSimulator) -> None:
-        url = simulator.api_url + _LOOKUP
-        async with aiohttp.ClientSession() as client, client.get(url, params=_WHO, headers=_BASIC) as answer:
+        url = simulator.api_url + LOOKUP
+        async with aiohttp.ClientSession() as client, client.get(url, params=WHO, headers=BASIC) as answer:
             answers.append((answer.status, len((await answer.json())["promotions"])))
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -2,19 +2,27 @@
 
 JSON both ways, camelCase, no credentials. A body that cannot be read is 400 with `{"error": "..."}`; times
 are RFC 3339, durations in seconds. "Customers" are a list of them, or `{"count", "firstId", "source"}` for
-synthetic ones with consecutive ids.
+synthetic ones with consecutive ids. What changes the world answers as `GET /world` does.
 
 - `GET /health`: `{"apiRequests"}`
 - `GET /world`: `{"orgId", "customers", "applied", "promotions": [...]}`, the first three as numbers
 - `PUT /world`: replaces the world by `{"customers", "promotions", "enrolments"}`, each optional
 - `POST /customers`, `POST /promotions`, `POST /enrolments`: add to it; a promotion replaces the one of its
   id. Promotions and enrolments are lists, fields as in `model.Promotion` and `payloads.EarlierEnrolment`
+- `POST /revocations`: `[{"customerId", "promotionId", "issualId"?}]`; the customer's last enrolment, or that
+  one, is gone from lookups and limits, and the books say since when (`revokedAt`)
+- `POST /merges`: `{"survivorId", "victimId"}`; who asks for the victim is told 8069
+- `POST /audiences`: `{"promotionId", "customerIds"}`; lets them into the promotion's `customerIds`
+- `GET /audiences`: `{"audiences": [...]}`, who was let into which, and when
 - `GET /faults`: `{"kinds": {name: help}, "rules": [...]}`, each rule with how often it has `fired`
 - `PUT /faults`, `POST /faults`: replace the rules, add rules; a list, fields as in `faults.FaultRule`
 - `DELETE /faults`: no faults
 - `GET /settings`, `PATCH /settings`: `payloads.SettingsBody`
 - `GET /enrolments?customerId=`: the books, `{"enrolments": [...], "appliedTwice": {key: times}}`, oldest
   first; `appliedTwice` names each idempotency key under which more than one enrolment was applied
+- `GET /notifications?after=&last=`: `{"notifications": [{"number", "customerId", "event"}]}`, what Capillary
+  would send for each change, in order, behind the number `after`; `customerId` is null for a promotion's.
+  Nothing is sent anywhere; what a world begins with is no change
 - `GET /requests?customerId=&endpoint=&last=`: the request log in order of arrival
 - `GET /stats`: `{"requests", "logged", "counts": {endpoint: {result: times}}, "tokensGiven", "applied"}`
 - `GET /watch`: `{"mostAtOnce", "overlapCount", "overlaps": [...]}`; an overlap is two requests for one
@@ -25,7 +33,7 @@ synthetic ones with consecutive ids.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -33,17 +41,10 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from worker.demo.simulator import payloads
+from worker.demo.simulator.control_world import OrganisationControl, number_in
 from worker.demo.simulator.faults import KINDS
 from worker.demo.simulator.pace import Latency, Throttle
-from worker.demo.simulator.payloads import (
-    add_customers,
-    add_enrolments,
-    enrolment_view,
-    overlap_view,
-    record_view,
-    rule_view,
-)
-from worker.demo.simulator.world import World
+from worker.demo.simulator.payloads import overlap_view, record_view, rule_view
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -60,6 +61,7 @@ class Control:
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation: Final = simulation
+        self._organisation: Final = OrganisationControl(simulation)
 
     def application(self) -> web.Application:
         """Build the control port's web application."""
@@ -67,18 +69,14 @@ class Control:
         application.add_routes(
             [
                 web.get("/health", self._health),
-                web.get("/world", self._world),
-                web.put("/world", self._put_world),
-                web.post("/customers", self._post_customers),
-                web.post("/promotions", self._post_promotions),
-                web.post("/enrolments", self._post_enrolments),
-                web.get("/enrolments", self._enrolments),
+                *self._organisation.routes(),
                 web.get("/faults", self._faults),
                 web.put("/faults", self._put_faults),
                 web.post("/faults", self._post_faults),
                 web.delete("/faults", self._delete_faults),
                 web.get("/settings", self._settings),
                 web.patch("/settings", self._patch_settings),
+                web.get("/notifications", self._notifications),
                 web.get("/requests", self._requests),
                 web.get("/stats", self._stats),
                 web.get("/watch", self._watch),
@@ -90,51 +88,6 @@ class Control:
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.json_response({"apiRequests": self._simulation.requests.total})
-
-    async def _world(self, _: web.Request) -> web.Response:
-        world = self._simulation.world
-        promotions = tuple(world.promotions.values())
-        return web.json_response(
-            {
-                "orgId": world.org_id,
-                "customers": len(world.customers),
-                "applied": len(world.applied),
-                "promotions": payloads.PROMOTIONS.dump_python(promotions, mode="json", by_alias=True),
-            },
-        )
-
-    async def _put_world(self, request: web.Request) -> web.Response:
-        given = payloads.WorldBody.model_validate_json(await request.read())
-        world = World(given.promotions, org_id=self._simulation.world.org_id)
-        add_customers(world, given.customers)
-        add_enrolments(world, given.enrolments)
-        self._simulation.world = world
-        return await self._world(request)
-
-    async def _post_customers(self, request: web.Request) -> web.Response:
-        add_customers(self._simulation.world, payloads.CUSTOMERS.validate_json(await request.read()))
-        return await self._world(request)
-
-    async def _post_promotions(self, request: web.Request) -> web.Response:
-        for promotion in payloads.PROMOTIONS.validate_json(await request.read()):
-            self._simulation.world.put_promotion(promotion)
-        return await self._world(request)
-
-    async def _post_enrolments(self, request: web.Request) -> web.Response:
-        add_enrolments(self._simulation.world, payloads.ENROLMENTS.validate_json(await request.read()))
-        return await self._world(request)
-
-    async def _enrolments(self, request: web.Request) -> web.Response:
-        world = self._simulation.world
-        customer_id = _number(request, "customerId")
-        chosen = [one for one in world.applied if customer_id in {None, one.customer_id}]
-        times = Counter(one.idempotency_key for one in chosen if one.idempotency_key is not None)
-        return web.json_response(
-            {
-                "enrolments": [enrolment_view(one) for one in chosen],
-                "appliedTwice": {key: count for key, count in times.items() if count > 1},
-            },
-        )
 
     async def _faults(self, _: web.Request) -> web.Response:
         rules = [rule_view(rule, fired) for rule, fired in self._simulation.faults.rules]
@@ -186,8 +139,13 @@ class Control:
         self._simulation.settings = settings
         return await self._settings(request)
 
+    async def _notifications(self, request: web.Request) -> web.Response:
+        told, last = self._simulation.notified(number_in(request, "after") or 0), number_in(request, "last")
+        shown = told if last is None else told[-last:]
+        return web.json_response({"notifications": [payloads.notification_view(one) for one in shown]})
+
     async def _requests(self, request: web.Request) -> web.Response:
-        customer_id, last = _number(request, "customerId"), _number(request, "last")
+        customer_id, last = number_in(request, "customerId"), number_in(request, "last")
         endpoint = request.query.get("endpoint")
         chosen = [
             record_view(record)
@@ -224,9 +182,9 @@ class Control:
     async def _revoke(self, _: web.Request) -> web.Response:
         return web.json_response({"revoked": self._simulation.doorman.revoke()})
 
-    async def _reset(self, request: web.Request) -> web.Response:
+    async def _reset(self, _: web.Request) -> web.Response:
         self._simulation.reset()
-        return await self._world(request)
+        return self._organisation.world()
 
 
 @web.middleware
@@ -235,7 +193,3 @@ async def _tell_faults(request: web.Request, handler: Handler) -> web.StreamResp
         return await handler(request)
     except ValueError as fault:
         return web.json_response({"error": str(fault)}, status=400)
-
-
-def _number(request: web.Request, name: str) -> int | None:
-    return int(request.query[name]) if name in request.query else None

@@ -161,6 +161,17 @@ class Enrolment:
     by_issue: bool = True
     """False: set up by the test, or by another channel."""
     issued: tuple[Issual, ...] = ()
+    revoked_at: datetime | None = None
+    """From when it is gone for lookups and limits; only the books still have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A customer came into the audience of a promotion while it ran."""
+
+    customer_id: int
+    promotion_id: int
+    at: datetime
 
 
 class NotIssued(StrEnum):

@@ -42,6 +42,7 @@ class SimulatorOptions:
     v21_naming: Annotated[Naming, "Names in v2.1 answers: that page's samples or its table."] = Naming.SAMPLES
     first_list_page: Annotated[int, "Number of the list's first page, 0 or 1; the reference is silent."] = 0
     request_log_size: Annotated[int, "Requests that the log keeps."] = 20_000
+    notification_log_size: Annotated[int, "Event notifications that their log keeps."] = 20_000
 
     @classmethod
     def help_of(cls, name: str) -> str:

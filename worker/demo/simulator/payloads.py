@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.demo.simulator.books import Overlap, RequestRecord
+    from worker.demo.simulator.model import Opening
+    from worker.demo.simulator.notifications import Notification
     from worker.demo.simulator.shapes import Json
     from worker.demo.simulator.world import World
 
@@ -37,6 +39,28 @@ class EarlierEnrolment(_Body):
     promotion_id: int
     at: AwareDatetime
     earned: int = Field(default=0, ge=0)
+
+
+class Revocation(_Body):
+    """The end of a customer's last enrolment, or of that of an issual id."""
+
+    customer_id: int
+    promotion_id: int
+    issual_id: int | None = None
+
+
+class Merge(_Body):
+    """Two customers that become one."""
+
+    survivor_id: int
+    victim_id: int
+
+
+class Audience(_Body):
+    """Customers whom a promotion is opened for."""
+
+    promotion_id: int
+    customer_ids: tuple[int, ...]
 
 
 class WorldBody(_Body):
@@ -64,6 +88,7 @@ CUSTOMERS: Final[TypeAdapter[ManyCustomers | tuple[Customer, ...]]] = TypeAdapte
 )
 PROMOTIONS: Final = TypeAdapter(tuple[Promotion, ...])
 ENROLMENTS: Final = TypeAdapter(tuple[EarlierEnrolment, ...])
+REVOCATIONS: Final = TypeAdapter(tuple[Revocation, ...])
 RULES: Final = TypeAdapter(tuple[FaultRule, ...])
 _RULE: Final = TypeAdapter(FaultRule)
 
@@ -71,17 +96,15 @@ _RULE: Final = TypeAdapter(FaultRule)
 def add_customers(world: World, given: ManyCustomers | tuple[Customer, ...]) -> None:
     """Add customers to a world."""
     if isinstance(given, ManyCustomers):
-        world.customers.add_many(given.count, first_id=given.first_id, source=given.source)
+        world.put_customers(given.count, first_id=given.first_id, source=given.source)
         return
     for customer in given:
-        world.customers.add(customer)
+        world.put_customer(customer)
 
 
 def add_enrolments(world: World, given: tuple[EarlierEnrolment, ...]) -> None:
     """Add enrolments to a world. Raises ValueError for a promotion that it does not have."""
     for one in given:
-        if one.promotion_id not in world.promotions:
-            raise ValueError(f"no promotion {one.promotion_id}")
         world.enrol_elsewhere(one.customer_id, one.promotion_id, at=one.at, earned=one.earned)
 
 
@@ -103,6 +126,25 @@ def enrolment_view(enrolment: Enrolment) -> Json:
         "at": _text(enrolment.at),
         "visibleAt": _text(enrolment.visible_at),
         "byIssue": enrolment.by_issue,
+        "revokedAt": None if enrolment.revoked_at is None else _text(enrolment.revoked_at),
+    }
+
+
+def opening_view(opening: Opening) -> Json:
+    """Show that a customer came into an audience."""
+    return {
+        "customerId": opening.customer_id,
+        "promotionId": opening.promotion_id,
+        "at": _text(opening.at),
+    }
+
+
+def notification_view(notification: Notification) -> Json:
+    """Show a notification, and whom it is about."""
+    return {
+        "number": notification.number,
+        "customerId": notification.customer_id,
+        "event": notification.event,
     }
 
 

@@ -57,6 +57,12 @@ class Population:
             self._synthetic.append((added, source))
         return added
 
+    def of_id(self, customer_id: int) -> Customer | None:
+        """Return the customer of that id."""
+        place = self._range_of(customer_id)
+        synthetic = None if place is None else Customer.synthetic(customer_id, place)
+        return self._own.get(customer_id, synthetic)
+
     def find(self, name: str, value: str, source: str) -> Customer | None:
         """Find a customer by `mobile`, `email`, `externalId`, `id` or `cuid` in a source, ALL for any."""
         if source != "ALL":

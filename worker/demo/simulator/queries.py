@@ -215,6 +215,8 @@ def _customer(given: Given, world: World, identifiers: Given, sources: frozenset
     customer = world.customers.find(name, given.get("identifierValue", ""), source)
     if customer is None or customer.account_id not in (None, given.get("accountId")):
         raise Refused(8015, "Customer not found for the given identifiers")
+    if customer.customer_id in world.merged:
+        raise Refused(8069, "merged customer")
     return customer
 
 

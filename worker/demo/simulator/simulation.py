@@ -12,6 +12,7 @@ from worker.demo.simulator.auth import Credentials, Doorman
 from worker.demo.simulator.books import RequestBooks
 from worker.demo.simulator.faults import FaultPlan
 from worker.demo.simulator.idempotency import KeptAnswers
+from worker.demo.simulator.notifications import Notifications
 from worker.demo.simulator.pace import Latency, Throttle
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.demo.simulator.faults import RetryAfter
+    from worker.demo.simulator.notifications import Notification
     from worker.demo.simulator.options import SimulatorOptions
     from worker.demo.simulator.world import World
 
@@ -36,7 +38,7 @@ class Settings:
 
 
 class Simulation:
-    """One simulated API: its world, faults, request books and settings."""
+    """One simulated API: its world, faults, request books, notifications and settings."""
 
     def __init__(
         self,
@@ -47,8 +49,10 @@ class Simulation:
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
         self.options: Final = options
-        self._world = world
         self.clock: Final = clock
+        self._notifications: Final = Notifications(world.org_id, options.notification_log_size, clock)
+        self._world = world
+        world.observer = self._notifications.note
         self.sleep: Final = sleep
         self.rng: Final = Random(options.seed)  # noqa: S311 - repeatable, and no secret
         self.faults: Final = FaultPlan(Random(options.seed + 1), options.faults)  # noqa: S311 - likewise
@@ -75,13 +79,22 @@ class Simulation:
 
     @world.setter
     def world(self, world: World) -> None:
+        """Replace it; of the one before nothing is noted any more."""
+        self._world.observer = None
         self._world = world
+        world.observer = self._notifications.note
+
+    def notified(self, after: int) -> list[Notification]:
+        """Return the notifications of all that has changed by now, from behind that number."""
+        self._world.advance(self.clock())
+        return list(self._notifications.after(after))
 
     def reset(self) -> None:
         """Forget what happened, tokens included, and go back to the settings and faults of the start."""
         self.world = self.world.without_history()
         self.faults.replace(*self.options.faults)
         self.requests.clear()
+        self._notifications.clear()
         self.kept_answers.clear()
         self.doorman.revoke()
         self.settings = settings_of(self.options)

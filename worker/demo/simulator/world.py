@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from worker.demo.simulator.model import Enrolment, Issual, Listing, NotIssued, OfferType, Promotion
+from worker.demo.simulator.changes import CustomerPut, Enrolled, Merged, PromotionPut, Revoked
+from worker.demo.simulator.enrolments import Enrolments
+from worker.demo.simulator.model import (
+    Customer,
+    Enrolment,
+    Listing,
+    NotIssued,
+    OfferType,
+    Opening,
+    Promotion,
+)
 from worker.demo.simulator.population import Population
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from worker.demo.simulator.model import Customer
+    from worker.demo.simulator.changes import Change
 
 DEFAULT_ORG_ID: Final = 100
-_FIRST_ENROLMENT_ID: Final = 1580
-_FIRST_EVENT_LOG_ID: Final = 12_413_589
-_NO_ENROLMENTS: Final[Sequence[Enrolment]] = ()
 
 
 class World:
     """Customers, promotions and enrolments of one organisation (and of those connected to it).
 
     Promotions are listed in the order they were put in. `applied` holds every enrolment in the order
-    of application; it is the truth that a worker's outcomes are reconciled with.
+    of application, revoked ones too; it is the truth that a worker's outcomes are reconciled with.
+    `observer` is told each change, in order, from when it is set: what a world begins with is none.
     """
 
     def __init__(
@@ -40,12 +48,11 @@ class World:
         self.org_id: Final = org_id
         self.customers = Population()
         self.promotions: Final[dict[int, Promotion]] = {}
-        self.applied: Final[list[Enrolment]] = []
-        self._of: Final[dict[tuple[int, int], list[Enrolment]]] = {}
-        self._count: Final[defaultdict[int, int]] = defaultdict(int)
-        self._enrolment_ids: Final = count(_FIRST_ENROLMENT_ID)
-        self._event_log_ids: Final = count(_FIRST_EVENT_LOG_ID)
-        self._issual_ids: Final = count(1)
+        self.merged: Final[dict[int, int]] = {}
+        """Customers that were merged into another, and into whom."""
+        self.opened: Final[list[Opening]] = []
+        self.observer: Callable[[Change], object] | None = None
+        self._enrolments: Final = Enrolments()
         self._due: Final[list[tuple[datetime, int, Callable[[datetime], None]]]] = []
         self._tie: Final = count()
         for customer in customers:
@@ -62,7 +69,51 @@ class World:
 
     def put_promotion(self, promotion: Promotion) -> None:
         """Add a promotion, or replace the one of that id in its place."""
+        before = self.promotions.get(promotion.promotion_id)
         self.promotions[promotion.promotion_id] = promotion
+        if promotion != before:
+            self._tell(PromotionPut(promotion, is_new=before is None))
+
+    def open_for(self, promotion_id: int, customer_ids: Iterable[int], *, at: datetime) -> None:
+        """Let customers into a promotion's audience; nobody is told of it.
+
+        Raises ValueError for a promotion that is not there, or that has everyone for its audience.
+        """
+        promotion = self._promotion(promotion_id)
+        if promotion.customer_ids is None:
+            raise ValueError(f"promotion {promotion_id} is everyone's")
+        more = sorted(set(customer_ids) - promotion.customer_ids)
+        self.promotions[promotion_id] = replace(promotion, customer_ids=promotion.customer_ids.union(more))
+        self.opened.extend(Opening(customer_id=who, promotion_id=promotion_id, at=at) for who in more)
+
+    def put_customer(self, customer: Customer) -> None:
+        """Add a customer, or replace the one of that id."""
+        is_new = self.customers.of_id(customer.customer_id) is None
+        self.customers.add(customer)
+        self._tell(CustomerPut(customer, is_new))
+
+    def put_customers(self, number: int, *, first_id: int | None = None, source: str = "INSTORE") -> None:
+        """Add synthetic customers, as `Population.add_many` does."""
+        added = self.customers.add_many(number, first_id=first_id, source=source)
+        if self.observer is not None:
+            for customer_id in added:
+                self._tell(CustomerPut(Customer.synthetic(customer_id, source), is_new=True))
+
+    def merge(self, survivor_id: int, victim_id: int) -> None:
+        """Merge a customer into another: who asks for the victim is told so. Enrolments stay where they are.
+
+        Raises ValueError if they are one, or one of them is not there or merged already.
+        """
+        if survivor_id == victim_id:
+            raise ValueError("survivor and victim are one customer")
+        survivor, victim = self._customer(survivor_id), self._customer(victim_id)
+        self.merged[victim_id] = survivor_id
+        self._tell(Merged(survivor, victim))
+
+    @property
+    def applied(self) -> Sequence[Enrolment]:
+        """Every enrolment in the order of application."""
+        return self._enrolments.applied
 
     def without_history(self) -> World:
         """Return a world of the same customers and promotions in which nothing has happened yet."""
@@ -76,12 +127,12 @@ class World:
 
     def enrolments(self, customer_id: int, promotion_id: int, now: datetime) -> list[Enrolment]:
         """Return the enrolments that a lookup shows at `now`, oldest first."""
-        held = self._of.get((customer_id, promotion_id), _NO_ENROLMENTS)
+        held = self._enrolments.held(customer_id, promotion_id)
         return [enrolment for enrolment in held if enrolment.visible_at <= now]
 
     def promotion_count(self, promotion_id: int) -> int:
-        """Count the enrolments applied to a promotion, all customers together."""
-        return self._count[promotion_id]
+        """Count the enrolments in a promotion, all customers together."""
+        return self._enrolments.count(promotion_id)
 
     def promotions_of(self, customer_id: int) -> Iterator[Promotion]:
         """Yield every promotion that the customer has, whatever its dates and standing."""
@@ -102,7 +153,7 @@ class World:
         """Say why an issue would enrol nobody at `now`; None: it would enrol."""
         if promotion.configuration_fault or not promotion.is_live(now) or not promotion.is_for(customer_id):
             return NotIssued.CONFIGURATION
-        held = self._of.get((customer_id, promotion.promotion_id), _NO_ENROLMENTS)
+        held = self._enrolments.held(customer_id, promotion.promotion_id)
         return self._used_up(promotion, len(held))
 
     def issue(
@@ -122,55 +173,41 @@ class World:
         refusal = self.refusal(customer_id, promotion, now)
         if refusal is not None:
             return refusal
-        return self._apply(
-            Enrolment(
-                customer_id=customer_id,
-                promotion_id=promotion.promotion_id,
-                program_id=promotion.program_id,
-                enrolment_id=next(self._enrolment_ids),
-                event_log_id=next(self._event_log_ids),
-                issual_id=self.next_issual_id() if issual_id is None else issual_id,
-                at=now,
-                expires=_expiry(promotion, now),
-                visible_at=now + show_late,
-                idempotency_key=idempotency_key,
-            ),
-        )
+        draft = self._enrolments.draft(customer_id, promotion, now, issual_id)
+        return self._apply(replace(draft, visible_at=now + show_late, idempotency_key=idempotency_key))
 
     def enrol_elsewhere(
         self, customer_id: int, promotion_id: int, *, at: datetime, earned: int = 0
     ) -> Enrolment:
-        """Enrol past every limit, as another channel did, with `earned` issuals under the enrolment."""
-        promotion = self.promotions[promotion_id]
-        expires = _expiry(promotion, at)
-        issued = tuple(
-            Issual(
-                issual_id=self.next_issual_id(),
-                at=at,
-                expires=expires,
-                event_log_id=next(self._event_log_ids),
-            )
-            for _ in range(earned)
-        )
-        return self._apply(
-            Enrolment(
-                customer_id=customer_id,
-                promotion_id=promotion_id,
-                program_id=promotion.program_id,
-                enrolment_id=next(self._enrolment_ids),
-                event_log_id=next(self._event_log_ids),
-                issual_id=self.next_issual_id(),
-                at=at,
-                expires=expires,
-                visible_at=at,
-                by_issue=False,
-                issued=issued,
-            ),
-        )
+        """Enrol past every limit, as another channel did, with `earned` issuals under the enrolment.
+
+        Raises ValueError for a promotion that is not there.
+        """
+        draft = self._enrolments.draft(customer_id, self._promotion(promotion_id), at)
+        issued = tuple(self._enrolments.earn(draft) for _ in range(earned))
+        return self._apply(replace(draft, by_issue=False, issued=issued))
+
+    def revoke(
+        self, customer_id: int, promotion_id: int, *, at: datetime, issual_id: int | None = None
+    ) -> Enrolment:
+        """Take back a customer's last enrolment, or that of this issual id, and return it as revoked.
+
+        Raises ValueError if there is none.
+        """
+        held = [
+            one
+            for one in self._enrolments.held(customer_id, promotion_id)
+            if issual_id in {None, one.issual_id}
+        ]
+        if not held:
+            raise ValueError(f"customer {customer_id} has no such enrolment in promotion {promotion_id}")
+        revoked = self._enrolments.revoke(held[-1], at)
+        self._tell(Revoked(*self._parties(revoked), revoked))
+        return revoked
 
     def next_issual_id(self) -> int:
         """Take the next issual id; one that is answered before its enrolment is applied keeps it."""
-        return next(self._issual_ids)
+        return self._enrolments.next_issual_id()
 
     def later(self, due: datetime, action: Callable[[datetime], None]) -> None:
         """Keep an action until the first `advance` at or after `due`; it is told `due`."""
@@ -185,22 +222,34 @@ class World:
     def _used_up(self, promotion: Promotion, usage: int) -> NotIssued | None:
         if _reached(promotion.limit_per_customer, usage):
             return NotIssued.CUSTOMER_LIMIT
-        if _reached(promotion.limit_per_promotion, self._count[promotion.promotion_id]):
+        if _reached(promotion.limit_per_promotion, self._enrolments.count(promotion.promotion_id)):
             return NotIssued.PROMOTION_LIMIT
         return None
 
     def _apply(self, enrolment: Enrolment) -> Enrolment:
-        self.applied.append(enrolment)
-        self._of.setdefault((enrolment.customer_id, enrolment.promotion_id), []).append(enrolment)
-        self._count[enrolment.promotion_id] += 1
+        self._enrolments.apply(enrolment)
+        self._tell(Enrolled(*self._parties(enrolment), enrolment))
         return enrolment
+
+    def _parties(self, enrolment: Enrolment) -> tuple[Customer, Promotion]:
+        customer = self.customers.of_id(enrolment.customer_id) or Customer(customer_id=enrolment.customer_id)
+        return customer, self.promotions[enrolment.promotion_id]
+
+    def _tell(self, change: Change) -> None:
+        if self.observer is not None:
+            self.observer(change)
+
+    def _promotion(self, promotion_id: int) -> Promotion:
+        if promotion_id not in self.promotions:
+            raise ValueError(f"no promotion {promotion_id}")
+        return self.promotions[promotion_id]
+
+    def _customer(self, customer_id: int) -> Customer:
+        customer = self.customers.of_id(customer_id)
+        if customer is None or customer_id in self.merged:
+            raise ValueError(f"no customer {customer_id}, or merged already")
+        return customer
 
 
 def _reached(limit: int | None, usage: int) -> bool:
     return limit is not None and limit > 0 and usage >= limit
-
-
-def _expiry(promotion: Promotion, at: datetime) -> datetime:
-    if promotion.enrolment_lasts is None:
-        return promotion.ends
-    return min(promotion.ends, at + promotion.enrolment_lasts)
