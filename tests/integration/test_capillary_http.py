@@ -21,6 +21,7 @@ from opentelemetry.trace import StatusCode
 from worker.capillary.client import CapillaryClient
 from worker.capillary.config import Basic, CapillaryConfig, OAuth
 from worker.capillary.connections import BODY_LIMIT
+from worker.capillary.ports import OpenGate
 from worker.domain.answers import (
     CustomerNotFound,
     Doubtful,
@@ -33,6 +34,7 @@ from worker.domain.answers import (
     Throttled,
     Unsent,
 )
+from worker.domain.priority import Priority
 from worker.domain.promotions import Identifier, IdentifierName
 from worker.enrolment.ports import PromotionsApi
 
@@ -213,6 +215,32 @@ async def test_oauth_gives_up_after_the_second_401() -> None:
     async with _serving(server.handle) as url, _client(url, credentials=OAuth("key", "hush")) as client:
         assert isinstance(await client.lookup(MOBILE), Misconfigured)
     assert server.requests == ["t1", "t2"]
+
+
+async def test_how_urgent_each_request_is() -> None:
+    """A lookup is what its caller says; what goes on with an event goes first all the same."""
+    passed: list[Priority] = []
+
+    class Gate(OpenGate):
+        async def enter(self, priority: Priority) -> float:
+            passed.append(priority)
+            return 0.0
+
+    async def handler(request: web.Request) -> web.Response:
+        if "token" in request.path:
+            return web.json_response({"data": {"accessToken": "t", "ttlSeconds": 300}, "errors": None})
+        return web.json_response(EMPTY if request.method == "GET" else ISSUED)
+
+    async with _serving(handler) as url, _client(url, credentials=OAuth("k", "s"), gate=Gate()) as client:
+        for priority in (Priority.BACKLOG, Priority.LIVE):
+            await client.lookup(MOBILE, priority=priority)
+            await client.lookup(MOBILE, available_to_enrol=False, priority=priority)
+        await client.lookup(MOBILE)
+        await client.issue(MOBILE, 3, 7, "key")
+        await client.serves()
+    begun = Priority.BEGUN
+    expected = [begun, Priority.BACKLOG, begun, Priority.LIVE, begun, Priority.LIVE, begun, Priority.LIVE]
+    assert passed == expected
 
 
 async def test_an_enrolment_is_not_repeated_for_a_token() -> None:

@@ -43,6 +43,7 @@ from worker.domain.answers import (
     Throttled,
     Unsent,
 )
+from worker.domain.priority import Priority
 from worker.domain.promotions import Identifier, IdentifierName
 from worker.telemetry import names
 from worker.telemetry.redaction import Redact, redactor
@@ -117,13 +118,12 @@ class CapillaryClient:
         )
         self._requests = Requests(config)
         lookup_url, list_url = self._requests.lookup_url, self._requests.catalogue_url
-        self._lookup = Target(Endpoint.LOOKUP, "GET", lookup_url, urgent=False)
-        self._review = Target(Endpoint.LOOKUP, "GET", lookup_url, urgent=True)
-        self._issue = Target(Endpoint.ISSUE, "POST", self._requests.issue_url, urgent=True)
-        self._catalogue = Target(Endpoint.CATALOGUE, "GET", list_url, urgent=False, sets_pace=False)
+        self._lookups = {each: Target(Endpoint.LOOKUP, "GET", lookup_url, each) for each in Priority}
+        self._issue = Target(Endpoint.ISSUE, "POST", self._requests.issue_url, Priority.BEGUN)
+        self._catalogue = Target(Endpoint.CATALOGUE, "GET", list_url, Priority.LIVE, sets_pace=False)
         # It goes first: what it says may save the requests that it would wait behind.
-        self._live = Target(Endpoint.CATALOGUE, "GET", list_url, urgent=True, sets_pace=False)
-        self._token = Target(Endpoint.TOKEN, "POST", self._requests.token_url, urgent=True)
+        self._live = Target(Endpoint.CATALOGUE, "GET", list_url, Priority.BEGUN, sets_pace=False)
+        self._token = Target(Endpoint.TOKEN, "POST", self._requests.token_url, Priority.BEGUN)
         self._auth = self._authenticator(config.credentials)
         self._list = ListReader(self._read_list_page)
 
@@ -146,6 +146,7 @@ class CapillaryClient:
         *,
         available_to_enrol: bool = True,
         resend_count: int = 0,
+        priority: Priority = Priority.LIVE,
         all_usage: bool = False,
     ) -> LookupAnswer:
         """Read all pages of the customer's promotions, see `PromotionsApi`; a page's fault is the answer.
@@ -156,10 +157,11 @@ class CapillaryClient:
             return _UNSENDABLE
         redact = _redactor(identifier)
         customer_id = _id_of(identifier)
+        target = self._lookups[priority if available_to_enrol else Priority.BEGUN]
 
         async def read(offset: int) -> PageAnswer:
             return await self._exchange.authenticated(
-                self._lookup if available_to_enrol else self._review,
+                target,
                 self._auth,
                 lambda headers: self._requests.lookup(
                     identifier,
@@ -242,7 +244,7 @@ class CapillaryClient:
             return judge_page(reply, self._clock(), _redactor(nobody))
 
         answer = await self._exchange.authenticated(
-            self._lookup,
+            self._lookups[Priority.LIVE],
             self._auth,
             lambda headers: self._requests.lookup(nobody, available_to_enrol=True, offset=0, headers=headers),
             judge,

@@ -36,6 +36,7 @@ from worker.domain.answers import (
     Throttled,
     Unsent,
 )
+from worker.domain.priority import Priority
 from worker.signs import alive
 from worker.telemetry import names, semantic
 from worker.telemetry.semantic import Attributes
@@ -169,7 +170,7 @@ class Exchange:
 
         The span holds no query, the propagated context no baggage: it leaves the house.
         """
-        entered_at = await self._gate.enter(urgent=target.urgent)
+        entered_at = await self._gate.enter(target.priority)
         fault: Fault | None = None
         started = self._timer()
         span = self._spans.start(target.method, SpanKind.CLIENT, lambda: _asked(target, about, resend_count))
@@ -229,18 +230,18 @@ class Exchange:
 class Target:
     """An endpoint's method and its attributes, the same for each of its spans."""
 
-    __slots__ = ("attributes", "endpoint", "method", "sets_pace", "urgent")
+    __slots__ = ("attributes", "endpoint", "method", "priority", "sets_pace")
 
     def __init__(
-        self, endpoint: Endpoint, method: str, url: str, *, urgent: bool, sets_pace: bool = True
+        self, endpoint: Endpoint, method: str, url: str, priority: Priority, *, sets_pace: bool = True
     ) -> None:
-        """`urgent` requests go on with what is begun, and pass the gate before others.
+        """Let requests pass the gate by this priority.
 
         One that does not set the pace may be throttled by a quota of its own.
         """
         self.sets_pace = sets_pace
         self.endpoint = endpoint
-        self.urgent = urgent
+        self.priority = priority
         self.method = method
         parts = urlsplit(url)
         self.attributes: Attributes = {

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from worker.domain.answers import Fault
+from worker.domain.priority import Priority
 
 
 class Endpoint(StrEnum):
@@ -37,7 +38,7 @@ class NoObserver:
 class OpenGate:
     """Lets every request through at once. Implements `worker.enrolment.ports.Gate`."""
 
-    async def enter(self, *, urgent: bool) -> float:  # noqa: ARG002 - the port's
+    async def enter(self, priority: Priority) -> float:  # noqa: ARG002 - the port's
         """Wait for nothing."""
         return 0.0
 
@@ -48,11 +49,8 @@ class OpenGate:
 class Gate(Protocol):
     """What each request to the API passes, so that no more leave than may."""
 
-    async def enter(self, *, urgent: bool) -> float:
-        """Wait for a turn; return when it came, for `leave`, which must follow.
-
-        Those who go on with an event that is begun (`urgent`) pass before those who begin another.
-        """
+    async def enter(self, priority: Priority) -> float:
+        """Wait for a turn, which comes by priority; return when it came, for `leave`, which must follow."""
         ...
 
     def leave(self, entered_at: float, fault: Fault | None = None) -> None:

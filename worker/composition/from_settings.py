@@ -77,6 +77,12 @@ def api_gate(settings: Settings) -> ApiGate:
     )
 
 
+def backlog_age(settings: Settings) -> timedelta | None:
+    """Return the age beyond which events give way; None without a budget, when nobody has to wait."""
+    seconds = settings.backlog_age_seconds if settings.api_requests_per_minute else 0
+    return timedelta(seconds=seconds) if seconds else None
+
+
 def capillary_config(settings: Settings) -> CapillaryConfig:
     """Return how to reach the API. Connections are bounded by the events in flight."""
     credentials: Basic | OAuth

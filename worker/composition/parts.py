@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from worker.capillary.client import CapillaryClient
 from worker.composition.from_settings import (
     api_gate,
+    backlog_age,
     capillary_client,
     outage_policy,
     retry_policy,
@@ -95,6 +96,7 @@ def resources_of(settings: Settings, api: ApiAccess, timepiece: Timepiece, probe
         sleep=asyncio.sleep,
         probe=probe,
         span=timepiece.span,
+        backlog_age=backlog_age(settings),
     )
 
 

@@ -224,6 +224,7 @@ def exposition(
     """Return the metrics as they are now, and their media type."""
     metrics.api_limit.set(gate.limit)
     metrics.api_pace.set(gate.requests_per_second)
+    metrics.api_budget_used.set(gate.budget_used)
     metrics.api_waiting.set(gate.waiting)
     metrics.in_flight.set(stream.flow.in_flight)
     metrics.ledger_entries.set(ledger.entries())

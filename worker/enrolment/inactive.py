@@ -5,6 +5,7 @@ from typing import Final
 
 from worker.domain.answers import IssueAnswer, LookupAnswer, Notice, Refused
 from worker.domain.faults import INACTIVE_CODE, is_inactive
+from worker.domain.priority import Priority
 from worker.domain.promotions import Identifier
 from worker.enrolment.ports import PromotionsApi
 
@@ -28,11 +29,19 @@ class RestingInactive:
         self._resting: dict[tuple[int, int], float] = {}
 
     async def lookup(
-        self, identifier: Identifier, *, available_to_enrol: bool = True, resend_count: int = 0
+        self,
+        identifier: Identifier,
+        *,
+        available_to_enrol: bool = True,
+        resend_count: int = 0,
+        priority: Priority = Priority.LIVE,
     ) -> LookupAnswer:
         """Pass the call on."""
         return await self._api.lookup(
-            identifier, available_to_enrol=available_to_enrol, resend_count=resend_count
+            identifier,
+            available_to_enrol=available_to_enrol,
+            resend_count=resend_count,
+            priority=priority,
         )
 
     async def issue(

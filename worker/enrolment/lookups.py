@@ -18,14 +18,16 @@ async def look_up(resources: Resources, event: Admitted) -> tuple[LookupAnswer, 
     One that was merged into another is looked for by what the answer or the event names, until a name finds
     somebody. If none does, the answer is that it was merged.
     """
-    attempts, merged = 0, None
+    attempts, merged, priority = 0, None, resources.priority(event.happened)
     names, asked = [event.identifier, *event.others], set[Identifier]()
     while True:
         who = names.pop(0)
         asked.add(who)
         answer, more = await resources.retrying.lookup(
             who,
-            lambda resend, who=who: resources.api.lookup(who, resend_count=resend),  # type: ignore[misc]  # bound
+            lambda resend, who=who: resources.api.lookup(  # type: ignore[misc]  # bound
+                who, resend_count=resend, priority=priority
+            ),
         )
         attempts += more
         if is_merged(answer):

@@ -8,6 +8,7 @@ from topics.outcome import Outcome
 from topics.record import Position, Record
 from worker.domain.answers import CatalogueAnswer, Fault, IssueAnswer, LookupAnswer
 from worker.domain.ledger import Standing
+from worker.domain.priority import Priority
 from worker.domain.promotions import Identifier
 from worker.domain.settlement import Subject
 from worker.ledger.entries import EventPlan, LedgerEntry, Result
@@ -18,12 +19,18 @@ class PromotionsApi(Protocol):
     """The Capillary API. One call is one attempt: it never raises for what the network or the server does."""
 
     async def lookup(
-        self, identifier: Identifier, *, available_to_enrol: bool = True, resend_count: int = 0
+        self,
+        identifier: Identifier,
+        *,
+        available_to_enrol: bool = True,
+        resend_count: int = 0,
+        priority: Priority = Priority.LIVE,
     ) -> LookupAnswer:
         """Read all pages of the customer's enrol-and-issue promotions.
 
         With `available_to_enrol` only those that the customer can still enrol into; without it all of
-        them, also those that a success has made vanish (reconciliation, the reason of an 8890).
+        them, also those that a success has made vanish (reconciliation, the reason of an 8890): that goes on
+        with what is begun, whatever the priority.
         Waits for a connection and for each page, at most the request time-out for each.
         """
         ...

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from worker.domain.priority import Priority, priority_of
 from worker.domain.times import Span
 from worker.enrolment.checkpoints import Probe
 from worker.enrolment.ports import PromotionsApi
@@ -27,6 +28,8 @@ class Resources:
     """Between which times it is for certain; None if the clock is not doubted."""
     machine: Clock | None = None
     """This machine's own clock, which no answer of the API sets; None if `clock` is that."""
+    backlog_age: timedelta | None = None
+    """The age beyond which events give way to younger ones; None if none do."""
 
     def machine_time(self) -> datetime:
         """Return the time to hold moments of our own group against each other by."""
@@ -35,3 +38,7 @@ class Resources:
     def now(self) -> Span:
         """Return between which times it is."""
         return Span.at(self.clock()) if self.span is None else self.span()
+
+    def priority(self, happened: datetime) -> Priority:
+        """Return how urgent an event is by its own time; it is old only if that is certain."""
+        return priority_of(happened, self.backlog_age, self.now().earliest)

@@ -4,8 +4,10 @@ import asyncio
 from collections import deque
 
 from worker.domain.answers import Doubtful, Fault, FaultKind, Throttled
+from worker.domain.priority import Priority
 from worker.resilience.concurrency import ConcurrencyLimit
 from worker.resilience.pace import Pace
+from worker.resilience.turns import Turns
 from worker.signs import waiting_for
 
 
@@ -13,14 +15,15 @@ class ApiGate:
     """Implements `worker.enrolment.ports.Gate`, for all requests of one process, on one event loop.
 
     Requests that go on with an event already begun (an enrolment, what became of one) pass before those that
-    begin another: with a small budget new events would otherwise spend it all.
+    begin another: with a small budget new events would otherwise spend it all. Of the others those for live
+    events go before those for a backlog. At least a tenth of what passes is of either, as long as it waits.
     """
 
     def __init__(self, limit: ConcurrencyLimit, pace: Pace) -> None:
         self._limit = limit
         self._pace = pace
-        self._urgent: deque[asyncio.Future[None]] = deque()
-        self._others: deque[asyncio.Future[None]] = deque()
+        self._turns = Turns()
+        self._queues: dict[Priority, deque[asyncio.Future[None]]] = {each: deque() for each in Priority}
         self._under_way = 0
         self._timer: asyncio.TimerHandle | None = None
         self._moved_at = float("-inf")
@@ -43,7 +46,7 @@ class ApiGate:
     @property
     def waiting(self) -> int:
         """How many requests wait to leave."""
-        return len(self._urgent) + len(self._others)
+        return sum(map(len, self._queues.values()))
 
     def silent_seconds(self) -> float:
         """Return how long ago a request came or went, 0 while requests wait for the pace's sake."""
@@ -58,10 +61,15 @@ class ApiGate:
         """Meet an API that was down gently."""
         self._limit.begin_again()
 
-    async def enter(self, *, urgent: bool) -> float:
+    @property
+    def budget_used(self) -> float:
+        """Which share of what may leave has left lately, 0 to 1; 0 without a budget."""
+        return self._pace.used(self._now())
+
+    async def enter(self, priority: Priority) -> float:
         """Wait for a turn; return when the request left, for `leave`, which must follow."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        (self._urgent if urgent else self._others).append(turn)
+        self._queues[priority].append(turn)
         self._let_through()
         try:
             with waiting_for(self.silent_seconds):
@@ -85,7 +93,7 @@ class ApiGate:
         self._let_through()
 
     def _let_through(self) -> None:
-        while (queue := self._first_queue()) is not None and self._under_way < self._limit.limit:
+        while self._under_way < self._limit.limit and (waiting := self._waiting()):
             seconds = self._pace.wait(self._now())
             if seconds > 0:
                 self._look_again_in(seconds)
@@ -93,15 +101,14 @@ class ApiGate:
             self._pace.take(self._now())
             self._moved_at = self._now()
             self._under_way += 1
-            queue.popleft().set_result(None)
+            self._queues[self._turns.next(waiting)].popleft().set_result(None)
 
-    def _first_queue(self) -> deque[asyncio.Future[None]] | None:
-        for queue in (self._urgent, self._others):
+    def _waiting(self) -> list[Priority]:
+        """Return of which priorities requests wait; those given up wait no more."""
+        for queue in self._queues.values():
             while queue and queue[0].done():
                 queue.popleft()
-            if queue:
-                return queue
-        return None
+        return [priority for priority, queue in self._queues.items() if queue]
 
     def _look_again_in(self, seconds: float) -> None:
         if self._timer is not None:

@@ -17,6 +17,8 @@ _SLOWEST: Final = 0.2
 """Requests a second that are left however often the API throttles: it must be asked to be found willing."""
 _MEMORY_SECONDS: Final = 5.0
 """Over which the rate that requests leave at is measured."""
+_USE_SECONDS: Final = 60.0
+"""Over which it is measured how much of the budget is used."""
 _UNASSIGNED_SECONDS: Final = 1.0
 
 
@@ -30,6 +32,7 @@ class Pace:
         self._due = -inf
         self._closed_until = -inf
         self._measured = 0.0
+        self._used = 0.0
         self._taken_at = 0.0
         self._slowed: float | None = None
         self._full = 0.0
@@ -74,10 +77,21 @@ class Pace:
     def take(self, now: float) -> None:
         """Note that a request leaves now."""
         self._measured = self._leaving(now) + 1 / _MEMORY_SECONDS
+        self._used = self._faded(self._used, now, _USE_SECONDS) + 1 / _USE_SECONDS
         self._taken_at = now
         rate = self.rate(now)
         if 0 < rate < inf:
             self._due = max(self._due, now) + 1 / rate
+
+    def used(self, now: float) -> float:
+        """Return which share of what may leave left within the last minute or so, 0 to 1; 0 without a budget.
+
+        While the API throttles it is a share of what that leaves of the budget.
+        """
+        rate = self.rate(now)
+        if self._budget == inf or rate <= 0:
+            return 0.0
+        return min(1.0, self._faded(self._used, now, _USE_SECONDS) / rate)
 
     def throttled(self, now: float, sent_at: float, retry_after: float | None) -> None:
         """Slow down: a request that left at `sent_at` was throttled.
@@ -95,4 +109,7 @@ class Pace:
 
     def _leaving(self, now: float) -> float:
         """Return at how many a second requests have been leaving of late."""
-        return self._measured * exp((self._taken_at - now) / _MEMORY_SECONDS)
+        return self._faded(self._measured, now, _MEMORY_SECONDS)
+
+    def _faded(self, measured: float, now: float, memory: float) -> float:
+        return measured * exp((self._taken_at - now) / memory)

@@ -141,6 +141,11 @@ class RetrySettings(_Group):
 
     title: ClassVar[str] = "Load, retries and outages"
     max_in_flight: kinds.Count = Field(256, description="events being worked on, per replica")
+    backlog_age_seconds: kinds.SecondsOrZero = Field(
+        300.0,
+        description="under a budget, events older than this give way to younger ones (a tenth of the budget "
+        "stays theirs), 0 for off",
+    )
     retry_max_attempts: kinds.Count = Field(5, description="tries of a request in place")
     retry_initial_seconds: kinds.Seconds = Field(0.2, description="longest wait before the second try")
     retry_max_seconds: kinds.Seconds = Field(10.0, description="longest wait before any try")

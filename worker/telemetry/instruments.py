@@ -82,6 +82,12 @@ API_PACE: Final = Metric(
     "gauge",
     "Requests to the API that may leave a second; +Inf if nothing holds them.",
 )
+API_BUDGET_USED: Final = Metric(
+    "enrolment_api_budget_used_ratio",
+    "gauge",
+    "Share of this replica's budget, or of what throttling leaves of it, used within the last minute or so;"
+    " 0 without a budget.",
+)
 API_WAITING: Final = Metric(
     "enrolment_api_requests_waiting", "gauge", "Requests that wait for pace or concurrency."
 )
@@ -124,6 +130,7 @@ METRICS: Final = (
     API_OUTAGE,
     API_CONCURRENCY_LIMIT,
     API_PACE,
+    API_BUDGET_USED,
     API_WAITING,
     LAG,
     RECORDS_EXPIRED,

@@ -75,6 +75,7 @@ class Metrics:
         self.api_outage = instruments.API_OUTAGE.gauge(registry)
         self.api_limit = instruments.API_CONCURRENCY_LIMIT.gauge(registry)
         self.api_pace = instruments.API_PACE.gauge(registry)
+        self.api_budget_used = instruments.API_BUDGET_USED.gauge(registry)
         self.api_waiting = instruments.API_WAITING.gauge(registry)
         self.lag = instruments.LAG.gauge(registry)
         self._expired = instruments.RECORDS_EXPIRED.counter(registry)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tests.support.use_case.fakes import FakeLease, FakeLedger, FakePublisher, FakeSleep, FakeTracker
 from tests.support.use_case.values import NAMES, NOW
@@ -59,6 +59,7 @@ class UseCase:
     retrying: Retrying
     probe: Probe = nothing
     ruled_out: Callable[[Span], bool] = nothing_ruled_out
+    backlog_age: timedelta | None = None
 
     def __post_init__(self) -> None:
         time = self.time
@@ -78,6 +79,7 @@ class UseCase:
             timer=time.timer,
             sleep=time.sleep,
             probe=self.probe,
+            backlog_age=self.backlog_age,
         )
         self.enrolments = Enrolments(
             self.rules,

@@ -10,6 +10,7 @@ from topics.outcome import Outcome
 from topics.record import Record
 from worker.domain.answers import Fault, IssueAnswer, LookupAnswer, Refused
 from worker.domain.ledger import Standing
+from worker.domain.priority import Priority
 from worker.domain.promotions import (
     Identifier,
 )
@@ -47,11 +48,19 @@ class FakeApi:
         self._lookups = deque(lookups)
         self._issues = {number: deque(answers) for number, answers in issues.items()}
         self.is_up = True
+        self.priorities: list[Priority] = []
+        """Of the lookups."""
 
     async def lookup(
-        self, identifier: Identifier, *, available_to_enrol: bool = True, resend_count: int = 0
+        self,
+        identifier: Identifier,
+        *,
+        available_to_enrol: bool = True,
+        resend_count: int = 0,
+        priority: Priority = Priority.LIVE,
     ) -> LookupAnswer:
-        """Give the next scripted answer."""
+        """Give the next scripted answer; keep how urgent the call was."""
+        self.priorities.append(priority)
         asked = (identifier.name.value, identifier.value, identifier.source)
         self._journal.append(("lookup", *asked, available_to_enrol, resend_count))
         answer = _next(self._lookups)

@@ -18,6 +18,7 @@ from topics.outcome import Outcome
 from topics.record import Position, Record
 from worker.domain.answers import Found, IssueAnswer, Issued, LookupAnswer
 from worker.domain.plan import Policy
+from worker.domain.priority import Priority
 from worker.domain.promotions import (
     CustomerPromotions,
     Identifier,
@@ -78,6 +79,7 @@ class HonestApi:
         *,
         available_to_enrol: bool = True,  # noqa: ARG002 - the port's
         resend_count: int = 0,  # noqa: ARG002 - the port's
+        priority: Priority = Priority.LIVE,  # noqa: ARG002 - the port's
     ) -> LookupAnswer:
         """Show the one promotion, with what is visible by now."""
         self.lookups += 1

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tests.support.use_case.building import UseCase, virtual
 from tests.support.use_case.fakes import (
@@ -41,14 +41,16 @@ class Scripted:
     ruled_out: bool = False
     probe: Probe = nothing
     sleep: FakeSleep = field(default_factory=FakeSleep)
+    backlog_age: timedelta | None = None
 
     def __post_init__(self) -> None:
         self.journal: list[JournalEntry] = []
         self.publisher = FakePublisher(self.journal, self.refuse_at, self.refusal)
         self.ledger = FakeLedger()
         told = self.metrics or self.tracker
+        self.api = FakeApi(self.journal, self.lookups, self.issues)
         self._use_case = UseCase(
-            api=FakeApi(self.journal, self.lookups, self.issues),
+            api=self.api,
             rules=self.rules,
             ledger=NoLedger() if self.rules.dry_run else self.ledger,
             publisher=self.publisher,
@@ -57,6 +59,7 @@ class Scripted:
             retrying=retrying_with(RetryPolicy(), told, self.sleep),
             probe=self.probe,
             ruled_out=lambda _now: self.ruled_out,
+            backlog_age=self.backlog_age,
         )
 
     async def handle(self, source: Record | None = None, lease: Lease | None = None) -> None:

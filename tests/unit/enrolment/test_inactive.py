@@ -5,6 +5,7 @@ import pytest
 from tests.support.use_case.fakes import FakeApi
 from tests.support.use_case.values import found
 from worker.domain.answers import IssueAnswer, Issued, Notice, Refused
+from worker.domain.priority import Priority
 from worker.domain.promotions import Identifier, IdentifierName
 from worker.enrolment.inactive import REST_SECONDS, RestingInactive
 
@@ -23,14 +24,16 @@ async def test_an_inactive_promotion_is_asked_for_once_in_a_while() -> None:
     journal: list[tuple[object, ...]] = []
     no = Refused((Notice(8874, "no"),))
     answers: dict[int, list[IssueAnswer]] = {1: [INACTIVE, Issued(5, ())], 2: [no]}
-    api = RestingInactive(FakeApi(journal, [found()], answers), lambda: now)
+    asked = FakeApi(journal, [found()], answers)
+    api = RestingInactive(asked, lambda: now)
 
     assert await api.issue(_who(1), 9, 1, "a") == INACTIVE
     for customer in (2, 3):
         assert await api.issue(_who(customer), 9, 1, "b") == RESTS
     for _ in range(2):
         assert await api.issue(_who(1), 9, 2, "c") == no
-    assert await api.lookup(_who(1)) == found()
+    assert await api.lookup(_who(1), priority=Priority.BACKLOG) == found()
+    assert asked.priorities == [Priority.BACKLOG]
     assert [call[0] for call in journal] == ["issue", "issue", "issue", "lookup"]
 
     now = REST_SECONDS

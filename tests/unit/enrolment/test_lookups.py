@@ -1,15 +1,19 @@
-"""The lookup of a customer who was merged into another."""
+"""The lookup: of a customer who was merged into another, and how urgent it is."""
+
+from datetime import timedelta
 
 import pytest
 
 from tests.support.use_case.answers import UNKNOWN
 from tests.support.use_case.consumer_group import ConsumerGroup
-from tests.support.use_case.values import event, found, promotion, record
+from tests.support.use_case.scripted import Scripted
+from tests.support.use_case.values import NOW, event, found, promotion, record
 from worker.domain.answers import (
     Issued,
     Notice,
     Refused,
 )
+from worker.domain.priority import Priority
 
 
 @pytest.mark.parametrize("code", [8069, 91009])
@@ -57,3 +61,25 @@ async def test_a_merged_customer_that_no_name_finds_is_rejected() -> None:
     group = ConsumerGroup()
     assert await group.handle(source, [merged]) == [("REJECTED", None)]
     assert len(group.api_journal) == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(60, Priority.LIVE), (300, Priority.LIVE), (301, Priority.BACKLOG)]
+)
+@pytest.mark.asyncio
+async def test_a_lookup_is_as_urgent_as_its_event_is_young(seconds: int, expected: Priority) -> None:
+    """By the event's own time, however fresh its record is; also for a customer who was merged."""
+    happened = (NOW - timedelta(seconds=seconds)).isoformat()
+    merged = Refused((Notice(8069, "merged"),), survivor_id=5)
+    told = Scripted([merged, found()], backlog_age=timedelta(seconds=300))
+
+    await told.handle(record(event(occurredAt=happened)))
+    assert told.api.priorities == [expected, expected]
+
+
+@pytest.mark.asyncio
+async def test_without_an_age_no_event_gives_way() -> None:
+    """Be it ever so old."""
+    told = Scripted([found()])
+    await told.handle(record(event(occurredAt="2001-01-31T10:00:00Z")))
+    assert told.api.priorities == [Priority.LIVE]

@@ -17,6 +17,7 @@ from worker.capillary.ports import Endpoint, NoObserver
 from worker.capillary.reply import Reply
 from worker.capillary.transport import Transport
 from worker.domain.answers import Doubtful, Fault, FaultKind, Issued, Throttled
+from worker.domain.priority import Priority
 from worker.enrolment.admission import Admitted, admit
 from worker.enrolment.identities import Identities
 from worker.enrolment.rules import Rules
@@ -34,7 +35,7 @@ _PATIENCE: Final = 100.0
 """Of one event ten times as much, and the probe fails at half."""
 _REQUEST_SECONDS: Final = 9.9
 _DOWN: Final = Doubtful(FaultKind.TIMEOUT, "slow")
-_TARGET: Final = Target(Endpoint.LOOKUP, "GET", "http://api", urgent=False)
+_TARGET: Final = Target(Endpoint.LOOKUP, "GET", "http://api", Priority.LIVE)
 
 
 class Slow:
@@ -208,7 +209,7 @@ async def _many_pages() -> str | None:
 
 async def _token_behind_the_pace() -> str | None:
     plant = Plant(budget=1)
-    plant.gate.leave(await plant.gate.enter(urgent=True), Throttled(_LONG))
+    plant.gate.leave(await plant.gate.enter(Priority.BEGUN), Throttled(_LONG))
 
     async def fetch() -> Any:  # noqa: ANN401 - never answers here
         return await plant.ask()

@@ -1,9 +1,13 @@
 """The gate of all requests: who passes when, in virtual time."""
 
 import asyncio
+from collections import Counter
+
+import pytest
 
 from tests.support.unit.virtual_time import run_in_virtual_time, settle
 from worker.domain.answers import Doubtful, FaultKind, Throttled
+from worker.domain.priority import Priority
 from worker.resilience.concurrency import ConcurrencyLimit
 from worker.resilience.gate import ApiGate
 from worker.resilience.pace import Pace
@@ -28,7 +32,7 @@ def test_no_more_are_under_way_than_the_limit_says() -> None:
         narrow, passed = gate(at_once=2), list[int]()
 
         async def request(number: int) -> None:
-            entered = await narrow.enter(urgent=False)
+            entered = await narrow.enter(Priority.LIVE)
             passed.append(number)
             await asyncio.sleep(1.0)
             narrow.leave(entered)
@@ -50,17 +54,69 @@ def test_what_is_begun_passes_before_what_begins() -> None:
     async def main() -> None:
         slow, passed = gate(budget=60), list[str]()
 
-        async def request(name: str, *, urgent: bool) -> None:
-            slow.leave(await slow.enter(urgent=urgent))
+        async def request(name: str, priority: Priority) -> None:
+            slow.leave(await slow.enter(priority))
             passed.append(name)
 
         async with asyncio.TaskGroup() as tasks:
             for number in range(3):
-                tasks.create_task(request(f"lookup {number}", urgent=False))
+                tasks.create_task(request(f"lookup {number}", Priority.LIVE))
             await settle()
-            tasks.create_task(request("issue", urgent=True))
+            tasks.create_task(request("issue", Priority.BEGUN))
         assert passed == ["issue", "lookup 0", "lookup 1", "lookup 2"]
         assert now() == 4.0
+
+    run_in_virtual_time(main())
+
+
+def test_a_backlog_gives_way_and_keeps_a_tenth() -> None:
+    """While all are waiting, a tenth of the budget is for live events and a tenth for the backlog."""
+
+    async def main() -> None:
+        slow, passed = gate(budget=600), list[Priority]()
+
+        async def ask_on(priority: Priority) -> None:
+            while True:
+                slow.leave(await slow.enter(priority))
+                passed.append(priority)
+
+        tasks = [asyncio.create_task(ask_on(each)) for each in 4 * [Priority.BACKLOG, Priority.LIVE]]
+        await asyncio.sleep(10.05)
+        passed.clear()
+        await asyncio.sleep(60.0)
+        assert Counter(passed) == {Priority.LIVE: 540, Priority.BACKLOG: 60}
+        tasks.extend(asyncio.create_task(ask_on(Priority.BEGUN)) for _ in range(4))
+        await asyncio.sleep(10.0)
+        passed.clear()
+        await asyncio.sleep(60.0)
+        assert Counter(passed) == {Priority.BEGUN: 480, Priority.LIVE: 60, Priority.BACKLOG: 60}
+        for each in tasks:
+            each.cancel()
+
+    run_in_virtual_time(main())
+
+
+def test_how_much_of_the_budget_is_used() -> None:
+    """A third of it, all of it, none of it; and nothing can be told without a budget."""
+
+    async def main() -> None:
+        slow, free = gate(budget=600), gate()
+        assert (slow.budget_used, free.budget_used) == (0.0, 0.0)
+        for _ in range(1_000):
+            slow.leave(await slow.enter(Priority.LIVE))
+            free.leave(await free.enter(Priority.LIVE))
+            await asyncio.sleep(0.3)
+        assert slow.budget_used == pytest.approx(1 / 3, rel=0.01)
+        for _ in range(3_000):
+            slow.leave(await slow.enter(Priority.LIVE))
+        assert slow.budget_used == pytest.approx(1.0, rel=0.01)
+        assert slow.budget_used <= 1.0
+        slow.share(0.5)
+        assert slow.budget_used == 1.0
+        await asyncio.sleep(600.0)
+        assert slow.budget_used == pytest.approx(0.0, abs=0.01)
+        slow.share(0.0)
+        assert (slow.budget_used, free.budget_used) == (0.0, 0.0)
 
     run_in_virtual_time(main())
 
@@ -70,8 +126,8 @@ def test_a_request_given_up_takes_no_room() -> None:
 
     async def main() -> None:
         narrow = gate(at_once=1)
-        entered = await narrow.enter(urgent=False)
-        waiting = [asyncio.create_task(narrow.enter(urgent=False)) for _ in range(3)]
+        entered = await narrow.enter(Priority.LIVE)
+        waiting = [asyncio.create_task(narrow.enter(Priority.LIVE)) for _ in range(3)]
         await settle()
         waiting[0].cancel()
         await settle()
@@ -82,7 +138,7 @@ def test_a_request_given_up_takes_no_room() -> None:
         assert waiting[2].done()
         assert (narrow.waiting, narrow.is_held_back) == (0, False)
         narrow.leave(waiting[2].result())
-        assert (await asyncio.wait_for(narrow.enter(urgent=True), 0.1)) == now()
+        assert (await asyncio.wait_for(narrow.enter(Priority.BEGUN), 0.1)) == now()
 
     run_in_virtual_time(main())
 
@@ -93,10 +149,10 @@ def test_a_throttled_request_silences_all() -> None:
     async def main() -> None:
         open_gate = gate()
         for _ in range(100):
-            open_gate.leave(await open_gate.enter(urgent=False))
-        entered = await open_gate.enter(urgent=False)
+            open_gate.leave(await open_gate.enter(Priority.LIVE))
+        entered = await open_gate.enter(Priority.LIVE)
         open_gate.leave(entered, Throttled(20.0))
-        await open_gate.enter(urgent=True)
+        await open_gate.enter(Priority.BEGUN)
         assert now() == 20.0
         assert open_gate.requests_per_second < 20
 
@@ -109,7 +165,7 @@ def test_a_share_that_grows_wakes_those_who_wait() -> None:
     async def main() -> None:
         ours = gate(budget=6000)
         ours.share(0.0)
-        request = asyncio.create_task(ours.enter(urgent=False))
+        request = asyncio.create_task(ours.enter(Priority.LIVE))
         await asyncio.sleep(10.0)
         assert not request.done()
         assert ours.is_held_back
@@ -125,7 +181,7 @@ def test_requests_that_get_slow_shrink_what_is_under_way() -> None:
 
     async def main() -> None:
         wide = gate(at_once=8)
-        entered = [await wide.enter(urgent=False) for _ in range(8)]
+        entered = [await wide.enter(Priority.LIVE) for _ in range(8)]
         await asyncio.sleep(10.0)
         for moment in entered:
             wide.leave(moment, Doubtful(FaultKind.TIMEOUT, "slow"))

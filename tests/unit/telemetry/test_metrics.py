@@ -29,6 +29,7 @@ CONTRACT = {
 OURS = {
     "enrolment_api_concurrency_limit",
     "enrolment_api_requests_per_second_limit",
+    "enrolment_api_budget_used_ratio",
     "enrolment_api_requests_waiting",
 }
 """Without labels."""

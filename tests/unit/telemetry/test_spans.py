@@ -28,6 +28,7 @@ from worker.capillary.exchange import Exchange, Target
 from worker.capillary.ports import Endpoint, NoObserver, OpenGate
 from worker.capillary.reply import Reply
 from worker.domain.answers import Issued
+from worker.domain.priority import Priority
 from worker.telemetry import semantic
 from worker.telemetry.spans import Spans
 from worker.telemetry.tracing import Processing, Sending
@@ -93,7 +94,7 @@ class _Story:
     async def request(self) -> dict[str, str]:
         """Send a request; return the headers that came with it."""
         url = "http://127.0.0.1/v2/promotion/issue"
-        target = Target(Endpoint.ISSUE, "POST", url, urgent=True)
+        target = Target(Endpoint.ISSUE, "POST", url, Priority.BEGUN)
         await self.exchange.once(
             target, lambda headers: httpx.Request("POST", url, headers=headers), lambda _: Issued(1, ())
         )
