@@ -12,10 +12,11 @@ import structlog
 
 from topics.record import Record
 from worker.capillary.client import CapillaryClient
-from worker.composition.from_settings import patience, rules, silence
+from worker.composition.from_settings import backlog_age, patience, rules, silence
 from worker.composition.parts import ApiAccess, catalogue_of, followers, ledger_of, reach, resources_of
 from worker.enrolment.admission import lane_of
 from worker.enrolment.arrivals import wait_of
+from worker.enrolment.backlog import Backlog
 from worker.enrolment.catalogue import nothing_ruled_out
 from worker.enrolment.checkpoints import Probe, nothing
 from worker.enrolment.handler import Enrolments
@@ -174,12 +175,15 @@ def _connect(
     def assigned(partitions: int) -> None:
         gate.share(partitions / ground.prepared.partitions)
 
+    age = backlog_age(settings)
+    backlog = age and Backlog(settings.topic_names, rules(settings), age, lambda: timepiece.span().earliest)
     return connect(
         base,
         settings,
         handle,
         lane_of=lane_of,
         wait_of=wait_for,
+        is_backlog=backlog.has if backlog else None,
         assigned=assigned,
         expired=metrics.expired,
     )

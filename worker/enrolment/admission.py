@@ -10,7 +10,7 @@ from topics.origin import Origin
 from topics.record import Record
 from worker.domain.identity import customer_reference, name_mark
 from worker.domain.promotions import Identifier, IdentifierName
-from worker.enrolment.rules import EVERY_EVENT, Rules
+from worker.enrolment.rules import Rules
 from worker.ledger.entries import KeyHashes, Marks
 
 _ZONES_APART: Final = timedelta(days=1)
@@ -93,7 +93,7 @@ def _admit_activity(
     origin = _with_customer(Origin.of_activity(record, activity), identifier, rules.pii_key)
     # What names neither an event nor a customer is no event to pass over.
     is_event = activity.event_name != UNNAMED or identifier is not None
-    if is_event and EVERY_EVENT not in rules.triggers and activity.event_name not in rules.triggers:
+    if is_event and not rules.acts_on(activity.event_name):
         return PassOver(origin, activity.event_name, "passed_over")
     configured = rules.policy.org_id
     ours = learnt_org if configured is None else configured
@@ -113,7 +113,7 @@ def _admit_activity(
             DeadLetterReason.NO_IDENTIFIER,
             "customer: none of customerId, externalId, mobile, email is usable",
         )
-    happened = _happened(activity, record, now)
+    happened = happened_at(activity, record, now)
     names = activity.customer.names
     marks = tuple((name, name_mark(activity.identity, name, value)) for name, value, *_ in names)
     event = Admitted(
@@ -129,7 +129,7 @@ def _admit_activity(
     return event
 
 
-def _happened(activity: Activity, record: Record, now: datetime) -> datetime:
+def happened_at(activity: Activity, record: Record, now: datetime) -> datetime:
     """Return the event's own time, else its record's; one that is far ahead only for want of another."""
     own = activity.occurred_at
     if own is not None and (own - now <= _ZONES_APART or record.timestamp_ms <= 0):

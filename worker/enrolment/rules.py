@@ -26,3 +26,7 @@ class Rules:
     """How long the API may take to apply a request and show it."""
     not_found_grace: timedelta | None = None
     """Younger events whose customer is unknown come again: the registration may be on its way."""
+
+    def acts_on(self, event_name: str) -> bool:
+        """Whether an event of this name leads to a lookup."""
+        return EVERY_EVENT in self.triggers or event_name in self.triggers

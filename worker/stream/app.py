@@ -22,12 +22,13 @@ from worker.kafka.topic_identity import Identity
 from worker.settings import Settings
 from worker.settings.deadlines import rebalance_seconds
 from worker.stopping import Stop
-from worker.stream.delivery.flow import Flow, Guards, WaitOf
-from worker.stream.delivery.lanes import Bounds, Lanes
+from worker.stream.delivery.flow import Flow, Guards, IsBacklog, WaitOf
+from worker.stream.delivery.lanes import Lanes
 from worker.stream.delivery.leaders import Leaders
 from worker.stream.delivery.membership import Lease, Membership
 from worker.stream.delivery.partition_guard import PartitionGuard
 from worker.stream.delivery.pauses import Pauses
+from worker.stream.delivery.room import Bounds
 from worker.stream.delivery.send_fence import SendFence
 from worker.stream.driver.application import WorkerApp
 from worker.stream.driver.commit_notes import commit_text_of, noted_ends
@@ -191,20 +192,21 @@ def _ledger_guard(guards: Guards, topic: str, copy: LocalCopy) -> LedgerGuard:
     return LedgerGuard(topic, copy.origin or Identity(), end)
 
 
-def connect(
+def connect(  # noqa: PLR0913 - what is to be known of records
     base: Base,
     settings: Settings,
     handle: Handler,
     *,
     lane_of: Callable[[Record], bytes],
     wait_of: WaitOf,
+    is_backlog: IsBacklog | None,
     assigned: Callable[[int], None],
     expired: Callable[[str, int], object],
 ) -> Stream:
     """Let the application hand every activity record and every retry to the handler, in order per lane.
 
-    `assigned` hears how many activity partitions are ours, `expired` how many records of a topic were deleted
-    before they were read.
+    What `is_backlog` gives way to other records. `assigned` hears how many activity partitions are ours,
+    `expired` how many records of a topic were deleted before they were read.
     """
 
     async def crash(error: Exception) -> None:
@@ -219,6 +221,7 @@ def connect(
         guards=base.guards,
         pauses=base.pauses,
         drain_seconds=settings.drain_seconds,
+        is_backlog=is_backlog,
     )
     text_of = commit_text_of(base.ledger_guard, base.tables.held)
     positions = Positions(flow, base.leaders, lambda: base.connections.consumer, expired, text_of)

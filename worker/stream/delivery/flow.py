@@ -28,11 +28,15 @@ _LEDGER_SECONDS: Final = 10.0
 """As long as Kafka may take to do without a broker that died; the group waits longer than that."""
 _LEDGER_SECONDS_UNHEARD: Final = 2.0
 _OUTAGE_DRAIN_SECONDS: Final = 2.0
+_FULL_SECONDS: Final = 1.0
+"""How long a partition is left alone whose next record has no room that others are to wait for."""
 
 log = structlog.get_logger(__name__)
 
 WaitOf = Callable[[Record, float], float]
 """In how many seconds a record is due that we have known for so many; it is due with 0 or less."""
+IsBacklog = Callable[[Record], bool]
+"""Whether a record gives way to live ones; asked once for each delivery."""
 
 
 class Log(Protocol):
@@ -74,7 +78,9 @@ class Flow:
         pauses: Pauses,
         drain_seconds: float,
         timer: Callable[[], float] = time.monotonic,
+        is_backlog: IsBacklog | None = None,
     ) -> None:
+        """Without `is_backlog` no record gives way, and each is waited with."""
         self.sources = frozenset(sources)
         self.guards = guards
         self.drained = asyncio.Event()
@@ -82,6 +88,7 @@ class Flow:
         self.drain_seconds = drain_seconds
         self._lanes = lanes
         self._wait_of = wait_of
+        self._is_backlog = is_backlog
         self._pauses = pauses
         self._timer = timer
         self._order = FetchOrder(self.sources)
@@ -107,18 +114,22 @@ class Flow:
     async def take(self, delivery: Delivery) -> None:
         """Hand the delivery to its lane, or go back in its partition and take it when it comes again.
 
-        Blocks while as many are on hand as may be. Nothing is taken once a guard has refused to go on.
+        Blocks while as many live ones are on hand as may be; a backlog that has no room comes again, so that
+        other partitions go on. Nothing is taken once a guard has refused to go on.
         """
         record = delivery.record
         partition, offset = (record.position.topic, record.position.partition), record.position.offset
         if self.guards.partitions.refused or not await self._rewinds.takes(partition, offset):
             return
-        seconds = self._wait_of(record, self._pauses.seen_for(partition, offset))
+        seconds, is_backlog = self._wait_of(record, self._pauses.seen_for(partition, offset)), False
+        if seconds <= 0 and self._is_backlog is not None:
+            is_backlog = self._is_backlog(record)
+            seconds = _FULL_SECONDS if self._lanes.turns_away(partition, is_backlog=is_backlog) else 0.0
         if seconds > 0:
             self._pauses.pause(partition, seconds)
             await self._rewinds.go_back(partition, offset)
         else:
-            await self._lanes.submit(delivery)
+            await self._lanes.submit(delivery, is_backlog=is_backlog)
 
     @property
     def watermarks(self) -> Mapping[Partition, int]:

@@ -1,10 +1,8 @@
 """Keyed lanes: one event at a time per key, many keys at once, within bounds; and how they are drained."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -12,8 +10,11 @@ import structlog
 from topics.record import Record, octets_of
 from worker.enrolment.delivery import Delivery
 from worker.enrolment.lease import Abandoned
-from worker.stream.delivery.order_book import Entry, OrderBook
+from worker.stream.delivery.lane import Lane, Work
+from worker.stream.delivery.order_book import OrderBook
 from worker.stream.delivery.partition import Partition
+from worker.stream.delivery.room import Bounds, Room
+from worker.stream.delivery.slots import Slots
 
 log = structlog.get_logger(__name__)
 
@@ -22,31 +23,11 @@ _CANCEL_GRACE_SECONDS: Final = 2.0
 """How long cancelled work may take to unwind before it is left behind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much may be on hand at once.
-
-    `in_flight` events are worked on; `waiting` more may queue behind their keys; at most `window`
-    offsets of a partition may lie between its watermark and its last delivery; all records
-    together take at most `octets`, or are a single event.
-    """
-
-    in_flight: int = 256
-    waiting: int = 1024
-    window: int = 20_000
-    octets: int = 64 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class _Work:
-    delivery: Delivery
-    entry: Entry
-    book: OrderBook
-    begun: bool = False
-
-
 class Lanes:
     """Takes deliveries in partition order and hands them to the handler, lane by lane.
+
+    Live events are worked on before a backlog, but none before another one of its key that came earlier.
+    What waits costs no task: each event in work has one.
 
     An event is finished when its handler returns. One that raises Abandoned closes the lanes until `forget`;
     one that raises anything else closes them for good and is reported to `on_crash`: the process is expected
@@ -65,15 +46,14 @@ class Lanes:
         self._bounds = bounds
         self._on_crash = on_crash
         self._books: dict[Partition, OrderBook] = {}
-        self._lanes: dict[bytes, deque[_Work]] = {}
+        self._lanes: dict[bytes, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(bounds.in_flight)
+        self._room = Room(bounds)
+        self._slots = Slots(bounds.in_flight)
         self._changed = asyncio.Event()
         self._epoch = 0
         self._open = True
         self._crashed = False
-        self._on_hand = 0
-        self._octets = 0
         self._in_flight = 0
         self._finished = 0
         self._blocked = False
@@ -96,7 +76,7 @@ class Lanes:
     @property
     def on_hand(self) -> int:
         """How many events were delivered and are not finished."""
-        return self._on_hand
+        return self._room.on_hand
 
     @property
     def finished(self) -> int:
@@ -119,9 +99,11 @@ class Lanes:
 
         It is in work, or behind one that is, or waits for room to be worked on: or else it got lost here.
         """
-        is_full = self._in_flight >= self._bounds.in_flight
         attended = {
-            id(work.entry) for lane in self._lanes.values() if is_full or lane[0].begun for work in lane
+            id(work.entry)
+            for key, lane in self._lanes.items()
+            if lane.is_working or self._slots.waits_for_one(key)
+            for work in lane.works
         }
         return {
             tp: book.watermark
@@ -134,14 +116,23 @@ class Lanes:
         book = self._books.get(partition)
         return None if book is None else book.last
 
-    async def submit(self, delivery: Delivery) -> bool:
+    def turns_away(self, partition: Partition, *, is_backlog: bool) -> bool:
+        """Whether there is no room for an event that others are not to wait behind: it may come again later.
+
+        A backlog has a part of the room, and a partition its window; live events are waited with.
+        """
+        return not self._is_within_window(partition) or (
+            is_backlog and not self._room.has(partition, is_backlog=True)
+        )
+
+    async def submit(self, delivery: Delivery, *, is_backlog: bool = False) -> bool:
         """Queue a delivery behind those of its key; wait while the bounds are reached (back-pressure).
 
         Returns False once a drain began: the record is not taken and will be delivered again.
         """
         epoch, record = self._epoch, delivery.record
         partition = (record.position.topic, record.position.partition)
-        while self._open and self._epoch == epoch and not self._has_room(partition):
+        while self._open and self._epoch == epoch and not self._has_room(partition, is_backlog=is_backlog):
             self._changed.clear()
             self._blocked = True
             await self._changed.wait()
@@ -152,18 +143,21 @@ class Lanes:
         if book.has(record.position.offset):
             # Faust delivers again what it had delivered before it sought to where the group left off.
             return True
-        work = _Work(delivery, book.deliver(record.position.offset), book)
-        self._on_hand += 1
-        self._octets += _size(record)
+        work = Work(
+            delivery=delivery,
+            entry=book.deliver(record.position.offset),
+            book=book,
+            partition=partition,
+            octets=octets_of(record.key, record.value, record.headers),
+            is_backlog=is_backlog,
+        )
+        self._room.take(partition, work.octets, is_backlog=is_backlog)
         key = self._lane_of(record)
-        lane = self._lanes.get(key)
-        if lane is not None:
-            lane.append(work)
-            return True
-        self._lanes[key] = deque([work])
-        task = asyncio.create_task(self._run(key, epoch), context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        lane = self._lanes.setdefault(key, Lane())
+        lane.append(work)
+        if not lane.is_working:
+            self._slots.wait(key, is_backlog=lane.is_backlog)
+            self._begin()
         return True
 
     async def drain(self, seconds: float) -> int:
@@ -195,27 +189,41 @@ class Lanes:
     def _close(self) -> None:
         self._open = False
         self._epoch += 1
+        self._slots.clear()
+        for lane in self._lanes.values():
+            while len(lane.works) > lane.is_working:
+                self._gone(lane.take_last())
         self._changed.set()
 
-    def _has_room(self, partition: Partition) -> bool:
-        book = self._books.get(partition)
-        return (
-            self._on_hand < self._bounds.in_flight + self._bounds.waiting
-            and self._octets < self._bounds.octets
-            and (book is None or len(book) < self._bounds.window)
-        )
+    def _has_room(self, partition: Partition, *, is_backlog: bool) -> bool:
+        return self._room.has(partition, is_backlog=is_backlog) and self._is_within_window(partition)
 
-    async def _run(self, key: bytes, epoch: int) -> None:
-        lane = self._lanes[key]
+    def _is_within_window(self, partition: Partition) -> bool:
+        book = self._books.get(partition)
+        return book is None or len(book) < self._bounds.window
+
+    def _begin(self) -> None:
+        """Let work begin as far as there are slots."""
+        while (given := self._slots.next()) is not None:
+            key, is_backlog = given
+            lane = self._lanes[key]
+            lane.is_working = True
+            task = asyncio.create_task(
+                self._run(key, lane, self._epoch, is_backlog=is_backlog), context=Context()
+            )
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, key: bytes, lane: Lane, epoch: int, *, is_backlog: bool) -> None:
+        """Work on the first event of a lane, with a slot that is the backlog's or not."""
         try:
-            while lane:
-                async with self._slots:
-                    if self._epoch != epoch:
-                        return
-                    await self._work(lane[0])
-                self._octets -= _size(lane.popleft().delivery.record)
-                self._on_hand -= 1
-                self._changed.set()
+            if self._epoch == epoch:
+                await self._work(lane.works[0])
+        except asyncio.CancelledError:
+            if self._epoch == epoch:
+                # The event loop is about to end, without a drain.
+                self._close()
+            raise
         except Exception as error:  # noqa: BLE001 - told to the owner, who ends the process
             if self._epoch != epoch:
                 log.warning("an event that was given up ended in a fault", fault=type(error).__name__)
@@ -227,22 +235,30 @@ class Lanes:
             self._crashed = True
             await self._on_crash(error)
         finally:
-            if self._lanes.get(key) is lane:
-                del self._lanes[key]
-            self._on_hand -= len(lane)
-            self._octets -= sum(_size(work.delivery.record) for work in lane)
-            self._changed.set()
+            self._slots.give_back(is_backlog=is_backlog)
+            self._gone(lane.take_first())
+            self._go_on(key, lane)
+            self._begin()
 
-    async def _work(self, work: _Work) -> None:
+    def _go_on(self, key: bytes, lane: Lane) -> None:
+        """Let the next event of the lane wait for a slot, if there is one."""
+        lane.is_working = False
+        if self._lanes.get(key) is not lane:
+            return
+        if lane.works:
+            self._slots.wait(key, is_backlog=lane.is_backlog)
+        else:
+            del self._lanes[key]
+
+    def _gone(self, work: Work) -> None:
+        self._room.give_back(work.partition, work.octets, is_backlog=work.is_backlog)
+        self._changed.set()
+
+    async def _work(self, work: Work) -> None:
         self._in_flight += 1
-        work.begun = True
         try:
             await self._handle(work.delivery)
         finally:
             self._in_flight -= 1
         work.book.finish(work.entry)
         self._finished += 1
-
-
-def _size(record: Record) -> int:
-    return octets_of(record.key, record.value, record.headers)

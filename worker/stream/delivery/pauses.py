@@ -1,4 +1,4 @@
-"""Partitions that are not read for now: a retry topic's whose head is not due, and all while the API is down.
+"""Partitions that are not read for now: one whose next record is not due or has no room, all in an outage.
 
 Nothing is fetched from them; the group hears heartbeats all the same, and other partitions go on.
 """

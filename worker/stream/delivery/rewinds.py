@@ -1,4 +1,4 @@
-"""Going back in a partition: to a record that is not due, and to records that got lost on their way to us.
+"""Going back in a partition: to a record that cannot be taken yet, and to records that got lost on their way.
 
 Between the fetch and the agent Faust drops records: the rest of a fetch when a rebalance comes in between,
 and what was fetched under the new assignment before Faust heard of it. It counts on seeking back to the

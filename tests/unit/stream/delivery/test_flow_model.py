@@ -1,4 +1,7 @@
-"""The flow under random fetches, losses, due times, ends, pauses, drains and assignments, in virtual time."""
+"""The flow under random fetches, losses, due times, ends, pauses, drains and assignments, in virtual time.
+
+Some records are a backlog, which gives way to the others, if the flow is told so.
+"""
 
 import asyncio
 from collections import defaultdict, deque
@@ -14,14 +17,17 @@ from topics.names import TopicNames
 from topics.record import Position, Record
 from worker.enrolment.delivery import Delivery
 from worker.stream.delivery.flow import Flow, Guards
-from worker.stream.delivery.lanes import Bounds, Lanes
+from worker.stream.delivery.lanes import Lanes
 from worker.stream.delivery.membership import Lease, Membership
 from worker.stream.delivery.partition import Partition
 from worker.stream.delivery.partition_guard import PartitionGuard
 from worker.stream.delivery.pauses import Pauses
+from worker.stream.delivery.room import Bounds
 from worker.stream.delivery.send_fence import SendFence
 
 _PARTITIONS = (("activity", 0), ("activity", 1), ("retry", 0))
+_OLD = b"old"
+"""The value of what gives way."""
 _SLACK = 0.001
 _LOOKS = 3
 _MOVES = 12
@@ -53,12 +59,20 @@ def partition_of(record: Record) -> Partition:
 class FlowModel(RuleBasedStateMachine):
     """A driver that loses what it fetched, and a group that reassigns; the account of it all is naive."""
 
-    @initialize(in_flight=st.integers(1, 4), waiting=st.integers(0, 4), window=st.integers(1, 12))
-    def begin(self, in_flight: int, waiting: int, window: int) -> None:
+    @initialize(
+        in_flight=st.integers(1, 4),
+        waiting=st.integers(0, 4),
+        window=st.integers(1, 12),
+        backlog=st.none() | st.integers(1, 6),
+    )
+    def begin(self, in_flight: int, waiting: int, window: int, backlog: int | None) -> None:
         self.loop = VirtualTimeLoop()
         asyncio.set_event_loop(self.loop)
         self.logs = {each: Log() for each in _PARTITIONS}
-        self.in_flight, self.most_on_hand, self.generation = in_flight, in_flight + waiting, 1
+        self.in_flight, self.generation = in_flight, 1
+        self.knows_backlog, self.asked = backlog is not None, 0
+        # A partition may have one of its own beyond that.
+        self.most_on_hand = in_flight + waiting + (backlog + len(_PARTITIONS) - 1 if backlog else 0)
         self.faults: list[Exception] = []
         self.running: list[Running] = []
         self.ledger_records = self.opened_in = 0
@@ -68,9 +82,8 @@ class FlowModel(RuleBasedStateMachine):
         self.handled: set[tuple[Partition, int]] = set()
         self.refused = False
         self.ends: list[int] = []
-        lanes = Lanes(
-            self.handle, lambda record: record.key or b"", Bounds(in_flight, waiting, window), self.crash
-        )
+        bounds = Bounds(in_flight, waiting, window, backlog=backlog or 0)
+        lanes = Lanes(self.handle, lambda record: record.key or b"", bounds, self.crash)
         membership = Membership(float("inf"))
         self.fence = SendFence(membership, self.ends.append)
         names = TopicNames("activity", "outcomes", "group")
@@ -85,6 +98,7 @@ class FlowModel(RuleBasedStateMachine):
             pauses=self.pauses,
             drain_seconds=25.0,
             timer=self.loop.time,
+            is_backlog=self.is_backlog if self.knows_backlog else None,
         )
         self.assign()
 
@@ -110,6 +124,11 @@ class FlowModel(RuleBasedStateMachine):
     def wait_of(self, record: Record, seen_for: float) -> float:
         """Let records be due so many milliseconds after they were first fetched."""
         return record.timestamp_ms / 1000 - seen_for
+
+    def is_backlog(self, record: Record) -> bool:
+        """Tell what gives way; how often that is asked is counted."""
+        self.asked += 1
+        return record.value == _OLD
 
     async def handle(self, delivery: Delivery) -> None:
         record = delivery.record
@@ -154,22 +173,24 @@ class FlowModel(RuleBasedStateMachine):
         partition=st.sampled_from(_PARTITIONS),
         made=st.lists(
             st.tuples(
-                st.sampled_from([b"a", b"b", b"c"]), st.integers(0, 3), st.sampled_from([0, 700, 5_000])
+                st.sampled_from([b"a", b"b", b"c"]),
+                st.integers(0, 3),
+                st.sampled_from([0, 700, 5_000]),
+                st.sampled_from([b"", _OLD]),
             ),
             min_size=1,
             max_size=5,
         ),
     )
-    def produce(self, partition: Partition, made: list[tuple[bytes, int, int]]) -> None:
+    def produce(self, partition: Partition, made: list[tuple[bytes, int, int, bytes]]) -> None:
         log = self.logs[partition]
-        for key, gap, due_ms in made:
+        for key, gap, due_ms, value in made:
             last = log.records[-1].position.offset if log.records else -1
             # A key has a partition of its own in each topic; here it is made so.
             own = b"%s of %s %d" % (key, partition[0].encode(), partition[1])
             delay = due_ms if partition[0] == "retry" else 0
-            log.records.append(
-                Record(position=Position(*partition, last + 1 + gap), timestamp_ms=delay, key=own, value=b"")
-            )
+            at = Position(*partition, last + 1 + gap)
+            log.records.append(Record(position=at, timestamp_ms=delay, key=own, value=value))
 
     @rule(partition=st.sampled_from(_PARTITIONS), most=st.integers(1, 8))
     def fetch(self, partition: Partition, most: int) -> None:
@@ -197,13 +218,16 @@ class FlowModel(RuleBasedStateMachine):
     def hand_over(self) -> None:
         lease, record = Lease(self.membership, self.generation), self.buffer.popleft()
         partition, before = partition_of(record), self.flow.on_hand
-        was_paused = self.flow.is_paused(partition)
+        was_paused, asked = self.flow.is_paused(partition), self.asked
         self.taking = self.loop.create_task(self.flow.take(Delivery(record, lease)))
         self.go()
         assert self.flow.on_hand <= before or not self.refused, "taken after the partitions were others"
         if self.flow.is_paused(partition) and not was_paused:
             assert self.logs[partition].position == record.position.offset, "did not go back"
         assert not (self.closed or self.refused) or self.taking is None
+        assert self.asked <= asked + self.knows_backlog, "asked more than once"
+        if self.knows_backlog and record.value == _OLD:
+            assert self.taking is None, "others wait behind a backlog"
 
     @rule(partition=st.sampled_from(_PARTITIONS), most=st.integers(1, 8))
     def deliver(self, partition: Partition, most: int) -> None:

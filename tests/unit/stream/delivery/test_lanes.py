@@ -9,7 +9,8 @@ from tests.support.unit.virtual_time import run_in_virtual_time, settle
 from tests.support.use_case.fakes import FakeLease
 from topics.record import Position, Record
 from worker.enrolment.delivery import Delivery
-from worker.stream.delivery.lanes import Bounds, Lanes
+from worker.stream.delivery.lanes import Lanes
+from worker.stream.delivery.room import Bounds
 
 TOPIC = "customer-activity"
 current: ContextVar[int] = ContextVar("current")
@@ -52,8 +53,10 @@ class Bench:
     async def crash(self, error: Exception) -> None:
         self.crashes.append(error)
 
-    async def submit(self, *records: Record) -> list[bool]:
-        taken = [await self.lanes.submit(Delivery(each, FakeLease())) for each in records]
+    async def submit(self, *records: Record, is_backlog: bool = False) -> list[bool]:
+        taken = [
+            await self.lanes.submit(Delivery(each, FakeLease()), is_backlog=is_backlog) for each in records
+        ]
         await settle()
         return taken
 
@@ -366,3 +369,96 @@ async def test_a_record_that_is_delivered_again_is_taken_once() -> None:
     for offset in (0, 1, 2):
         await bench.finish(offset)
     assert (bench.ended, bench.watermark) == ([0, 1, 2], 3)
+
+
+@pytest.mark.asyncio
+async def test_live_events_are_worked_on_before_a_backlog_that_came_earlier() -> None:
+    """They find slots that it may not take, and the next one that it gives back."""
+    bench = Bench(Bounds(in_flight=2))
+    await bench.submit(*(delivery(offset, b"%d" % offset) for offset in range(3)), is_backlog=True)
+    assert bench.begun == [0]
+
+    await bench.submit(delivery(10, b"x", partition=1), delivery(11, b"y", partition=1))
+    assert bench.begun == [0, 10]
+    await bench.finish(10)
+    assert bench.begun == [0, 10, 11]
+    await bench.finish(0)
+    assert bench.begun == [0, 10, 11, 1]
+    await bench.finish(11, 1, 2)
+    assert bench.lanes.watermarks == {(TOPIC, 0): 3, (TOPIC, 1): 12}
+
+
+@pytest.mark.asyncio
+async def test_a_live_event_behind_an_old_one_of_its_key_lends_it_its_class() -> None:
+    """The old one is done first, and before others that are old; those behind it are old again."""
+    bench = Bench(Bounds(in_flight=4))
+    old = [delivery(offset, key) for offset, key in enumerate([b"a", b"b", b"c", b"c"])]
+    await bench.submit(*old, is_backlog=True)
+    await bench.submit(delivery(4, b"d"), is_backlog=True)
+    assert bench.begun == [0, 1]
+
+    await bench.submit(delivery(5, b"c"))
+    assert bench.begun == [0, 1, 2]
+    await bench.finish(2)
+    assert bench.begun == [0, 1, 2, 3]
+    await bench.submit(delivery(6, b"c"), is_backlog=True)
+    await bench.finish(3, 5)
+    assert bench.begun == [0, 1, 2, 3, 5]
+    await bench.finish(0, 1)
+    assert bench.begun == [0, 1, 2, 3, 5, 4, 6]
+    await bench.finish(4, 6)
+    assert (bench.ended, bench.watermark) == ([2, 3, 5, 0, 1, 4, 6], 7)
+
+
+@pytest.mark.asyncio
+async def test_a_single_slot_is_given_in_the_order_of_waiting() -> None:
+    """MAX_IN_FLIGHT of 1 has nothing to share."""
+    bench = Bench(Bounds(in_flight=1))
+    await bench.submit(delivery(0, b"a"), delivery(1, b"b"), is_backlog=True)
+    await bench.submit(delivery(2, b"c"))
+    await bench.finish(0, 1, 2)
+    assert bench.ended == [0, 1, 2]
+
+
+@pytest.mark.asyncio
+async def test_a_backlog_is_turned_away_where_live_events_are_waited_with() -> None:
+    """Its room is full, or the partition's window, behind which nobody waits."""
+    bench = Bench(Bounds(in_flight=2, waiting=0, window=4, backlog=2))
+    here, there = (TOPIC, 0), (TOPIC, 1)
+    await bench.submit(delivery(0, b"a"), delivery(1, b"b"), is_backlog=True)
+    assert [bench.lanes.turns_away(here, is_backlog=each) for each in (True, False)] == [True, False]
+    await bench.submit(delivery(2, b"c"))
+    await bench.submit(delivery(3, b"d"))
+    assert [bench.lanes.turns_away(here, is_backlog=each) for each in (True, False)] == [True, True]
+    assert [bench.lanes.turns_away(there, is_backlog=each) for each in (True, False)] == [False, False]
+
+
+@pytest.mark.asyncio
+async def test_a_backlog_that_waits_for_its_share_is_attended_to() -> None:
+    """Nobody is to be alarmed while others of it are in work."""
+    bench = Bench(Bounds(in_flight=2))
+    await bench.submit(delivery(0, b"a"), is_backlog=True)
+    await bench.submit(delivery(10, b"b", partition=1), is_backlog=True)
+    assert bench.begun == [0]
+    assert not bench.lanes.unattended
+
+
+@pytest.mark.asyncio
+async def test_what_waits_has_no_task() -> None:
+    """Thousands may wait; a task for each would take five times as much memory."""
+    bench = Bench(Bounds(in_flight=2))
+    before = len(asyncio.all_tasks())
+    await bench.submit(*(delivery(offset, b"%d" % offset) for offset in range(50)))
+    assert len(asyncio.all_tasks()) - before == 2
+
+
+@pytest.mark.asyncio
+async def test_a_drain_drops_a_backlog_that_waits() -> None:
+    """Its room is free for the next assignment."""
+    bench = Bench(Bounds(in_flight=2, backlog=3))
+    for _ in range(3):
+        await bench.submit(*(delivery(offset, b"%d" % offset) for offset in range(3)), is_backlog=True)
+        assert bench.lanes.turns_away((TOPIC, 0), is_backlog=True)
+        assert await bench.lanes.drain(0) == 1
+        assert bench.lanes.on_hand == 0
+        bench.lanes.forget()

@@ -12,14 +12,18 @@ from tests.support.unit.virtual_time import VirtualTimeLoop, settle
 from tests.support.use_case.fakes import FakeLease
 from topics.record import Position, Record
 from worker.enrolment.delivery import Delivery
-from worker.stream.delivery.lanes import Bounds, Lanes
+from worker.stream.delivery.lanes import Lanes
+from worker.stream.delivery.room import Bounds
 
 TOPIC = "customer-activity"
 
 
-def delivery(offset: int, key: bytes, partition: int) -> Record:
+OLD = b"old"
+
+
+def delivery(offset: int, key: bytes, partition: int, value: bytes = b"") -> Record:
     """Return a record as it is delivered."""
-    return Record(position=Position(TOPIC, partition, offset), timestamp_ms=0, key=key, value=b"")
+    return Record(position=Position(TOPIC, partition, offset), timestamp_ms=0, key=key, value=value)
 
 
 def lane_of(record: Record) -> bytes:
@@ -35,10 +39,12 @@ class LanesModel(RuleBasedStateMachine):
         self.loop = VirtualTimeLoop()
         self.in_flight = in_flight
         self.faults: list[Exception] = []
+        self.of_backlog: set[Running] = set()
         self.running: list[Running] = []
         self.group: dict[int, int] = {}
         self.pending: asyncio.Task[None] | None = None
-        self.lanes = Lanes(self.handle, lane_of, Bounds(in_flight, waiting, window), self.crash)
+        bounds = Bounds(in_flight, waiting, window, backlog=waiting)
+        self.lanes = Lanes(self.handle, lane_of, bounds, self.crash)
         self.assign()
 
     def assign(self) -> None:
@@ -55,20 +61,32 @@ class LanesModel(RuleBasedStateMachine):
         assert not self.closed, "begun during a drain"
         assert self.queues[lane_of(record)][0] is record, "out of order, or two of one key at once"
         work = Running(record, self.loop.create_future())
+        if self.in_flight > 1 and self.is_backlog(lane_of(record)):
+            assert not self.of_backlog or not self.live_ones_wait(), "before a live one"
+            self.of_backlog.add(work)
         self.running.append(work)
         try:
             await work.ended()
         finally:
             self.running.remove(work)
+            self.of_backlog.discard(work)
         if not work.is_zombie:
             self.queues[lane_of(record)].pop(0)
             self.unfinished[record.position.partition].remove(record.position.offset)
+
+    def is_backlog(self, key: bytes) -> bool:
+        """Whether no live event waits in the lane."""
+        return all(each.value == OLD for each in self.queues[key])
+
+    def live_ones_wait(self) -> bool:
+        at_work = {lane_of(each.record) for each in self.running if not each.is_zombie}
+        return any(self.queues[key] and not self.is_backlog(key) for key in self.queues.keys() - at_work)
 
     async def crash(self, error: Exception) -> None:
         self.faults.append(error)
 
     async def submit(self, record: Record) -> None:
-        if await self.lanes.submit(Delivery(record, FakeLease())):
+        if await self.lanes.submit(Delivery(record, FakeLease()), is_backlog=record.value == OLD):
             partition, offset = record.position.partition, record.position.offset
             self.unfinished[partition].add(offset)
             self.next_offset[partition] = offset + 1
@@ -81,9 +99,14 @@ class LanesModel(RuleBasedStateMachine):
             self.pending = None
 
     @precondition(lambda self: self.pending is None)
-    @rule(partition=st.integers(0, 1), key=st.sampled_from([b"a", b"b", b"c"]), gap=st.integers(0, 3))
-    def deliver(self, partition: int, key: bytes, gap: int) -> None:
-        record = delivery(self.next_offset[partition] + gap, key, partition)
+    @rule(
+        partition=st.integers(0, 1),
+        key=st.sampled_from([b"a", b"b", b"c", b"d", b"e"]),
+        gap=st.integers(0, 3),
+        value=st.sampled_from([b"", OLD]),
+    )
+    def deliver(self, partition: int, key: bytes, gap: int, value: bytes) -> None:
+        record = delivery(self.next_offset[partition] + gap, key, partition, value)
         self.pending = self.loop.create_task(self.submit(record))
         self.go()
         assert not self.closed or self.pending is None
@@ -128,6 +151,7 @@ class LanesModel(RuleBasedStateMachine):
     @invariant()
     def no_more_than_allowed_are_worked_on(self) -> None:
         assert self.lanes.in_flight == len(self.running) <= self.in_flight
+        assert len(self.of_backlog) <= self.in_flight // 2
         assert self.faults == []
 
     def teardown(self) -> None:

@@ -1,0 +1,104 @@
+"""A backlog on its way: it makes room for live records, and the partitions of others are read on."""
+
+import asyncio
+
+from tests.support.unit.virtual_time import run_in_virtual_time, settle
+from topics.names import TopicNames
+from topics.record import Position, Record
+from worker.enrolment.delivery import Delivery
+from worker.stream.delivery.flow import Flow, Guards
+from worker.stream.delivery.lanes import Lanes
+from worker.stream.delivery.membership import Lease, Membership
+from worker.stream.delivery.partition import Partition
+from worker.stream.delivery.partition_guard import PartitionGuard
+from worker.stream.delivery.pauses import Pauses
+from worker.stream.delivery.room import Bounds
+from worker.stream.delivery.send_fence import SendFence
+
+ONE, OTHER = ("activity", 0), ("activity", 1)
+OLD = b"old"
+
+
+class Bench:
+    """A flow whose handlers run until the test says so; each record has a key of its own."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.sought: list[tuple[Partition, int]] = []
+        self.running: dict[tuple[Partition, int], asyncio.Future[None]] = {}
+        self.membership = Membership(float("inf"))
+        self.membership.heard(0.0, 1)
+        lanes = Lanes(self.handle, lambda record: str(record.position).encode(), bounds, self.crash)
+        guard = PartitionGuard(
+            TopicNames("activity", "outcomes", "group"), 2, keeps_ledger=False, end=lambda: None
+        )
+        self.flow = Flow(
+            {"activity"},
+            lanes,
+            self,
+            lambda _record, _seconds: 0.0,
+            guards=Guards(
+                membership=self.membership,
+                fence=SendFence(self.membership, lambda _: None),
+                partitions=guard,
+            ),
+            pauses=Pauses(self.loop.time),
+            drain_seconds=25.0,
+            timer=self.loop.time,
+            is_backlog=lambda record: record.value == OLD,
+        )
+
+    async def seek(self, partition: Partition, offset: int) -> None:
+        self.sought.append((partition, offset))
+
+    async def beginning(self, partition: Partition) -> int:
+        assert partition in (ONE, OTHER)
+        return 0
+
+    async def handle(self, delivery: Delivery) -> None:
+        at = delivery.record.position
+        end = self.running[(at.topic, at.partition), at.offset] = self.loop.create_future()
+        await end
+        del self.running[(at.topic, at.partition), at.offset]
+
+    async def crash(self, error: Exception) -> None:
+        raise error
+
+    async def bring(self, partition: Partition, *values: bytes, begin: int = 0) -> None:
+        """Fetch records of these values, and hand them over."""
+        offsets = range(begin, begin + len(values))
+        self.flow.fetched(partition, offsets)
+        for offset, value in zip(offsets, values, strict=True):
+            record = Record(position=Position(*partition, offset), timestamp_ms=0, key=None, value=value)
+            await self.flow.take(Delivery(record, Lease(self.membership, 1)))
+        await settle()
+
+    async def finish(self, *ended: tuple[Partition, int]) -> None:
+        for each in ended:
+            self.running[each].set_result(None)
+        await settle()
+
+
+def test_a_backlog_without_room_is_left_where_it_is_for_a_second() -> None:
+    """Its partition is not read meanwhile; another one is, and what comes again is taken in order."""
+
+    async def main() -> None:
+        bench = Bench(Bounds(2, 2, backlog=2))
+        await bench.bring(ONE, OLD, OLD, OLD, OLD, b"new")
+        assert bench.sought == [(ONE, 2)]
+        assert [bench.flow.is_paused(each) for each in (ONE, OTHER)] == [True, False]
+        await bench.bring(OTHER, b"new", OLD, b"new")
+        assert bench.running.keys() == {(ONE, 0), (OTHER, 0)}
+        assert bench.flow.on_hand == 5
+
+        await asyncio.sleep(1.0)
+        assert not bench.flow.is_paused(ONE)
+        await bench.finish((OTHER, 0), (ONE, 0))
+        await bench.bring(ONE, OLD, OLD, b"new", begin=2)
+        assert bench.sought == [(ONE, 2), (ONE, 2)], "others took the room"
+        await bench.finish((OTHER, 2), (ONE, 1))
+        await bench.bring(ONE, OLD, OLD, b"new", begin=2)
+        assert bench.sought[2:] == [(ONE, 3)]
+        assert bench.flow.watermarks == {ONE: 2, OTHER: 1}
+
+    run_in_virtual_time(main())
