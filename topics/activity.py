@@ -13,6 +13,7 @@ from typing import Final
 from pydantic_core import from_json
 
 from topics.customer_names import LONGEST, CustomerNames, customer_names
+from topics.feedback import FEEDBACK_EVENTS, Feedback, read_feedback
 from topics.fields import Fields, first_id
 from topics.record import LATEST_MS, Record
 from topics.times import read_time
@@ -37,6 +38,8 @@ class Activity:
     customer: CustomerNames
     identity: str
     """What tells the event from every other: a CloudEvents id counts for its source only."""
+    feedback: Feedback | None = None
+    """What Capillary tells by it of promotions or customers, beside what they did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +98,17 @@ def _read(record: Record, event: Fields) -> Activity:
 def _cloud_event(
     record: Record, data: Fields, ids: tuple[str, str] | None, ce_type: str | None, ce_time: object
 ) -> Activity:
-    inner = _notification(record, data)
-    name = (ce_type or "").rpartition(".")[2].strip()
+    inner = _notification(record, data, (ce_type or "").rpartition(".")[2].strip())
     own = data.text("eventId")
     event_id, identity = (own, own) if own else ids or (inner.event_id, inner.identity)
     return Activity(
         event_id=event_id,
-        event_name=name or inner.event_name,
+        event_name=inner.event_name,
         org_id=inner.org_id,
         occurred_at=inner.occurred_at or _time(ce_time),
         customer=inner.customer,
         identity=identity,
+        feedback=inner.feedback,
     )
 
 
@@ -118,8 +121,11 @@ def _of_source(source: str | None, ce_id: str | None) -> tuple[str, str] | None:
     return event_id, f"{stem}#{event_id}" if stem else event_id
 
 
-def _notification(record: Record, event: Fields) -> Activity:
-    """Read the flat, the enveloped and the plain form, and the bare `data` of the former two."""
+def _notification(record: Record, event: Fields, named: str = "") -> Activity:
+    """Read the flat, the enveloped and the plain form, and the bare `data` of the former two.
+
+    What a CloudEvent is `named` by its type goes before the name in its data.
+    """
     inner = event.obj("attributes") or event
     data = inner.obj("data") or inner
     name = inner.text("eventName") or event.text("eventName") or event.text("eventType") or UNNAMED
@@ -127,6 +133,7 @@ def _notification(record: Record, event: Fields) -> Activity:
     org = first_id(inner.get("orgId"), event.get("orgId"), data.get("orgId"))
     if prefixed is not None:
         name, org = prefixed[2], org or first_id(prefixed[1])
+    name = named or name
     own = event.text("eventId") or inner.text("eventId")
     event_id, identity = (own, own) if own else ids_outside_value(record)
     at = (inner.get("occurredAt"), event.get("occurredAt"), inner.get("createdAt"), event.get("timeStamp"))
@@ -137,6 +144,7 @@ def _notification(record: Record, event: Fields) -> Activity:
         occurred_at=next((time for time in map(_time, at) if time is not None), None),
         customer=customer_names((data, inner, *event.each("data"), event)),
         identity=identity,
+        feedback=read_feedback(name, data) if name in FEEDBACK_EVENTS else None,
     )
 
 

@@ -43,6 +43,7 @@ def rules(settings: Settings, *, retry_rejected: bool = False) -> Rules:
             promotion_ids=settings.promotion_ids,
             excluded_promotion_ids=settings.excluded_promotion_ids,
             reenrol=settings.reenrol,
+            reenrol_after_revoke=settings.reenrol_after_revoke,
         ),
         triggers=frozenset(settings.trigger_events),
         max_event_age=timedelta(hours=settings.max_event_age_hours) if settings.max_event_age_hours else None,
@@ -51,6 +52,8 @@ def rules(settings: Settings, *, retry_rejected: bool = False) -> Rules:
         retry_rejected=retry_rejected,
         limit_cool_down=timedelta(seconds=settings.limit_cooldown_seconds),
         settle_seconds=settings.reconcile_settle_seconds,
+        trust_seconds=settings.lookup_trust_seconds,
+        always=frozenset(settings.lookup_always_events),
         not_found_grace=timedelta(seconds=settings.not_found_grace_seconds)
         if settings.not_found_grace_seconds
         else None,

@@ -131,7 +131,9 @@ def ledger_of(
     )
 
 
-def catalogue_of(settings: Settings, client: CapillaryClient, metrics: Metrics) -> Catalogue | None:
+def catalogue_of(
+    settings: Settings, client: CapillaryClient, metrics: Metrics, timepiece: Timepiece
+) -> Catalogue | None:
     """Return the promotion list, None if the settings want none."""
     if not settings.catalogue_refresh_seconds:
         return None
@@ -142,4 +144,5 @@ def catalogue_of(settings: Settings, client: CapillaryClient, metrics: Metrics) 
         refresh_seconds=settings.catalogue_refresh_seconds,
         timer=now,
         sleep=asyncio.sleep,
+        clock=lambda: timepiece.span().earliest,
     )

@@ -17,7 +17,7 @@ from worker.composition.parts import ApiAccess, catalogue_of, followers, ledger_
 from worker.enrolment.admission import lane_of
 from worker.enrolment.arrivals import wait_of
 from worker.enrolment.backlog import Backlog
-from worker.enrolment.catalogue import nothing_ruled_out
+from worker.enrolment.catalogue import NoCatalogue
 from worker.enrolment.checkpoints import Probe, nothing
 from worker.enrolment.handler import Enrolments
 from worker.enrolment.ports import NoLetters
@@ -83,7 +83,7 @@ def run_worker(
     api = reach(settings, base.pauses, metrics, timepiece, heartbeat)
     loop.run_until_complete(_hear_the_time(api.client))
     ledger = ledger_of(base, settings, ground.prepared.partitions, ground.followers, timepiece)
-    catalogue = catalogue_of(settings, api.client, metrics)
+    catalogue = catalogue_of(settings, api.client, metrics, timepiece)
     spans, signs = Spans(), Signs()
     enrolments = Enrolments(
         rules(settings, retry_rejected=replay is not None and replay.retry_rejected),
@@ -94,7 +94,7 @@ def run_worker(
         tracker=metrics,
         letters=NoLetters() if settings.dry_run else LetterProof(settings),
         key_hashes_of=key_hashes_of,
-        ruled_out=catalogue.rules_out if catalogue else nothing_ruled_out,
+        lists=catalogue or NoCatalogue(),
     )
     handle = observed(
         enrolments.handle, settings.group_id, names.activity, metrics=metrics, spans=spans, signs=signs

@@ -12,6 +12,7 @@ from worker.domain.plan import Policy
 from worker.domain.promotions import ENROL_AND_ISSUE
 from worker.domain.times import Span, moved
 
+_LIVE: Final = "LIVE"
 _NOT_LIVE: Final = frozenset({"COMPLETED", "UPCOMING", "INACTIVE"})
 _TIME_ZONES: Final = timedelta(hours=14)
 """The list's sample writes midnight as `T00:00Z`, the lookup's samples as `T18:30:00.000Z`: its times
@@ -57,3 +58,36 @@ def may_be_open(promotion: ListedPromotion, now: Span) -> bool:
     return (promotion.starts_at is None or moved(promotion.starts_at, -_TIME_ZONES) <= now.latest) and (
         promotion.ends_at is None or now.earliest <= moved(promotion.ends_at, _TIME_ZONES)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A complete reading of the list that still holds: what on it may be enrolled into by us."""
+
+    candidates: tuple[ListedPromotion, ...]
+
+    def may_be_live(self, now: Span) -> set[int]:
+        """Return what may be live by now."""
+        return {each.promotion_id for each in self.candidates if may_be_open(each, now)}
+
+    def certainly_live(self, now: Span) -> tuple[int, ...]:
+        """Return what certainly is live already, in order: a lookup from now on shows it, or never will."""
+        return tuple(sorted({each.promotion_id for each in self.candidates if _is_live(each, now)}))
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """The list should be read, and no reading holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotAsked:
+    """The operator wants no list."""
+
+
+def _is_live(promotion: ListedPromotion, now: Span) -> bool:
+    """Whether it has begun: by its status, which the API counts, else by its window in any time zone."""
+    starts_at = promotion.starts_at
+    if promotion.status == _LIVE:
+        return starts_at is None or moved(starts_at, -_TIME_ZONES) <= now.earliest
+    return promotion.status == "" and (starts_at is None or moved(starts_at, _TIME_ZONES) <= now.earliest)

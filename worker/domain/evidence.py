@@ -25,9 +25,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """There is an enrolment that was not there before; its id if the reading has a timeline."""
+    """There is an enrolment that was not there before; its id if the reading has a timeline.
+
+    A notification of it tells its other id.
+    """
 
     enrolment_id: int | None
+    issual_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

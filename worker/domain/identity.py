@@ -43,11 +43,12 @@ def idempotency_key(  # noqa: PLR0913 - the parts of the derivation, as the cont
     event_id: str,
     timeline_entries: int = 0,
     settled_limits: int = 0,
+    revocations: int = 0,
 ) -> str:
     """Return the key of one enrolment, the same for every attempt at it.
 
     `timeline_entries` is the count when the attempt was planned, `settled_limits` how many 8890s were
-    settled whose cool-down has ended.
+    settled whose cool-down has ended, `revocations` how many enrolments Capillary took back.
     """
     parts = ["enrol", str(org_id), str(customer_id), str(program_id), str(promotion_id)]
     if reenrol is Reenrol.AFTER_EXPIRY:
@@ -56,6 +57,8 @@ def idempotency_key(  # noqa: PLR0913 - the parts of the derivation, as the cont
         parts.append(event_id)
     if settled_limits:
         parts.append(f"r{settled_limits}")
+    if revocations:
+        parts.append(f"v{revocations}")
     return str(uuid5(NAMESPACE, "/".join(parts)))
 
 
@@ -63,6 +66,12 @@ def customer_reference(identifier: Identifier, pii_key: bytes) -> str:
     """Return the keyed hash (HMAC-SHA-256, hex) that stands for an identifier outside of this process."""
     text = f"{identifier.name}:{identifier.value}"
     return hmac.new(pii_key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def name_hash(identifier: Identifier, key: bytes) -> str:
+    """Return the keyed hash that stands for a name in what is remembered; of one source and account."""
+    text = f"memory/{identifier.source or ''}/{identifier.account or ''}/{identifier.name}:{identifier.value}"
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
 def name_mark(identity: str, name: str, value: str) -> str:

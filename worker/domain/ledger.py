@@ -33,11 +33,16 @@ class Attempt:
     noted: Evidence
     opening: int | None = None
     """How often its promotion had been reopened after a rejection; None in entries of earlier releases."""
+    begun_at: datetime | None = None
+    """When the event's first attempt began, for certain not later; None in entries of earlier releases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
-    """The latest enrolment of ours: under which key, by which event, after how many attempts."""
+    """The latest enrolment: under which key, by which event, after how many attempts.
+
+    One of another channel has no key; its event is the notification that told of it.
+    """
 
     key: str
     event_id: str
@@ -45,6 +50,15 @@ class Enrolment:
     enrolment_id: int | None = None
     settled_at: datetime | None = None
     """When we came to know of it, by our clock; None in entries of earlier releases."""
+    issual_id: int | None = None
+    """Its id in answers to enrolments and in notifications; None if nobody told it."""
+    revoked_at: datetime | None = None
+    """When Capillary took it back, None while it stands."""
+
+    @property
+    def is_anothers(self) -> bool:
+        """Whether another channel made it."""
+        return not self.key
 
     def unshown_for(self, read_at: datetime | None, now: datetime, settle: timedelta) -> timedelta | None:
         """Return how long to wait until a reading is sure to show it; None if one of `read_at` was.
@@ -75,6 +89,14 @@ class Standing:
     limit: Limit | None = None
     settled_limits: int = 0
     attempt: Attempt | None = None
+    revocations: int = 0
+    """How many enrolments Capillary took back."""
+
+    def forbids(self, *, after_revoke: bool) -> Enrolment | None:
+        """Return the enrolment that `once` does not repeat; a revoked one may be, `after_revoke`."""
+        known = self.enrolment
+        is_over = known is not None and known.revoked_at is not None and after_revoke
+        return None if is_over else known
 
 
 UNKNOWN = Standing()
@@ -92,7 +114,9 @@ def begin(standing: Standing, attempt: Attempt) -> Standing:
     return replace(standing, attempt=attempt)
 
 
-def enrolled(standing: Standing, now: datetime, enrolment_id: int | None = None) -> Standing:
+def enrolled(
+    standing: Standing, now: datetime, enrolment_id: int | None = None, issual_id: int | None = None
+) -> Standing:
     """Close the open attempt: the enrolment was applied. A limit from before it no longer tells anything."""
     attempt = _open(standing)
     enrolment = Enrolment(
@@ -101,6 +125,7 @@ def enrolled(standing: Standing, now: datetime, enrolment_id: int | None = None)
         attempts=attempt.number,
         enrolment_id=enrolment_id,
         settled_at=now,
+        issual_id=issual_id,
     )
     return replace(standing, enrolment=enrolment, limit=None, attempt=None)
 
@@ -159,13 +184,14 @@ class Ask:
 Advice = FindOut | OwnEnrolment | NotAgain | CoolingDown | Ask
 
 
-def advise(
+def advise(  # noqa: PLR0913 - all that may stand against a request
     standing: Standing,
     *,
     event_id: str,
     key: str,
     after: str | None,
     reenrol: Reenrol,
+    after_revoke: bool = False,
     cool_down: timedelta,
     now: datetime,
 ) -> Advice:
@@ -173,7 +199,8 @@ def advise(
 
     At most one enrolment per key: an enrolment under the same key is never repeated, whatever the policy.
     `after` is the key of the latest enrolment when the request was planned. If there was another one since, a
-    plan for the time after an expiry is out of date: its key may have been used before that one.
+    plan for the time after an expiry is out of date: its key may have been used before that one. A revoked
+    enrolment is repeated by `once` only with `after_revoke`, and then under another key.
     """
     if standing.attempt is not None:
         return FindOut(standing.attempt)
@@ -181,7 +208,8 @@ def advise(
         if (standing.enrolment.key, standing.enrolment.event_id) == (key, event_id):
             return OwnEnrolment(standing.enrolment)
         is_outdated = reenrol is Reenrol.AFTER_EXPIRY and standing.enrolment.key != after
-        if reenrol is Reenrol.ONCE or is_outdated or standing.enrolment.key == key:
+        is_once = reenrol is Reenrol.ONCE and standing.forbids(after_revoke=after_revoke) is not None
+        if is_once or is_outdated or standing.enrolment.key == key:
             return NotAgain(standing.enrolment)
     if standing.limit is not None and is_within(standing.limit.since, cool_down, now):
         return CoolingDown(standing.limit)

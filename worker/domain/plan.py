@@ -40,6 +40,8 @@ class Policy:
     promotion_ids: frozenset[int] = frozenset()
     excluded_promotion_ids: frozenset[int] = frozenset()
     reenrol: Reenrol = Reenrol.ONCE
+    reenrol_after_revoke: bool = False
+    """Whether `once` may enrol again after Capillary took an enrolment back."""
 
     def objection(self, program_id: int | None, promotion_id: int) -> Objection | None:
         """Return which filter the ids do not pass, None if they pass all; an unknown program passes."""
@@ -95,6 +97,14 @@ class Foreign:
 Step = Enrol | Already | UsedUp | Foreign
 
 
+@dataclass(frozen=True, slots=True)
+class Renewals:
+    """What a customer has behind them in a promotion, after which a key is used no more."""
+
+    settled_limits: int = 0
+    revocations: int = 0
+
+
 def plan(
     customer: CustomerPromotions,
     policy: Policy,
@@ -102,16 +112,17 @@ def plan(
     event_id: str,
     learnt_org: int | None,
     now: Span,
-    settled_limits: Callable[[Promotion, int], int] = lambda _promotion, _org_id: 0,
+    renewals: Callable[[Promotion, int], Renewals] = lambda _promotion, _org_id: Renewals(),
     other_orgs: Collection[int] = (),
 ) -> tuple[Step, ...]:
     """Return a step for each promotion that is ours to act on, in the lookup's order.
 
-    `settled_limits` tells how many 8890s the customer has behind them in a promotion of an organisation,
-    `other_orgs` under which organisations enrolments may have been asked for before one was learnt.
+    `renewals` tells what the customer has behind them in a promotion of an organisation, `other_orgs` under
+    which organisations enrolments may have been asked for before one was learnt.
     """
 
     def enrol(promotion: Promotion, org_id: int) -> Enrol:
+        behind = renewals(promotion, org_id)
         derived = partial(
             idempotency_key,
             customer_id=customer.customer_id,
@@ -120,17 +131,20 @@ def plan(
             reenrol=policy.reenrol,
             event_id=event_id,
             timeline_entries=len(promotion.timeline or ()),
-            settled_limits=settled_limits(promotion, org_id),
+            settled_limits=behind.settled_limits,
+            revocations=behind.revocations,
         )
         # With every-event a key is its event's, whose plan holds it.
         others = () if policy.reenrol is Reenrol.EVERY_EVENT else {UNNAMED_ORG, *other_orgs} - {org_id}
         twins = tuple(derived(org_id=each) for each in sorted(others))
         return Enrol(promotion, org_id, derived(org_id=org_id), twins)
 
+    def step(promotion: Promotion) -> Step:
+        org_id = organisation(promotion.org_id, policy.org_id, learnt_org)
+        return obstacle(promotion, policy, org_id, now) or enrol(promotion, org_id)
+
     return tuple(
-        _step(promotion, policy, organisation(promotion.org_id, policy.org_id, learnt_org), enrol, now)
-        for promotion in customer.promotions
-        if objection(promotion, policy, now) is None
+        step(promotion) for promotion in customer.promotions if objection(promotion, policy, now) is None
     )
 
 
@@ -146,9 +160,10 @@ def objection(promotion: Promotion, policy: Policy, now: Span) -> Objection | No
     return first or policy.objection(promotion.program_id, promotion.promotion_id)
 
 
-def _step(
-    promotion: Promotion, policy: Policy, org_id: int, enrol: Callable[[Promotion, int], Enrol], now: Span
-) -> Step:
+def obstacle(
+    promotion: Promotion, policy: Policy, org_id: int, now: Span
+) -> Already | UsedUp | Foreign | None:
+    """Return what a reading itself says against an enrolment into a promotion that is open, if anything."""
     if promotion.org_id is not None and policy.org_id is not None and promotion.org_id != policy.org_id:
         return Foreign(promotion, org_id)
     standing = _standing_enrolment(promotion, policy.reenrol, now)
@@ -157,7 +172,7 @@ def _step(
     reason, restriction = exhausted_limit(promotion)
     if restriction is not None:
         return UsedUp(promotion, org_id, reason, restriction)
-    return enrol(promotion, org_id)
+    return None
 
 
 def _standing_enrolment(promotion: Promotion, reenrol: Reenrol, now: Span) -> TimelineEntry | None:

@@ -87,6 +87,8 @@ class AlreadyEnrolled:
 
     subject: Subject
     enrolment_id: int | None
+    cached: bool = False
+    """By what is remembered of the customer, without a lookup."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,7 @@ class NothingAvailable:
     """There is nothing to enrol into."""
 
     reason: PassedOver | None = None
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +117,10 @@ class UnknownCustomer:
     """8015, from the lookup (no subject) or from the issue."""
 
     errors: tuple[Notice, ...]
-    attempts: int
+    attempts: int | None
     subject: Subject | None = None
     key: str | None = None
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +228,7 @@ def settle_by_ledger(advice: OwnEnrolment | NotAgain | CoolingDown, subject: Sub
                 subject=subject,
                 key=enrolment.key,
                 attempts=enrolment.attempts,
-                issual_id=None,
+                issual_id=enrolment.issual_id,
                 warnings=(),
                 reconciled=True,
                 enrolment_id=enrolment.enrolment_id,

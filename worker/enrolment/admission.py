@@ -6,6 +6,11 @@ from typing import Final
 
 from topics.activity import UNNAMED, Activity, Malformed, Tombstone, read_activity
 from topics.dead_letter import DeadLetterReason
+from topics.feedback import (
+    CustomerChanged,
+    CustomersMerged,
+    Feedback,
+)
 from topics.origin import Origin
 from topics.record import Record
 from worker.domain.identity import customer_reference, name_mark
@@ -42,6 +47,18 @@ class Unusable:
     message: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Capillary tells something of promotions or of a customer; it leads to no outcome of its own."""
+
+    origin: Origin
+    event_name: str
+    feedback: Feedback
+    happened: datetime
+    names: tuple[Identifier, ...]
+    """Of the customer, the strongest first; none if it is about none."""
+
+
 @dataclass(frozen=True, slots=True)
 class TooOld:
     """The event is older than the operator wants to act on, unless it was begun before it was."""
@@ -67,9 +84,11 @@ class Admitted:
     """Of the record's key, None of a null key."""
     others: tuple[Identifier, ...] = ()
     """Further names of the customer, by which it is looked for when it was merged into another."""
+    told: Told | None = None
+    """What the event tells beside what it leads to."""
 
 
-Admission = PassOver | Unusable | TooOld | Admitted
+Admission = PassOver | Unusable | Told | TooOld | Admitted
 
 
 def admit(record: Record, rules: Rules, now: datetime, learnt_org: int | None = None) -> Admission:
@@ -89,15 +108,21 @@ def admit(record: Record, rules: Rules, now: datetime, learnt_org: int | None = 
 def _admit_activity(
     record: Record, activity: Activity, rules: Rules, now: datetime, learnt_org: int | None
 ) -> Admission:
+    """Decide by what the event says: pass it over, heed what it tells, or look its customer up."""
     identifier = strongest_identifier(activity)
     origin = _with_customer(Origin.of_activity(record, activity), identifier, rules.pii_key)
     # What names neither an event nor a customer is no event to pass over.
     is_event = activity.event_name != UNNAMED or identifier is not None
-    if is_event and not rules.acts_on(activity.event_name):
+    feedback = _feedback(activity, rules)
+    is_trigger = rules.acts_on(activity.event_name)
+    if is_event and feedback is None and not is_trigger:
         return PassOver(origin, activity.event_name, "passed_over")
     configured = rules.policy.org_id
     ours = learnt_org if configured is None else configured
-    if ours is not None and activity.org_id not in (None, ours):
+    is_ours = ours is None or activity.org_id in (None, ours)
+    if is_event and not is_trigger and not is_ours:
+        return PassOver(origin, activity.event_name, "other_organisation")
+    if not is_ours:
         return Unusable(
             origin,
             DeadLetterReason.OTHER_ORGANISATION,
@@ -107,13 +132,32 @@ def _admit_activity(
         )
     if ours is not None:
         origin = replace(origin, org_id=ours)
+    happened = happened_at(activity, record, now)
+    told = None
+    if feedback is not None:
+        told = Told(
+            origin=origin,
+            event_name=activity.event_name,
+            feedback=feedback,
+            happened=happened,
+            names=_identifiers(activity),
+        )
+    if told is not None and not is_trigger:
+        return told
+    return _admit_trigger(activity, origin, happened, told, rules, now)
+
+
+def _admit_trigger(
+    activity: Activity, origin: Origin, happened: datetime, told: Told | None, rules: Rules, now: datetime
+) -> Unusable | TooOld | Admitted:
+    """Admit an event that leads to a lookup, if it names somebody."""
+    identifier = strongest_identifier(activity)
     if identifier is None:
         return Unusable(
             origin,
             DeadLetterReason.NO_IDENTIFIER,
             "customer: none of customerId, externalId, mobile, email is usable",
         )
-    happened = happened_at(activity, record, now)
     names = activity.customer.names
     marks = tuple((name, name_mark(activity.identity, name, value)) for name, value, *_ in names)
     event = Admitted(
@@ -123,10 +167,23 @@ def _admit_activity(
         happened=happened,
         marks=marks,
         others=_identifiers(activity)[1:],
+        told=told,
     )
     if rules.max_event_age is not None and now - happened > rules.max_event_age:
         return TooOld(event)
     return event
+
+
+def _feedback(activity: Activity, rules: Rules) -> Feedback | None:
+    """Return what the event tells of promotions or its customer that is to be heard."""
+    if rules.dry_run:
+        return None
+    is_of_customer = activity.feedback is None and activity.event_name in rules.always
+    feedback = CustomerChanged() if is_of_customer else activity.feedback
+    if isinstance(feedback, CustomerChanged | CustomersMerged) and not rules.trust.is_on:
+        # Nothing is known that could be forgotten.
+        return None
+    return feedback
 
 
 def happened_at(activity: Activity, record: Record, now: datetime) -> datetime:

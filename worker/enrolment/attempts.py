@@ -24,15 +24,14 @@ from worker.domain.settlement import (
     settle_unprocessable,
 )
 from worker.enrolment.checkpoints import Checkpoint
-from worker.enrolment.doubts import Doubts, reconciled, unresolved
+from worker.enrolment.doubts import Doubts, reconciled, result_of_found, unresolved
 from worker.enrolment.event_ledger import EventLedger
 from worker.enrolment.lease import until_certain
-from worker.enrolment.outcomes import tell
 from worker.enrolment.reconciliation import Unread
 from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
 from worker.enrolment.taking import Taken
-from worker.ledger.entries import Request, Result, ResultEntry
+from worker.ledger.entries import Request, ResultEntry
 from worker.resilience.circuit import Call
 
 
@@ -89,6 +88,7 @@ class Attempts:
             key=self._request.key,
             after=self._request.after,
             reenrol=self._rules.policy.reenrol,
+            after_revoke=self._rules.policy.reenrol_after_revoke,
             cool_down=self._rules.limit_cool_down,
             now=self._resources.clock(),
         )
@@ -142,6 +142,7 @@ class Attempts:
             number=number,
             noted=noted,
             opening=self._opening,
+            begun_at=standing.attempt.begun_at if standing.attempt else self._resources.now().earliest,
         )
         opened = states.begin(standing, attempt)
         answer, sends = await self._resources.retrying.issue(
@@ -161,7 +162,8 @@ class Attempts:
             limit = Limit(self._resources.clock(), explained.reason, explained.restriction)
             return await self._record(explained, states.limited(opened, limit))
         if isinstance(settled, Enrolled):
-            return await self._record(settled, states.enrolled(opened, self._resources.machine_time()))
+            now, issual_id = self._resources.machine_time(), settled.issual_id
+            return await self._record(settled, states.enrolled(opened, now, issual_id=issual_id))
         return await self._record(settled, states.released(opened))
 
     async def _send(self, opened: Standing, attempt: Attempt, resend: int) -> IssueAnswer:
@@ -234,11 +236,9 @@ class Attempts:
         other = self._ledger.plan_of(attempt.event_id)
         if other is None:
             return
-        result = self._ledger.result_of(attempt.event_id, self._subject)
-        if result is None or not result.is_of(attempt):
-            settlement = reconciled(self._subject, attempt, found)
-            outcome = tell(other.origin, settlement, self._resources.clock())
-            result = Result(outcome, 0 if result is None else result.opening + 1)
+        known = self._ledger.result_of(attempt.event_id, self._subject)
+        result = result_of_found(other, known, self._subject, attempt, found, self._resources.clock())
+        if result is not known:
             await self._ledger.write(ResultEntry(other.event_id, self._subject, result))
         await self._taken.telling.outcome(other.origin, result.outcome)
 

@@ -57,9 +57,9 @@ class CarryingOut:
         """Whether a replay without the plan could find otherwise for what is told before a request."""
         if self._rules.dry_run:
             return False
-        reenrol = self._rules.policy.reenrol
+        policy = self._rules.policy
         return any(isinstance(step, Request) for step in plan.steps[1:]) or any(
-            isinstance(step, Foregone) and not step.holds(reenrol) for step in plan.steps
+            isinstance(step, Foregone) and not step.holds(policy) for step in plan.steps
         )
 
     async def _enrol(

@@ -8,31 +8,69 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime
+from typing import Final, Protocol
 
 from worker.domain.answers import CatalogueRead, Fault, Throttled
-from worker.domain.catalogue import ListedPromotion, may_be_open, may_enrol_into
+from worker.domain.catalogue import Listing, NotAsked, Unread, may_be_open, may_enrol_into
 from worker.domain.plan import Policy
 from worker.domain.times import Span
 from worker.enrolment.ports import CatalogueTracker, PromotionList
-from worker.timing import Sleep
+from worker.signs import Sign, waiting_for
+from worker.timing import Clock, Sleep, utc_now
 
 _SHARE: Final = 0.8
 """Of the time that a reading is believed, after which the next one begins; with jitter, so that replicas
 that started together do not ask together."""
 _JITTER_SHARE: Final = 0.1
 _LONGEST_DOUBLING: Final = 16
+_LEAST_PAUSE_SECONDS: Final = 1.0
+"""Between two readings, however many promotions are said to have changed."""
 
 
-def nothing_ruled_out(_now: Span) -> bool:
-    """Return False: there is no catalogue, every event is looked up."""
-    return False
+class Lists(Protocol):
+    """What the promotion list says, as far as anybody reads it."""
+
+    def rules_out(self, now: Span) -> bool:
+        """Tell whether a lookup certainly finds nothing to enrol into; False on any doubt. Never waits."""
+        ...
+
+    def listing(self) -> Listing | Unread | NotAsked:
+        """Return the reading that holds. Never waits."""
+        ...
+
+    async def hold(self) -> None:
+        """Wait until a reading holds, or until it shows that the list cannot be read now."""
+        ...
+
+    def changed(self, at: datetime) -> None:
+        """Hear that the list has changed at that time: it is read again soon, unless it was read since."""
+        ...
+
+
+class NoCatalogue:
+    """Nobody reads the list: nothing is ruled out. Implements Lists."""
+
+    def rules_out(self, now: Span) -> bool:  # noqa: ARG002 - the port's
+        """Return False: every event is looked up."""
+        return False
+
+    def listing(self) -> Listing | Unread | NotAsked:
+        """Say that nobody asked."""
+        return NotAsked()
+
+    async def hold(self) -> None:
+        """Wait for nothing."""
+
+    def changed(self, at: datetime) -> None:
+        """Read nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    candidates: tuple[ListedPromotion, ...]
+    listing: Listing
     began_at: float
+    began: datetime
 
 
 class Catalogue:
@@ -41,7 +79,7 @@ class Catalogue:
     `timer` counts seconds, also those for which the machine sleeps.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the list, and time in all its forms
         self,
         api: PromotionList,
         policy: Policy,
@@ -51,6 +89,7 @@ class Catalogue:
         timer: Callable[[], float],
         sleep: Sleep,
         jitter: Callable[[], float] = random.random,
+        clock: Clock = utc_now,
     ) -> None:
         self._api = api
         self._policy = policy
@@ -59,32 +98,83 @@ class Catalogue:
         self._timer = timer
         self._sleep = sleep
         self._jitter = jitter
+        self._clock = clock
         self._reading: _Reading | None = None
         self._asked = asyncio.Event()
+        self._wanted = asyncio.Event()
+        """Set if it is to be read before its time."""
+        self._read_once_more = asyncio.Event()
+        """Set, and at once a new one, whenever a reading has ended."""
         self._failures = 0
+        self._sign = Sign()
+        """Of the reading: whoever waits for it is as alive."""
 
     def rules_out(self, now: Span) -> bool:
         """Tell whether a lookup certainly finds nothing to enrol into; False on any doubt. Never waits."""
+        listing = self.listing()
+        if not isinstance(listing, Listing):
+            return False
+        return not any(may_be_open(promotion, now) for promotion in listing.candidates)
+
+    def listing(self) -> Listing | Unread:
+        """Return the reading that holds. Never waits."""
         self._asked.set()
         reading = self._reading
         if reading is None or self._timer() - reading.began_at >= self._refresh_seconds:
-            return False
-        return not any(may_be_open(promotion, now) for promotion in reading.candidates)
+            return Unread()
+        return reading.listing
+
+    async def hold(self) -> None:
+        """Wait until a reading holds, or until it shows that the list cannot be read now.
+
+        After a pause without events the reading is out of date: one request for the list, and all events that
+        come meanwhile wait for it.
+        """
+        while isinstance(self.listing(), Unread) and not self._failures:
+            ended = self._read_once_more
+            # Not to sit out the pause that was meant for a list that nobody asks for.
+            self._wanted.set()
+            with waiting_for(self._sign.silent_seconds):
+                await ended.wait()
+
+    def changed(self, at: datetime) -> None:
+        """Hear that the list has changed at that time: it is read again soon, unless it was read since."""
+        if self._reading is None or at >= self._reading.began:
+            self._asked.set()
+            self._wanted.set()
 
     async def keep(self) -> None:
         """Read the list again and again, as long as somebody asks; runs until it is cancelled."""
         while True:
             await self._asked.wait()
             self._asked.clear()
-            await self._sleep(await self._read())
+            self._wanted.clear()
+            seconds = await self._read()
+            ended, self._read_once_more = self._read_once_more, asyncio.Event()
+            ended.set()
+            await self._rest(seconds)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait so long, or until the list is said to have changed."""
+        least = min(seconds, _LEAST_PAUSE_SECONDS)
+        await self._sleep(least)
+        rest = asyncio.ensure_future(self._sleep(seconds - least))
+        wanted = asyncio.ensure_future(self._wanted.wait())
+        try:
+            await asyncio.wait((rest, wanted), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            rest.cancel()
+            wanted.cancel()
 
     async def _read(self) -> float:
         """Read the list once; return after how many seconds to do it again."""
-        began_at = self._timer()
-        answer = await self._api.live_promotions()
+        began_at, began = self._timer(), self._clock()
+        self._sign = Sign()
+        with self._sign.covers():
+            answer = await self._api.live_promotions()
         if isinstance(answer, CatalogueRead):
             candidates = tuple(p for p in answer.promotions if may_enrol_into(p, self._policy))
-            self._reading = _Reading(candidates, began_at)
+            self._reading = _Reading(Listing(candidates), began_at, began)
             self._failures = 0
             self._tracker.catalogue_read(len(answer.promotions), len(candidates))
             return self._pause()

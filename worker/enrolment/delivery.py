@@ -12,3 +12,5 @@ class Delivery:
 
     record: Record = field(repr=False)
     lease: Lease
+    taken_at: float | None = None
+    """When it was taken, on the timer; None if nobody noted it."""

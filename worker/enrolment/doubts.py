@@ -1,12 +1,15 @@
 """Doubtful answers to an enrolment, and what follows from them and from what is found out."""
 
+from datetime import datetime
+
 from worker.domain.answers import Doubtful, LeftOpen, Throttled
 from worker.domain.evidence import Applied, Finding, NoEvidence
 from worker.domain.faults import is_ours
 from worker.domain.ledger import Attempt
 from worker.domain.settlement import Enrolled, Subject, Unresolved, UnresolvedReason
+from worker.enrolment.outcomes import tell
 from worker.enrolment.reconciliation import Unread
-from worker.ledger.entries import Request
+from worker.ledger.entries import EventPlan, Request, Result
 from worker.resilience.circuit import Call
 from worker.resilience.retrying import Retrying
 
@@ -36,16 +39,26 @@ class Doubts:
 
 
 def reconciled(subject: Subject, attempt: Attempt, found: Applied) -> Enrolled:
-    """Tell an enrolment that a reading showed."""
+    """Tell an enrolment that a reading showed, or a notification."""
     return Enrolled(
         subject=subject,
         key=attempt.key,
         attempts=attempt.number,
-        issual_id=None,
+        issual_id=found.issual_id,
         warnings=(),
         reconciled=True,
         enrolment_id=found.enrolment_id,
     )
+
+
+def result_of_found(
+    plan: EventPlan, known: Result | None, subject: Subject, attempt: Attempt, found: Applied, now: datetime
+) -> Result:
+    """Return what an attempt came to that was found applied: the result that is known, if it is of it."""
+    if known is not None and known.is_of(attempt):
+        return known
+    outcome = tell(plan.origin, reconciled(subject, attempt, found), now)
+    return Result(outcome, 0 if known is None else known.opening + 1)
 
 
 def unresolved(

@@ -8,6 +8,7 @@ from worker.domain.answers import (
     Fault,
     Found,
     Misconfigured,
+    Notice,
     Refused,
     Throttled,
     Unsent,
@@ -24,6 +25,7 @@ from worker.domain.settlement import (
 )
 from worker.domain.times import is_within
 from worker.enrolment.admission import Admitted
+from worker.enrolment.known_customers import KnownCustomers
 from worker.enrolment.lease import until_certain
 from worker.enrolment.lookups import look_up
 from worker.enrolment.outcomes import tell
@@ -39,14 +41,17 @@ _UNKNOWN_YET = "customer: not found, and the event is younger than ENROLMENT_NOT
 class LookingUp:
     """Finds the customer, else tells it, defers the event, or dead-letters it; raises what telling raises."""
 
-    def __init__(self, resources: Resources, rules: Rules) -> None:
+    def __init__(self, resources: Resources, rules: Rules, known: KnownCustomers) -> None:
         self._resources = resources
         self._rules = rules
+        self._known = known
 
     async def find(self, taken: Taken, event: Admitted) -> tuple[CustomerPromotions, datetime] | None:
         """Return the customer and when the reading began; None once it is told why there is nobody."""
+        glimpse = await self._known.glimpse()
         read_at, began = self._resources.machine_time(), self._resources.timer()
         answer, attempts = await look_up(self._resources, event)
+        await self._known.remember(taken, event, answer, glimpse)
         if isinstance(answer, Found):
             return answer.customer, read_at
         await self._tell(taken, event, answer, attempts=attempts, began=began)
@@ -64,7 +69,7 @@ class LookingUp:
         """Take the event of a lookup to its end that began at `began` on the timer, or put it off."""
         match answer:
             case CustomerNotFound(errors):
-                await self._not_found(taken, event, UnknownCustomer(errors, attempts))
+                await self._not_found(taken, event, errors, attempts)
             case Refused(errors):
                 await taken.telling.settlement(event.origin, Rejected(errors=errors, attempts=attempts))
             case Unsent() | Doubtful() | Throttled() | Misconfigured():
@@ -78,18 +83,21 @@ class LookingUp:
             if isinstance(step, Foregone):
                 await taken.telling.outcome(plan.origin, step.outcome)
 
-    async def _not_found(self, taken: Taken, event: Admitted, unknown: UnknownCustomer) -> None:
+    async def _not_found(
+        self, taken: Taken, event: Admitted, errors: tuple[Notice, ...], attempts: int
+    ) -> None:
         """Tell it; but of a young event the customer's registration may be on its way still."""
         if self._is_young(taken, event):
             hop = 1
             why = Unresolved(
-                reason=UnresolvedReason.RETRIES_EXHAUSTED, message=_UNKNOWN_YET, attempts=unknown.attempts
+                reason=UnresolvedReason.RETRIES_EXHAUSTED, message=_UNKNOWN_YET, attempts=attempts
             )
-            if await taken.telling.defer(event.origin, why, hop, Deferred(hop, why, unknown.errors)):
+            if await taken.telling.defer(event.origin, why, hop, Deferred(hop, why, errors)):
                 return
-        await self._keep(taken, event, unknown)
+        await self.tell_unknown(taken, event, UnknownCustomer(errors, attempts))
 
-    async def _keep(self, taken: Taken, event: Admitted, unknown: UnknownCustomer) -> None:
+    async def tell_unknown(self, taken: Taken, event: Admitted, unknown: UnknownCustomer) -> None:
+        """Tell that there is no such customer, for good: a replay finds it in the ledger."""
         outcome = tell(event.origin, unknown, self._resources.clock())
         plan = EventPlan(
             origin=event.origin,

@@ -42,7 +42,7 @@ def tell(origin: Origin, settlement: Settlement, now: datetime) -> Outcome:
             }
         case AlreadyEnrolled():
             name, subject = OutcomeName.ALREADY_ENROLLED, settlement.subject
-            more = {"enrollment_id": settlement.enrolment_id}
+            more = {"enrollment_id": settlement.enrolment_id, "cached": settlement.cached or None}
         case LimitExhausted():
             name, subject = OutcomeName.LIMIT_EXHAUSTED, settlement.subject
             more = _asked(settlement) | {
@@ -53,10 +53,14 @@ def tell(origin: Origin, settlement: Settlement, now: datetime) -> Outcome:
             }
         case NothingAvailable():
             name = OutcomeName.NO_PROMOTION_AVAILABLE
-            more = {"reason": settlement.reason.value if settlement.reason else None}
+            reason = settlement.reason.value if settlement.reason else None
+            more = {"reason": reason, "cached": settlement.cached or None}
         case UnknownCustomer():
             name, subject = OutcomeName.CUSTOMER_NOT_FOUND, settlement.subject
-            more = _asked(settlement) | {"errors": _notices(settlement.errors)}
+            more = _asked(settlement) | {
+                "cached": settlement.cached or None,
+                "errors": _notices(settlement.errors),
+            }
         case Rejected():
             name, subject = OutcomeName.REJECTED, settlement.subject
             more = _asked(settlement) | {

@@ -1,5 +1,6 @@
 """From a lookup to the plan of an event, with what the ledger knows already."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -8,15 +9,15 @@ from typing import assert_never
 from worker.domain.evidence import evidence_of
 from worker.domain.identity import Reenrol
 from worker.domain.ledger import Ask, CoolingDown, FindOut, NotAgain, OwnEnrolment, Standing, advise
-from worker.domain.plan import Already, Enrol, Step, UsedUp, plan
+from worker.domain.plan import Already, Enrol, Renewals, Step, UsedUp, plan
 from worker.domain.promotions import CustomerPromotions, Promotion
-from worker.domain.settlement import Subject, WouldEnrol, settle_by_ledger, settle_unasked
+from worker.domain.settlement import Settlement, Subject, WouldEnrol, settle_by_ledger, settle_unasked
 from worker.domain.times import Span
 from worker.enrolment.admission import Admitted
 from worker.enrolment.outcomes import tell
 from worker.enrolment.ports import PartitionLedger
 from worker.enrolment.rules import Rules
-from worker.ledger.entries import EventPlan, Foregone, Planned, Request
+from worker.ledger.entries import NOBODY, EventPlan, Foregone, Planned, Request
 
 
 def _key_in_use(step: Enrol, standing: Standing) -> str:
@@ -46,8 +47,9 @@ def plan_event(
     def standing_in(subject: Subject) -> Standing:
         return ledger.standing(customer.customer_id, subject)
 
-    def settled_limits(promotion: Promotion, org_id: int) -> int:
-        return standing_in(Subject.of(promotion, org_id)).settled_limits
+    def renewals(promotion: Promotion, org_id: int) -> Renewals:
+        standing = standing_in(Subject.of(promotion, org_id))
+        return Renewals(standing.settled_limits, standing.revocations)
 
     def planned(step: Step) -> Planned:
         subject = Subject.of(step.promotion, step.org_id)
@@ -57,9 +59,10 @@ def plan_event(
         if stands and standing.attempt is not None and not rules.dry_run:
             # What the reading shows may be what became of another event's attempt: that is found out first.
             return Request(subject, standing.attempt.key, standing.attempt.noted, after)
-        if isinstance(step, UsedUp) and standing.enrolment and rules.policy.reenrol is Reenrol.ONCE:
+        forbidding = standing.forbids(after_revoke=rules.policy.reenrol_after_revoke)
+        if isinstance(step, UsedUp) and forbidding and rules.policy.reenrol is Reenrol.ONCE:
             # The limit may be used up by our own enrolment if there is no timeline to show it.
-            known = settle_by_ledger(NotAgain(standing.enrolment), subject)
+            known = settle_by_ledger(NotAgain(forbidding), subject)
             return Foregone(tell(origin, known, now))
         if not isinstance(step, Enrol):
             return Foregone(tell(origin, settle_unasked(step), now))
@@ -70,6 +73,7 @@ def plan_event(
             key=key,
             after=after,
             reenrol=rules.policy.reenrol,
+            after_revoke=rules.policy.reenrol_after_revoke,
             cool_down=rules.limit_cool_down,
             now=now,
         )
@@ -88,7 +92,7 @@ def plan_event(
         event_id=event_id,
         learnt_org=origin.org_id,
         now=span or Span.at(now),
-        settled_limits=settled_limits,
+        renewals=renewals,
         other_orgs=ledger.organisations(),
     )
     return EventPlan(
@@ -97,6 +101,19 @@ def plan_event(
         steps=tuple(map(planned, steps)),
         source=event.identifier.source,
         read_at=read_at,
+        marks=event.marks,
+        key_hashes=event.key_hashes,
+    )
+
+
+def plan_of_known(event: Admitted, settlements: Sequence[Settlement], now: datetime) -> EventPlan:
+    """Return the plan of an event of a known customer, all of whose promotions are settled."""
+    origin = event.origin
+    return EventPlan(
+        origin=origin,
+        customer_id=origin.customer_id or NOBODY,
+        steps=tuple(Foregone(tell(origin, each, now)) for each in settlements),
+        source=event.identifier.source,
         marks=event.marks,
         key_hashes=event.key_hashes,
     )

@@ -1,17 +1,18 @@
 """Ports of the use case to the world. Adapters implement these; tests bring their own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from topics.dead_letter import Failure
 from topics.outcome import Outcome
 from topics.record import Position, Record
 from worker.domain.answers import CatalogueAnswer, Fault, IssueAnswer, LookupAnswer
+from worker.domain.known import Memory, Name
 from worker.domain.ledger import Standing
 from worker.domain.priority import Priority
 from worker.domain.promotions import Identifier
 from worker.domain.settlement import Subject
-from worker.ledger.entries import EventPlan, LedgerEntry, Result
+from worker.ledger.entries import EventPlan, LedgerEntry, MemoryEntry, NameEntry, Result
 from worker.resilience.ports import CallTracker
 
 
@@ -78,6 +79,10 @@ class Ledger(Protocol):
         """Return the ledger of the record's partition; entries that are written bear its key's hashes."""
         ...
 
+    def every(self) -> Iterable["PartitionLedger"]:
+        """Yield the ledger of each partition that is ours; what is written there replaces what is there."""
+        ...
+
 
 class PartitionLedger(Protocol):
     """What is known across restarts of the events of one partition."""
@@ -102,8 +107,20 @@ class PartitionLedger(Protocol):
         """Return the organisations that standings were written under: keys of any of them may be in use."""
         ...
 
+    def memory(self, customer_id: int) -> Memory:
+        """Return what is remembered of the customer."""
+        ...
+
+    def name(self, name_hash: str) -> Name | None:
+        """Return whom a lookup found under the name that the hash stands for."""
+        ...
+
     async def write(self, *entries: LedgerEntry) -> None:
         """Write the entries in this order; returns once Kafka has acknowledged all of them."""
+        ...
+
+    async def note(self, *entries: MemoryEntry | NameEntry) -> None:
+        """Write entries without waiting for Kafka; they are read at once, and may get lost."""
         ...
 
 
@@ -170,6 +187,10 @@ class Tracker(CallTracker, Protocol):
 
     def dead_letter(self, failure: Failure) -> None:
         """Count a record that was dead-lettered."""
+        ...
+
+    def lookup_saved(self, reason: str) -> None:
+        """Count an event that asked nobody: by what is known, the catalogue, feedback, or in a burst."""
         ...
 
     def fault(self, record: Record, error: Exception) -> None:

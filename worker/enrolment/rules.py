@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from topics.feedback import CUSTOMER_EVENTS, FEEDBACK_EVENTS
+from worker.domain.known import Trust
 from worker.domain.plan import Policy
 
 EVERY_EVENT: Final = "*"
@@ -24,9 +26,23 @@ class Rules:
     """How long a settled 8890 is trusted without asking again."""
     settle_seconds: float = 5.0
     """How long the API may take to apply a request and show it."""
+    trust_seconds: float = 0.0
+    """How long what a lookup showed of a customer is trusted, 0 for not at all."""
+    always: frozenset[str] = frozenset(CUSTOMER_EVENTS)
+    """Events that are looked up whatever is known, and make it forgotten."""
     not_found_grace: timedelta | None = None
     """Younger events whose customer is unknown come again: the registration may be on its way."""
 
     def acts_on(self, event_name: str) -> bool:
         """Whether an event of this name leads to a lookup."""
+        if event_name in FEEDBACK_EVENTS - CUSTOMER_EVENTS:
+            # What Capillary tells of promotions and merges leads to no outcome, whatever the triggers are.
+            return False
         return EVERY_EVENT in self.triggers or event_name in self.triggers
+
+    @property
+    def trust(self) -> Trust:
+        """How far what is remembered of customers is trusted."""
+        return Trust(
+            seconds=self.trust_seconds, policy=self.policy, cool_down=self.limit_cool_down, always=self.always
+        )

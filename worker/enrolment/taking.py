@@ -23,6 +23,8 @@ class Taken:
     lease: Lease
     ledger: PartitionLedger
     telling: Telling
+    taken_at: float | None = None
+    """When the delivery was taken, on the timer."""
     damage: Unusable | None = None
     """Why the record cannot be what it says."""
 
@@ -50,7 +52,14 @@ class Taking:
             damage = Unusable(origin, DeadLetterReason.MALFORMED_EVENT, arrived.message)
         arrival = Arrival(arrived.record) if isinstance(arrived, Damaged) else arrived
         telling = Telling(self._means, arrival, lease)
-        return Taken(arrival=arrival, lease=lease, ledger=ledger, telling=telling, damage=damage)
+        return Taken(
+            arrival=arrival,
+            lease=lease,
+            ledger=ledger,
+            telling=telling,
+            taken_at=delivery.taken_at,
+            damage=damage,
+        )
 
     async def _arrived(self, record: Record, ledger: PartitionLedger) -> Arrival | NotOurs | Damaged:
         """Say what the record is; a redrive is one by its dead letter, else by the ledger."""

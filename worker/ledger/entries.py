@@ -8,7 +8,9 @@ from topics.origin import Origin
 from topics.outcome import Outcome, OutcomeName
 from worker.domain.evidence import Evidence
 from worker.domain.identity import Reenrol
+from worker.domain.known import Memory, Name
 from worker.domain.ledger import Attempt, Standing
+from worker.domain.plan import Policy
 from worker.domain.settlement import Subject
 
 KeyHashes = tuple[int, int]
@@ -35,13 +37,16 @@ class Foregone:
 
     outcome: Outcome
 
-    def holds(self, reenrol: Reenrol) -> bool:
-        """Whether a later reading is sure to lead to this outcome as well: limits end, enrolments expire."""
+    def holds(self, policy: Policy) -> bool:
+        """Whether a later reading is sure to lead to this outcome as well.
+
+        Limits end, enrolments expire or are revoked.
+        """
         match self.outcome.outcome:
             case OutcomeName.LIMIT_EXHAUSTED:
                 return False
             case OutcomeName.ALREADY_ENROLLED:
-                return reenrol is Reenrol.ONCE
+                return policy.reenrol is Reenrol.ONCE and not policy.reenrol_after_revoke
             case _:
                 return True
 
@@ -141,4 +146,20 @@ class OrganisationEntry:
     org_id: int
 
 
-LedgerEntry = PlanEntry | ResultEntry | StandingEntry | OrganisationEntry
+@dataclass(frozen=True, slots=True)
+class MemoryEntry:
+    """What is remembered of a customer."""
+
+    customer_id: int
+    memory: Memory
+
+
+@dataclass(frozen=True, slots=True)
+class NameEntry:
+    """Whom a lookup found under a name, which its keyed hash stands for."""
+
+    name_hash: str
+    name: Name
+
+
+LedgerEntry = PlanEntry | ResultEntry | StandingEntry | OrganisationEntry | MemoryEntry | NameEntry

@@ -17,12 +17,15 @@ from typing import Any, Final, Generic, TypeVar, assert_never
 from pydantic import TypeAdapter
 
 from topics.outcome import Outcome
+from worker.domain.known import Memory, Name
 from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
 from worker.ledger.entries import (
     EventPlan,
     KeyHashes,
     LedgerEntry,
+    MemoryEntry,
+    NameEntry,
     OrganisationEntry,
     PlanEntry,
     Result,
@@ -41,6 +44,9 @@ class _Envelope(Generic[T]):
     reopened: bool = False
 
 
+_MEMORY: Final = b"memory/"
+
+
 def plan_key(event_id: str) -> bytes:
     """Return the key of an event's plan."""
     return f"plan/{event_id}".encode()
@@ -54,6 +60,22 @@ def result_key(event_id: str, subject: Subject) -> bytes:
 def standing_key(customer_id: int, subject: Subject) -> bytes:
     """Return the key of what is known of a customer in a promotion."""
     return f"standing/{subject.org_id}/{customer_id}/{subject.program_id}/{subject.promotion_id}".encode()
+
+
+def memory_key(customer_id: int) -> bytes:
+    """Return the key of what is remembered of a customer."""
+    return b"%b%d" % (_MEMORY, customer_id)
+
+
+def name_key(name_hash: str) -> bytes:
+    """Return the key of whom a name was found to mean."""
+    return f"name/{name_hash}".encode()
+
+
+def customer_of_memory(key: bytes) -> int | None:
+    """Return of whom an entry is the memory; None for the key of anything else."""
+    number = key.removeprefix(_MEMORY)
+    return int(number) if number != key and number.isdigit() else None
 
 
 _ORGANISATION: Final = b"organisation/"
@@ -106,6 +128,11 @@ def write(entry: LedgerEntry, key_hashes: KeyHashes | None) -> tuple[bytes, byte
         case StandingEntry(customer_id, subject, standing):
             key = standing_key(customer_id, subject)
             body = _adapter(Standing).dump_json(standing, exclude_defaults=True)
+        case MemoryEntry(customer_id, memory):
+            key = memory_key(customer_id)
+            body = _adapter(Memory).dump_json(memory, exclude_defaults=True)
+        case NameEntry(name_hash, name):
+            key, body = name_key(name_hash), _adapter(Name).dump_json(name, exclude_defaults=True)
         case OrganisationEntry(partition, org_id):
             # It belongs to the whole partition, and to no record's key.
             key, body, key_hashes = organisation_key(partition), b'{"org_id":%d}' % org_id, None
@@ -131,6 +158,16 @@ def read_result(value: bytes) -> Result:
 def read_standing(value: bytes) -> Standing:
     """Read a standing back."""
     return _read(value, Standing).entry
+
+
+def read_memory(value: bytes) -> Memory:
+    """Read what is remembered of a customer back."""
+    return _read(value, Memory).entry
+
+
+def read_name(value: bytes) -> Name:
+    """Read whom a name was found to mean back."""
+    return _read(value, Name).entry
 
 
 def read_organisation(value: bytes) -> int:

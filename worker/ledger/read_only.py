@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from topics.record import Record
+from worker.domain.known import Memory, Name
 from worker.domain.ledger import UNKNOWN, Standing
 from worker.domain.settlement import Subject
-from worker.ledger.entries import EventPlan, LedgerEntry, Result
+from worker.ledger.entries import EventPlan, LedgerEntry, MemoryEntry, NameEntry, Result
 from worker.ledger.standings import Read, standing_of
 
 
@@ -55,9 +56,25 @@ class NoLedger:
         """Know of none."""
         return frozenset()
 
+    def every(self) -> tuple[Self, ...]:
+        """Have no partitions."""
+        return ()
+
+    def memory(self, customer_id: int) -> Memory:  # noqa: ARG002 - the port's
+        """Remember nothing."""
+        return Memory()
+
+    def name(self, name_hash: str) -> Name | None:  # noqa: ARG002 - the port's
+        """Know nobody by name."""
+        return None
+
     def entries(self) -> int:
         """Hold none."""
         return 0
+
+    async def note(self, *entries: MemoryEntry | NameEntry) -> None:
+        """Refuse, as `write` does."""
+        await self.write(*entries)
 
     async def write(self, *entries: LedgerEntry) -> None:
         """Refuse: a dry run sends nothing that would have to be remembered."""

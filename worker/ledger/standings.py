@@ -64,6 +64,7 @@ def _together(first: Standing, second: Standing) -> Standing:
         limit=max(limits, key=lambda limit: limit.since, default=None),
         settled_limits=max(first.settled_limits, second.settled_limits),
         attempt=first.attempt or second.attempt,
+        revocations=max(first.revocations, second.revocations),
     )
 
 

@@ -105,6 +105,12 @@ def _events(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _no_star(value: tuple[str, ...]) -> tuple[str, ...]:
+    if "*" in value:
+        raise ValueError("names alone")
+    return value
+
+
 Flag = Annotated[bool, Strict(), BeforeValidator(_true_or_false), Expects("true or false")]
 Count = Annotated[int, Field(ge=1, le=100_000), Expects("a whole number from 1 to 100000")]
 Replicas = Annotated[int, Field(ge=1, le=32_767), Expects("a whole number from 1 to 32767")]
@@ -132,6 +138,12 @@ Ids = Annotated[
     frozenset[Annotated[int, Field(ge=0, le=_LARGEST_NUMBER)]],
     BeforeValidator(_split),
     Expects("numbers, such as 17,18"),
+]
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_split),
+    AfterValidator(_no_star),
+    Expects("event names, such as customerAdded,customerUpdated, or empty for none"),
 ]
 Events = Annotated[
     tuple[str, ...],

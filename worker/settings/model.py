@@ -125,6 +125,16 @@ class EnrolmentSettings(_Group):
         0.0,
         description="how often to read the promotion list that saves lookups, 0 for off",
     )
+    lookup_trust_seconds: kinds.SecondsOrZero = Field(
+        0.0, description="how long what a lookup showed of a customer is trusted, 0 for off"
+    )
+    lookup_always_events: kinds.Names = Field(
+        ("customerAdded", "customerUpdated"),
+        description="events that are looked up whatever is known, and make it forgotten",
+    )
+    reenrol_after_revoke: kinds.Flag = Field(
+        default=False, description="whether once may enrol again after Capillary took an enrolment back"
+    )
     dry_run: kinds.Flag = Field(
         default=False, description="decide and never enrol; needs GROUP_ID and OUTCOME_TOPIC of its own"
     )

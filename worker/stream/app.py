@@ -1,6 +1,7 @@
 """The running stream: Faust's application with its guards, and one agent that feeds the flow."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -253,7 +254,7 @@ def _read(base: Base, flow: Flow, activity_topic: str, assigned: Callable[[int],
         async for event in cast("FaustStream[bytes]", stream).noack().events():
             if _is_current(app, event):
                 lease = Lease(membership, event.message.generation_id)
-                await flow.take(Delivery(_record(event), lease))
+                await flow.take(Delivery(_record(event), lease, time.monotonic()))
 
 
 async def _give_up(base: Base, error: Exception) -> None:

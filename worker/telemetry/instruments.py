@@ -118,6 +118,9 @@ CLOCK_SKEW: Final = Metric(
     "By how many seconds this machine's clock is ahead of another's, negative if it is behind.",
     ("against",),
 )
+LOOKUPS_SAVED: Final = Metric(
+    "enrolment_lookups_saved_total", "counter", "Events that led to no lookup of their customer.", ("reason",)
+)
 LEDGER_ENTRIES: Final = Metric("enrolment_ledger_entries", "gauge", "Entries of the ledger held here, about.")
 
 METRICS: Final = (
@@ -136,6 +139,7 @@ METRICS: Final = (
     RECORDS_EXPIRED,
     RETRIES,
     DEAD_LETTERS,
+    LOOKUPS_SAVED,
     CLOCK_SKEW,
     LEDGER_ENTRIES,
 )
@@ -147,14 +151,15 @@ LABELS: Final = {
     "result": (
         "of an event: `handled`, `passed_over`, `tombstone`, `too_old`, `dead_lettered`, `keyless` and"
         " `identity_reused` (counted beside another),"
-        " `retry_of_another_group`, `redrive_of_another_group`, `unreadable_headers`; of a"
+        " `retry_of_another_group`, `redrive_of_another_group`, `unreadable_headers`; of a notification of"
+        " Capillary's `feedback`, `feedback_of_unknown`, `feedback_unusable`, `other_organisation`; of a"
         " request: `found`, `issued`, `not_issued` (8890), `customer_not_found`,"
         " `refused`, `token`, `answered`, or a reason to try again"
     ),
     "reason": (
         "of an outcome: as in its record, empty if it has none; of a retry: the fault (`timeout`,"
         " `busy`, `misconfigured`, ...), or why a record was moved to a retry topic; of a dead letter:"
-        " as in its header"
+        " as in its header; of a lookup that was saved: `known`, `catalogue`, `feedback`, `burst`"
     ),
     "against": (
         "`api`: the `Date` of its answers; `kafka`: the time of records just acknowledged, if a topic has"

@@ -11,6 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from topics.dead_letter import DeadLetterReason, Failure
+from topics.feedback import FEEDBACK_EVENTS
 from topics.outcome import Outcome
 from topics.record import Record
 from worker.domain.answers import Doubtful, Fault, Misconfigured, Refused, Throttled, Unsent
@@ -39,6 +40,7 @@ _KNOWN_EVENTS: Final = frozenset(
         "pointsRedeemed",
         "targetCompleted",
         "partnerProgramLinked",
+        *FEEDBACK_EVENTS,
     }
 )
 _QUIET_SECONDS: Final = 60.0
@@ -46,6 +48,8 @@ _QUIET_SECONDS: Final = 60.0
 
 
 _QUIET_CLOCK_SECONDS: Final = 3600.0
+SAVINGS: Final = ("known", "catalogue", "feedback", "burst")
+"""Why an event led to no lookup."""
 
 
 class Metrics:
@@ -81,6 +85,7 @@ class Metrics:
         self._expired = instruments.RECORDS_EXPIRED.counter(registry)
         self._retries = instruments.RETRIES.counter(registry)
         self._dead_letters = instruments.DEAD_LETTERS.counter(registry)
+        self._lookups_saved = instruments.LOOKUPS_SAVED.counter(registry)
         self._clock_skew = instruments.CLOCK_SKEW.gauge(registry)
         self.ledger_entries = instruments.LEDGER_ENTRIES.gauge(registry)
         self._is_first_keyless = True
@@ -88,6 +93,8 @@ class Metrics:
         # A series that begins with its first count has not risen, as far as an alert can see.
         for reason in DeadLetterReason:
             self._dead_letters.labels(reason.value)
+        for saving in SAVINGS:
+            self._lookups_saved.labels(saving)
 
     def keyless(self, topic: str) -> None:
         """Count a record without a key, beside what is done with it; warn of it once."""
@@ -176,6 +183,10 @@ class Metrics:
                 detail=None if fault is None else describe(fault),
                 remedy=_REMEDIES.get(reason, "none here: it is waited out"),
             )
+
+    def lookup_saved(self, reason: str) -> None:
+        """Count an event that led to no lookup."""
+        self._lookups_saved.labels(reason).inc()
 
     def deferred(self, failure: Failure, hop: int, reason: str) -> None:
         """Count and log a record that was moved to a retry topic."""

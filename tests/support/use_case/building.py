@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from tests.support.use_case.fakes import FakeLease, FakeLedger, FakePublisher, FakeSleep, FakeTracker
 from tests.support.use_case.values import NAMES, NOW
 from topics.record import Record
-from worker.domain.times import Span
-from worker.enrolment.catalogue import nothing_ruled_out
+from worker.enrolment.catalogue import Lists, NoCatalogue
 from worker.enrolment.checkpoints import Probe, nothing
 from worker.enrolment.delivery import Delivery
 from worker.enrolment.handler import Enrolments
@@ -58,8 +57,8 @@ class UseCase:
     time: Time = field(default_factory=lambda: virtual(FakeSleep()))
     retrying: Retrying
     probe: Probe = nothing
-    ruled_out: Callable[[Span], bool] = nothing_ruled_out
     backlog_age: timedelta | None = None
+    lists: Lists = field(default_factory=NoCatalogue)
 
     def __post_init__(self) -> None:
         time = self.time
@@ -90,7 +89,7 @@ class UseCase:
             tracker=self.tracker,
             letters=self.letters,
             key_hashes_of=key_hashes_of,
-            ruled_out=self.ruled_out,
+            lists=self.lists,
         )
 
     async def handle(self, record: Record, lease: Lease | None = None) -> None:

@@ -9,6 +9,7 @@ from topics.dead_letter import Failure
 from topics.outcome import Outcome
 from topics.record import Record
 from worker.domain.answers import Fault, IssueAnswer, LookupAnswer, Refused
+from worker.domain.known import Memory, Name
 from worker.domain.ledger import Standing
 from worker.domain.priority import Priority
 from worker.domain.promotions import (
@@ -20,6 +21,8 @@ from worker.ledger import format as ledger_format
 from worker.ledger.entries import (
     EventPlan,
     LedgerEntry,
+    MemoryEntry,
+    NameEntry,
     OrganisationEntry,
     PlanEntry,
     Result,
@@ -155,6 +158,7 @@ class FakeTracker:
         self.deferrals: list[tuple[Failure, int]] = []
         self.dead_letters: list[Failure] = []
         self.faults: list[tuple[Record, Exception]] = []
+        self.saved: list[str] = []
 
     def activity(self, event_name: str, result: str) -> None:
         """Keep the count of an event."""
@@ -185,6 +189,10 @@ class FakeTracker:
         """Keep a dead letter."""
         self.dead_letters.append(failure)
 
+    def lookup_saved(self, reason: str) -> None:
+        """Keep the count of it."""
+        self.saved.append(reason)
+
     def fault(self, record: Record, error: Exception) -> None:
         """Keep a fault."""
         self.faults.append((record, error))
@@ -213,6 +221,8 @@ class FakeLedger:
         self.plans: dict[str, EventPlan] = {}
         self.results: dict[tuple[str, Subject], Result] = {}
         self.standings: dict[bytes, bytes] = {}
+        self.memories: dict[int, Memory] = {}
+        self.names: dict[str, Name] = {}
         self.learnt: dict[int, int] = {}
         """What was written of the organisation, by partition."""
 
@@ -244,11 +254,27 @@ class FakeLedger:
         whose = map(ledger_format.read_standing_key, self.standings)
         return frozenset(key.org_id for key in whose if key is not None)
 
+    def every(self) -> tuple[Self, ...]:
+        """Be the only one."""
+        return (self,)
+
+    def memory(self, customer_id: int) -> Memory:
+        """Return what was noted of the customer last."""
+        return self.memories.get(customer_id, Memory())
+
+    def name(self, name_hash: str) -> Name | None:
+        """Return what was noted of the name last."""
+        return self.names.get(name_hash)
+
+    async def note(self, *entries: MemoryEntry | NameEntry) -> None:
+        """Keep the entries."""
+        await self.write(*entries)
+
     def entries(self) -> int:
         """Return how many there are."""
         return len(self.plans) + len(self.results) + len(self.standings)
 
-    async def write(self, *entries: LedgerEntry) -> None:
+    async def write(self, *entries: LedgerEntry) -> None:  # noqa: C901 - a case for each kind of entry
         """Keep the entries."""
         for entry in entries:
             match entry:
@@ -266,6 +292,12 @@ class FakeLedger:
                     for each in entries_of(self.standings.get, self.organisations(), entry):
                         key, value = ledger_format.write(each, None)
                         self.standings[key] = value
+                case MemoryEntry():
+                    # As they are read back.
+                    _, value = ledger_format.write(entry, None)
+                    self.memories[entry.customer_id] = ledger_format.read_memory(value)
+                case NameEntry():
+                    self.names[entry.name_hash] = entry.name
                 case OrganisationEntry():
                     self.learnt[entry.partition] = entry.org_id
 

@@ -18,12 +18,24 @@ from tests.support.use_case.fakes import (
 from tests.support.use_case.values import AT, NOW, event, found, promotion, record
 from topics.record import Position, Record
 from worker.domain.answers import IssueAnswer, Issued, LookupAnswer
+from worker.domain.times import Span
+from worker.enrolment.catalogue import NoCatalogue
 from worker.enrolment.checkpoints import Probe, nothing
 from worker.enrolment.lease import Lease
 from worker.enrolment.ports import PublishFailed, Tracker
 from worker.enrolment.rules import Rules
 from worker.ledger.read_only import NoLedger
 from worker.resilience.retrying import RetryPolicy
+
+
+class _RuledOut(NoCatalogue):
+    """Rules out what the scene says."""
+
+    def __init__(self, scene: "Scripted") -> None:
+        self._scene = scene
+
+    def rules_out(self, now: Span) -> bool:  # noqa: ARG002 - the port's
+        return self._scene.ruled_out
 
 
 @dataclass
@@ -58,8 +70,8 @@ class Scripted:
             time=virtual(self.sleep, lambda: self.clock),
             retrying=retrying_with(RetryPolicy(), told, self.sleep),
             probe=self.probe,
-            ruled_out=lambda _now: self.ruled_out,
             backlog_age=self.backlog_age,
+            lists=_RuledOut(self),
         )
 
     async def handle(self, source: Record | None = None, lease: Lease | None = None) -> None:

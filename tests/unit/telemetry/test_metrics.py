@@ -24,6 +24,7 @@ CONTRACT = {
     "enrolment_retries_total": {"reason"},
     "enrolment_dead_letters_total": {"reason"},
     "enrolment_ledger_entries": set(),
+    "enrolment_lookups_saved_total": {"reason"},
 }
 """Section 7 of the contract: names and labels."""
 OURS = {

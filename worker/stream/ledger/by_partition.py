@@ -1,8 +1,10 @@
 """The ledger as the use case asks it: by the partition of the record in hand."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cached_property, partial
+from typing import Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -10,18 +12,30 @@ from faust.types.tuples import RecordMetadata
 
 from topics.record import Record
 from worker.domain.identity import UNNAMED_ORG
+from worker.domain.known import Memory, Name
 from worker.domain.ledger import Standing
 from worker.domain.settlement import Subject
 from worker.enrolment.ports import Stamps
 from worker.kafka.partitioners import key_hashes_of
 from worker.kafka.sizes import LARGEST_ENTRY_BYTES
 from worker.ledger import format as ledger_format
-from worker.ledger.entries import EventPlan, KeyHashes, LedgerEntry, Result, StandingEntry
+from worker.ledger.entries import (
+    EventPlan,
+    KeyHashes,
+    LedgerEntry,
+    MemoryEntry,
+    NameEntry,
+    Result,
+    StandingEntry,
+)
 from worker.ledger.standings import entries_of, standing_of
 from worker.stream.acknowledged import refused
 from worker.stream.delivery.send_fence import SendFence
 from worker.stream.ledger.standing_orgs import StandingOrganisations
 from worker.stream.ledger.table import LedgerTable
+
+LARGEST_NOTE_BYTES: Final = 64 * 1024
+"""Of a customer who is listed more than that, nothing is remembered."""
 
 
 class LedgerEntryTooLarge(ValueError):  # noqa: N818 - its name is what the dead letter says
@@ -53,10 +67,18 @@ class FaustLedger:
         self._generation = generation
         self._topic = table.changelog_topic.get_topic_name()
         self._organisations = None if connected else StandingOrganisations(table)
+        self._noted: dict[tuple[int, bytes], bytes] = {}
+        """Notes that Kafka has not acknowledged yet."""
 
     def of(self, record: Record) -> "TablePartition":
         """Return the ledger of the record's partition, which must be ours."""
-        return TablePartition(self, record)
+        return TablePartition(self, record.position.partition, record.key)
+
+    def every(self) -> Iterator["TablePartition"]:
+        """Yield the ledger of each partition that is ours; an entry's place stays as it was noted."""
+        for partition in range(self._table.partitions or 0):
+            if self._table.data.is_open(partition):
+                yield TablePartition(self, partition, None, keeps_places=True)
 
     def entries(self) -> int:
         """Return about how many entries this process holds; does not count them one by one."""
@@ -64,7 +86,24 @@ class FaustLedger:
 
     def read(self, partition: int, key: bytes) -> bytes | None:
         """Return the value of an entry, None when there is none. Raises LedgerFailed."""
-        return self._table.data.value(partition, key)
+        noted = self._noted.get((partition, key)) if self._noted else None
+        return self._table.data.value(partition, key) if noted is None else noted
+
+    async def note(self, partition: int, key: bytes, value: bytes) -> None:
+        """Give an entry to the producer that is read from now on, and may get lost."""
+        place = partition, key
+        self._noted[place] = value
+
+        def over(_: object) -> None:
+            if self._noted.get(place) is value:
+                del self._noted[place]
+
+        try:
+            kept = await self.send(partition, key, value)
+        except BaseException:
+            over(None)
+            raise
+        kept.add_done_callback(over)
 
     def learnt(self, here: int) -> int | None:
         """Return the organisation that was learnt in this partition, else in another one of ours."""
@@ -111,10 +150,14 @@ class FaustLedger:
 class TablePartition:
     """The ledger's entries of one record's partition. Implements `worker.enrolment.ports.PartitionLedger`."""
 
-    def __init__(self, whole: FaustLedger, record: Record) -> None:
+    def __init__(
+        self, whole: FaustLedger, partition: int, record_key: bytes | None, *, keeps_places: bool = False
+    ) -> None:
+        """Write entries as of a record with this key; or, with `keeps_places`, as of those they replace."""
         self._whole = whole
-        self._partition = record.position.partition
-        self._record_key = record.key
+        self._partition = partition
+        self._record_key = record_key
+        self._keeps_places = keeps_places
 
     @cached_property
     def _key_hashes(self) -> KeyHashes | None:
@@ -150,15 +193,30 @@ class TablePartition:
         """Return the organisations that the partition's standings were written under."""
         return self._whole.organisations(self._partition)
 
+    def memory(self, customer_id: int) -> Memory:
+        """Return what is remembered of the customer."""
+        value = self._read(ledger_format.memory_key(customer_id))
+        return Memory() if value is None else ledger_format.read_memory(value)
+
+    def name(self, name_hash: str) -> Name | None:
+        """Return whom a lookup found under the name that the hash stands for."""
+        value = self._read(ledger_format.name_key(name_hash))
+        return None if value is None else ledger_format.read_name(value)
+
+    async def note(self, *entries: MemoryEntry | NameEntry) -> None:
+        """Write entries without waiting for Kafka's word; what it refuses, or is too large, is not kept."""
+        for key, value in map(self._written, entries):
+            if len(value) <= LARGEST_NOTE_BYTES:
+                with suppress(KafkaError):
+                    await self._whole.note(self._partition, key, value)
+
     async def write(self, *entries: LedgerEntry) -> None:
         """Write the entries, in this order; returns once Kafka has acknowledged them and the store has them.
 
         Raises PublishFailed when one of both refuses one, LedgerEntryTooLarge before it would have to. What
         was not sent when the caller is cancelled is as if the process had died there.
         """
-        written = [
-            ledger_format.write(each, self._key_hashes) for entry in entries for each in self._in_place(entry)
-        ]
+        written = [self._written(each) for entry in entries for each in self._in_place(entry)]
         if any(len(value) > LARGEST_ENTRY_BYTES for _, value in written):
             raise LedgerEntryTooLarge
         # Futures of our own: a cancelled handler does not cancel records that are on their way with others.
@@ -174,6 +232,13 @@ class TablePartition:
             # Nobody waits for the rest.
             for each in kept:
                 each.cancel()
+
+    def _written(self, entry: LedgerEntry) -> tuple[bytes, bytes]:
+        written = ledger_format.write(entry, self._key_hashes)
+        before = self._read(written[0]) if self._keeps_places else None
+        if before is None:
+            return written
+        return ledger_format.write(entry, ledger_format.read_key_hashes(before))
 
     def _in_place(self, entry: LedgerEntry) -> tuple[LedgerEntry, ...]:
         """Return the entry, with what empties those whose place it takes."""

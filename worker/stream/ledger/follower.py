@@ -117,6 +117,10 @@ class LedgerFollower(Service):
             )
         )
 
+    def every(self) -> tuple[KnownLedger, ...]:
+        """Have none that could be written to."""
+        return ()
+
     def entries(self) -> int:
         """Return how many entries there are."""
         return 0 if self._copy is None else self._copy.entries

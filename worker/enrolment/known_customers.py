@@ -1,0 +1,260 @@
+"""Known customers: remembers what lookups show, and says when an event need not ask.
+
+What is remembered lies in the ledger, beside the customer's standings: it goes where the partition goes.
+Names of customers lie there as keyed hashes; without a key only in this process, and go with it.
+"""
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Generic, TypeVar
+from weakref import WeakValueDictionary
+
+from worker.domain.answers import CustomerNotFound, Found, LookupAnswer
+from worker.domain.catalogue import Listing, NotAsked, Unread
+from worker.domain.identity import name_hash
+from worker.domain.known import Known, Memory, Name, Nobody, recall, shown
+from worker.domain.promotions import Identifier, IdentifierName
+from worker.domain.settlement import UnknownCustomer
+from worker.domain.times import EARLIEST, Span
+from worker.enrolment.admission import Admitted
+from worker.enrolment.catalogue import Lists
+from worker.enrolment.lease import until_certain
+from worker.enrolment.ports import Ledger, Tracker
+from worker.enrolment.resources import Resources
+from worker.enrolment.rules import Rules
+from worker.enrolment.taking import Taken
+from worker.ledger.entries import MemoryEntry, NameEntry
+from worker.signs import Turn
+
+_MOST_NAMES: Final = 20_000
+"""In this process alone, if there is no key; some 300 bytes each."""
+_MOST_RECENT: Final = 5_000
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class _Latest(Generic[K, V]):
+    """The entries that were put in last, up to a number."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._entries: OrderedDict[K, V] = OrderedDict()
+
+    def put(self, key: K, value: V) -> None:
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._most:
+            self._entries.popitem(last=False)
+
+    def get(self, key: K, default: V) -> V:
+        return self._entries.get(key, default)
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """What there was when a lookup began."""
+
+    listing: Listing | Unread | NotAsked
+    at: Span
+    began: float
+    """On the timer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What an event leads to without a lookup, and of whom; no id stands for an unknown customer."""
+
+    customer_id: int | None
+    known: Known
+
+
+class KnownCustomers:
+    """Remembers, recalls and forgets; does nothing of it if the operator trusts nothing."""
+
+    def __init__(
+        self, rules: Rules, resources: Resources, ledger: Ledger, lists: Lists, tracker: Tracker
+    ) -> None:
+        self._trust = rules.trust
+        self._is_on = rules.trust.is_on and not rules.dry_run
+        self._rules = rules
+        self._resources = resources
+        self._ledger = ledger
+        self._lists = lists
+        self._tracker = tracker
+        self._is_kept = rules.pii_key is not None
+        self._key = rules.pii_key or secrets.token_bytes()
+        self._turns: WeakValueDictionary[tuple[int, Identifier], Turn] = WeakValueDictionary()
+        self._names: _Latest[tuple[int, str], Name | None] = _Latest(_MOST_NAMES)
+        self._answered: _Latest[tuple[int, int], float] = _Latest(_MOST_RECENT)
+        """When the last lookup of a customer was answered, on the timer."""
+        self._forgotten: _Latest[int, float] = _Latest(_MOST_RECENT)
+        """When a customer was forgotten, on the timer: lookups under way then are not remembered."""
+
+    def turn(self, taken: Taken, event: Admitted) -> AbstractAsyncContextManager[object]:
+        """Return the lock of all events that name their customer so: they come in a burst, and one asks."""
+        if not self._is_on:
+            return nullcontext()
+        return self._turns.setdefault((_partition(taken), event.identifier), Turn())
+
+    async def glimpse(self) -> Glimpse:
+        """Return what to hold the lookup against that begins now; may wait for the list's first reading."""
+        if self._is_on:
+            await self._lists.hold()
+        listing = self._lists.listing() if self._is_on else NotAsked()
+        return Glimpse(listing, self._resources.now(), self._resources.timer())
+
+    async def recall(self, taken: Taken, event: Admitted, customer_id: int | None = None) -> Recalled | None:
+        """Return what the event leads to by what is known, None if it must ask.
+
+        `customer_id` is whom a lookup of this event found already. May wait for the list's first reading.
+        """
+        if not self._is_on or self._asks_anew(taken, event):
+            return None
+        found = self._find(taken, event.identifier) if customer_id is None else customer_id
+        if found is None:
+            return None
+        memory = found if isinstance(found, Memory) else taken.ledger.memory(found)
+        if memory.seen is None:
+            return None
+        glimpse = await self.glimpse()
+        who = found if isinstance(found, int) else None
+        said = recall(
+            memory,
+            self._trust,
+            event_name=event.event_name,
+            listing=glimpse.listing,
+            standing=lambda subject: taken.ledger.standing(who or 0, subject),
+            learnt_org=event.origin.org_id,
+            now=glimpse.at,
+        )
+        if not isinstance(said, Known):
+            return None
+        is_unknown = isinstance(said.settlements[0], UnknownCustomer)
+        if is_unknown and (taken.arrival.hop or self._rules.not_found_grace is not None):
+            # Such events come again to ask again.
+            return None
+        self._tracker.lookup_saved(self._reason(taken, who, said))
+        return Recalled(None if is_unknown else who, said)
+
+    async def remember(self, taken: Taken, event: Admitted, answer: LookupAnswer, began: Glimpse) -> None:
+        """Note what a lookup showed, unless the lease is in doubt; never waits for Kafka's word."""
+        if not self._is_on or not taken.lease.is_certain():
+            return
+        ledger, at, who = taken.ledger, _partition(taken), event.identifier
+        named = int(who.value) if who.name is IdentifierName.CUSTOMER_ID else None
+        if isinstance(answer, Found):
+            customer_id = answer.customer.customer_id
+            if self._forgotten.get(customer_id, began.began) > began.began:
+                return
+            forgotten_at = ledger.memory(customer_id).forgotten_at
+            seen = shown(answer.customer, began.listing, began.at, forgotten_at)
+            await ledger.note(MemoryEntry(customer_id, Memory(seen, forgotten_at)))
+            self._answered.put((at, customer_id), self._resources.timer())
+            if named != customer_id:
+                await self._name(taken, who, Name(read_at=seen.read_at, customer_id=customer_id))
+        elif isinstance(answer, CustomerNotFound):
+            await self._name(taken, who, Name(read_at=began.at.earliest, errors=answer.errors))
+
+    async def forget(
+        self, taken: Taken, customer_ids: Iterable[int], names: Iterable[Identifier], at: datetime
+    ) -> None:
+        """Let nothing count any more that was read of these customers up to that time.
+
+        In all partitions that are ours: their events may come under several keys. Returns once Kafka has
+        acknowledged it; raises Abandoned and PublishFailed.
+        """
+        if not self._is_on:
+            return
+        at = min(at, self._resources.now().latest)
+        meant = set(customer_ids)
+        for who in names:
+            name = self._named(taken, who)
+            if name is not None and name.read_at <= at:
+                await self._unname(taken, who)
+                meant |= set() if name.customer_id is None else {name.customer_id}
+        for customer_id in meant:
+            self._forgotten.put(customer_id, self._resources.timer())
+            for ledger in self._ledger.every():
+                memory = ledger.memory(customer_id)
+                if memory.seen is not None and memory.seen.read_at <= at:
+                    await until_certain(taken.lease, self._resources.sleep)
+                    forgotten = _later(memory.forgotten_at, at)
+                    await ledger.write(MemoryEntry(customer_id, Memory(None, forgotten)))
+
+    def who(self, taken: Taken, names: Iterable[Identifier]) -> int | None:
+        """Return whom the names mean, as far as they or lookups of late tell."""
+        for each in names:
+            if each.name is IdentifierName.CUSTOMER_ID:
+                return int(each.value)
+            found = self._find(taken, each)
+            if isinstance(found, int):
+                return found
+        return None
+
+    def _asks_anew(self, taken: Taken, event: Admitted) -> bool:
+        """Whether an event is there to ask: by its name, or because an operator wants it asked again."""
+        is_again = taken.arrival.redriven is not None or self._rules.retry_rejected
+        return is_again or event.event_name in self._trust.always
+
+    def _find(self, taken: Taken, who: Identifier) -> int | Memory | None:
+        """Return the customer's id, or that nobody has the name; None if nothing is known of it."""
+        if who.name is IdentifierName.CUSTOMER_ID:
+            customer_id = int(who.value)
+            if taken.ledger.memory(customer_id).seen is not None:
+                return customer_id
+        name = self._named(taken, who)
+        if name is None:
+            return None
+        if name.customer_id is None:
+            return Memory(Nobody(read_at=name.read_at, errors=name.errors))
+        forgotten_at = taken.ledger.memory(name.customer_id).forgotten_at
+        now = self._resources.now()
+        return name.customer_id if name.holds(self._trust.length, now, forgotten_at) else None
+
+    def _named(self, taken: Taken, who: Identifier) -> Name | None:
+        hashed = name_hash(who, self._key)
+        kept = (
+            taken.ledger.name(hashed) if self._is_kept else self._names.get((_partition(taken), hashed), None)
+        )
+        return None if kept is None or kept.read_at == EARLIEST else kept
+
+    async def _name(self, taken: Taken, who: Identifier, name: Name) -> None:
+        hashed = name_hash(who, self._key)
+        if self._is_kept:
+            await taken.ledger.note(NameEntry(hashed, name))
+        else:
+            self._names.put((_partition(taken), hashed), name)
+
+    async def _unname(self, taken: Taken, who: Identifier) -> None:
+        nobody = Name(read_at=EARLIEST)
+        if not self._is_kept:
+            await self._name(taken, who, nobody)
+            return
+        await until_certain(taken.lease, self._resources.sleep)
+        await taken.ledger.write(NameEntry(name_hash(who, self._key), nobody))
+
+    def _reason(self, taken: Taken, who: int | None, said: Known) -> str:
+        if said.by_feedback:
+            return "feedback"
+        came, answered = taken.taken_at, self._answered.get((_partition(taken), who or 0), float("-inf"))
+        return "burst" if came is not None and came <= answered else "known"
+
+
+def as_known(event: Admitted, recalled: Recalled) -> Admitted:
+    """Return the event as one of the customer that was recalled."""
+    return replace(event, origin=replace(event.origin, customer_id=recalled.customer_id))
+
+
+def _partition(taken: Taken) -> int:
+    return taken.arrival.record.position.partition
+
+
+def _later(first: datetime | None, second: datetime | None) -> datetime | None:
+    if first is None or second is None:
+        return first or second
+    return max(first, second)
