@@ -182,26 +182,7 @@ class Shop:
         """
         publisher = FakePublisher([], refuse_at, PublishFailed("enrolment-outcomes: NotEnoughReplicas"))
         self.ledger.left = entries_left
-        elapsed = self.sleep.elapsed
-
-        def die(at: Checkpoint) -> None:
-            if at is die_at:
-                raise Killed
-
-        use_case = UseCase(
-            api=self.api,
-            rules=replace(self.rules, retry_rejected=reopens, settle_seconds=SETTLE),
-            ledger=self.ledger,
-            publisher=publisher,
-            tracker=self.tracker,
-            time=virtual(
-                self.sleep,
-                clock=lambda: NOW + timedelta(seconds=elapsed() + self.set_ahead),
-                machine=lambda: NOW + timedelta(seconds=elapsed()),
-            ),
-            retrying=retrying_with(RetryPolicy(attempts), self.tracker, self.sleep),
-            probe=die if die_at else nothing,
-        )
+        use_case = self.process(publisher, reopens=reopens, die_at=die_at, attempts=attempts)
         arriving = [
             record(event(eventId=each)) if isinstance(each, str) else each for each in sources or ["evt-1"]
         ]
@@ -214,6 +195,36 @@ class Shop:
             self.told += [outcome for _, outcome in publisher.outcomes]
             self.deferred = [each for each, _, _ in publisher.deferred]
         return [outcome.outcome.value for _, outcome in publisher.outcomes]
+
+    def process(
+        self,
+        publisher: FakePublisher | None = None,
+        *,
+        reopens: bool = False,
+        die_at: Checkpoint | None = None,
+        attempts: int = 3,
+    ) -> UseCase:
+        """Start a process; it remembers what processes remember."""
+        elapsed = self.sleep.elapsed
+
+        def die(at: Checkpoint) -> None:
+            if at is die_at:
+                raise Killed
+
+        return UseCase(
+            api=self.api,
+            rules=replace(self.rules, retry_rejected=reopens, settle_seconds=SETTLE),
+            ledger=self.ledger,
+            publisher=publisher or FakePublisher([]),
+            tracker=self.tracker,
+            time=virtual(
+                self.sleep,
+                clock=lambda: NOW + timedelta(seconds=elapsed() + self.set_ahead),
+                machine=lambda: NOW + timedelta(seconds=elapsed()),
+            ),
+            retrying=retrying_with(RetryPolicy(attempts), self.tracker, self.sleep),
+            probe=die if die_at else nothing,
+        )
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
