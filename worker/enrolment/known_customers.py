@@ -23,7 +23,7 @@ from worker.domain.times import EARLIEST, Span
 from worker.enrolment.admission import Admitted
 from worker.enrolment.catalogue import Lists
 from worker.enrolment.lease import until_certain
-from worker.enrolment.ports import Ledger, Tracker
+from worker.enrolment.ports import Ledger, PartitionLedger, Tracker
 from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
 from worker.enrolment.taking import Taken
@@ -179,12 +179,12 @@ class KnownCustomers:
                 meant |= set() if name.customer_id is None else {name.customer_id}
         for customer_id in meant:
             self._forgotten.put(customer_id, self._resources.timer())
-            for ledger in self._ledger.every():
-                memory = ledger.memory(customer_id)
-                if memory.seen is not None and memory.seen.read_at <= at:
-                    await until_certain(taken.lease, self._resources.sleep)
-                    forgotten = _later(memory.forgotten_at, at)
-                    await ledger.write(MemoryEntry(customer_id, Memory(None, forgotten)))
+            # All at first: a store that holds every partition in one would show only the first of them.
+            remembering = [each for each in self._ledger.every() if _is_from_before(each, customer_id, at)]
+            for ledger in remembering:
+                forgotten_at = _later(ledger.memory(customer_id).forgotten_at, at)
+                await until_certain(taken.lease, self._resources.sleep)
+                await ledger.write(MemoryEntry(customer_id, Memory(None, forgotten_at)))
 
     def who(self, taken: Taken, names: Iterable[Identifier]) -> int | None:
         """Return whom the names mean, as far as they or lookups of late tell."""
@@ -252,6 +252,12 @@ def as_known(event: Admitted, recalled: Recalled) -> Admitted:
 
 def _partition(taken: Taken) -> int:
     return taken.arrival.record.position.partition
+
+
+def _is_from_before(ledger: PartitionLedger, customer_id: int, at: datetime) -> bool:
+    """Whether what is remembered of the customer was read up to that time."""
+    seen = ledger.memory(customer_id).seen
+    return seen is not None and seen.read_at <= at
 
 
 def _later(first: datetime | None, second: datetime | None) -> datetime | None:

@@ -18,7 +18,7 @@ from worker.domain.answers import (
     Misconfigured,
     Throttled,
 )
-from worker.domain.catalogue import ListedPromotion
+from worker.domain.catalogue import ListedPromotion, Listing, Unread
 from worker.domain.plan import Policy
 from worker.domain.times import Span
 from worker.enrolment.catalogue import Catalogue
@@ -88,6 +88,7 @@ class _Desk:
     def __init__(self, *answers: CatalogueAnswer, seconds: float = 0.0, jitter: float = 0.0) -> None:
         self.list = _List(answers, seconds)
         self.tracker = _Tracker()
+        self.now = NOW
         self.catalogue = Catalogue(
             self.list,
             Policy(program_ids=frozenset({3})),
@@ -96,6 +97,7 @@ class _Desk:
             timer=lambda: asyncio.get_running_loop().time(),
             sleep=asyncio.sleep,
             jitter=lambda: jitter,
+            clock=lambda: self.now,
         )
 
     def rules_out(self, now: datetime = NOW) -> bool:
@@ -218,3 +220,62 @@ def test_failed_readings_are_repeated_ever_later() -> None:
         assert seconds[:9] == [2.0, 4.0, 900.0, 16.0, 32.0, 64.0, 128.0, 240.0, 240.0]
 
     _with(_Desk(DOWN, DOWN, Throttled(900.0), DOWN), story)
+
+
+def test_a_reading_that_holds_is_waited_for() -> None:
+    """Also after a pause without events; all that come meanwhile wait for one request."""
+
+    async def story(desk: _Desk) -> None:
+        for _ in range(2):
+            asked = len(desk.list.asked_at)
+            await asyncio.gather(*(desk.catalogue.hold() for _ in range(9)))
+            assert isinstance(desk.catalogue.listing(), Listing)
+            assert len(desk.list.asked_at) == asked + 1
+            # Until the reading is out of date that the last question led to.
+            await asyncio.sleep(3 * REFRESH)
+
+    _with(_Desk(CatalogueRead((OURS,)), seconds=3.0), story)
+
+
+def test_a_list_that_cannot_be_read_is_not_waited_for() -> None:
+    """One failure is waited for, and no other; once it is read again it is waited for again."""
+
+    async def story(desk: _Desk) -> None:
+        await desk.catalogue.hold()
+        assert isinstance(desk.catalogue.listing(), Unread)
+        began = asyncio.get_running_loop().time()
+        await desk.catalogue.hold()
+        assert asyncio.get_running_loop().time() == began
+        await asyncio.sleep(60)
+        assert isinstance(desk.catalogue.listing(), Listing)
+        await asyncio.sleep(2 * REFRESH)
+        await desk.catalogue.hold()
+        assert isinstance(desk.catalogue.listing(), Listing)
+
+    _with(_Desk(DOWN, CatalogueRead((OURS,)), seconds=3.0), story)
+
+
+def test_a_list_that_is_said_to_have_changed_is_read_again_at_once() -> None:
+    """However often it is said, once in a second at most; what was read since is not read again."""
+
+    async def story(desk: _Desk) -> None:
+        await desk.catalogue.hold()
+        await asyncio.sleep(10)
+        desk.now = NOW + timedelta(seconds=10)
+        desk.catalogue.changed(NOW - timedelta(seconds=1))
+        await asyncio.sleep(5)
+        assert len(desk.list.asked_at) == 1
+        for _ in range(30):
+            desk.catalogue.changed(desk.now)
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(2)
+        assert len(desk.list.asked_at) in (4, 5)
+        asked = len(desk.list.asked_at)
+        desk.now = NOW + timedelta(seconds=60)
+        await desk.catalogue.hold()
+        await asyncio.sleep(20)
+        desk.catalogue.changed(NOW)
+        await asyncio.sleep(5)
+        assert len(desk.list.asked_at) == asked
+
+    _with(_Desk(CatalogueRead((OURS,))), story)

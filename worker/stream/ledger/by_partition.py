@@ -99,7 +99,7 @@ class FaustLedger:
                 del self._noted[place]
 
         try:
-            kept = await self.send(partition, key, value)
+            kept = await self.send(partition, key, value, is_note=True)
         except BaseException:
             over(None)
             raise
@@ -126,7 +126,9 @@ class FaustLedger:
         if self._organisations is not None:
             self._organisations.written(partition, org_id)
 
-    async def send(self, partition: int, key: bytes, value: bytes) -> asyncio.Future[None]:
+    async def send(
+        self, partition: int, key: bytes, value: bytes, *, is_note: bool = False
+    ) -> asyncio.Future[None]:
         """Give an entry to the producer.
 
         Return what is done once Kafka has acknowledged the entry and the store has it.
@@ -142,7 +144,9 @@ class FaustLedger:
         except BaseException:
             self._fence.closed()
             raise
-        sent.add_done_callback(partial(self._table.acknowledged, key, value, kept, sent_ms=sent_ms))
+        sent.add_done_callback(
+            partial(self._table.acknowledged, key, value, kept, sent_ms=sent_ms, is_note=is_note)
+        )
         sent.add_done_callback(lambda _: self._fence.closed())
         return kept
 

@@ -50,8 +50,11 @@ class LedgerTable(Table[bytes, bytes]):
         sent: asyncio.Future[RecordMetadata],
         *,
         sent_ms: int = 0,
+        is_note: bool = False,
     ) -> None:
         """Keep an entry that Kafka has acknowledged, and tell its writer, who waits for `kept`.
+
+        Nobody waits for a note, not even while its future is open.
 
         The writer gets PublishFailed if Kafka refused, or if the store did, or if the store does not
         hold the entry afterwards: who would act on an attempt that cannot be read back would repeat it.
@@ -60,7 +63,7 @@ class LedgerTable(Table[bytes, bytes]):
             to = sent.result()
             # aiokafka tells the time of a batch's first record for all of them.
             stamp = round(to.timestamp or 0) if to.timestamp_type == _BY_BROKER else sent_ms
-            self._follow((key, value, stamp), to, is_awaited=not kept.done())
+            self._follow((key, value, stamp), to, is_awaited=not (is_note or kept.done()))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever RocksDB raises
             if not kept.done():
                 kept.set_exception(error if isinstance(error, PublishFailed) else refused("ledger", error))
