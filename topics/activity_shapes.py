@@ -62,9 +62,19 @@ class CustomerIdentifiers(_Shape):
 
 
 class NotificationData(_Shape):
-    """The inner part of Capillary's notifications; whatever else it holds is not read."""
+    """The inner part of Capillary's notifications; whatever else it holds is not read.
 
-    customer_identifiers: CustomerIdentifiers
+    The ids count in promotionIssued and revokeIssuedPromotion. A promotionCreated or promotionUpdated has no
+    customer, a loyaltyCustomerMerge two.
+    """
+
+    customer_identifiers: CustomerIdentifiers | None = None
+    promotion_id: int | None = Field(None, gt=0)
+    loyalty_program_id: int | None = Field(None, gt=0)
+    issual_id: int | None = Field(None, gt=0)
+    revoked_issual_id: int | None = Field(None, gt=0)
+    survivor_customer_identifiers: CustomerIdentifiers | None = None
+    victim_customer_identifiers: CustomerIdentifiers | None = None
 
 
 class PlainEvent(_Shape):

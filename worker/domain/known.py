@@ -4,7 +4,7 @@ Whatever could have become open since, as far as anybody tells us, ends the trus
 nobody tells, an audience that one customer is added to, is found once the trust ends (contract, 5a).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -93,6 +93,8 @@ class Shown:
     offers: tuple[Offer, ...]
     live: tuple[int, ...] | None = None
     """Promotions that the list which held then said were live; None if none held."""
+    programs: tuple[int, ...] = ()
+    """Programs that alone were asked for; none for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,16 +137,23 @@ def shown(
     customer: CustomerPromotions,
     listing: Listing | Unread | NotAsked,
     now: Span,
-    forgotten_at: datetime | None,
+    *,
+    programs: Collection[int] = (),
+    forgotten_at: datetime | None = None,
 ) -> Shown:
-    """Return what to remember of a lookup that began now, after the customer was forgotten.
+    """Return what to remember of a lookup of these programs that began now, after the customer was forgotten.
 
     Whatever the clocks say: who tells that something changed is heard after it did.
     """
     since = EARLIEST if forgotten_at is None else moved(forgotten_at, timedelta.resolution)
     offers = (each for each in customer.promotions if each.offer_type == ENROL_AND_ISSUE)
     live = listing.certainly_live(now) if isinstance(listing, Listing) else None
-    return Shown(read_at=max(now.earliest, since), offers=tuple(map(Offer.of, offers)), live=live)
+    return Shown(
+        read_at=max(now.earliest, since),
+        offers=tuple(map(Offer.of, offers)),
+        live=live,
+        programs=tuple(sorted(programs)),
+    )
 
 
 class Doubt(StrEnum):
@@ -155,6 +164,7 @@ class Doubt(StrEnum):
     TOO_OLD = "it is too long ago"
     ALWAYS = "events of this name always ask"
     EVERY_EVENT = "with every-event each event asks"
+    OTHER_PROGRAMS = "programs that count now were not asked for then"
     NO_LIST = "there is no reading of the promotion list to hold it against"
     NEW_PROMOTION = "a promotion went live since"
     UNSETTLED = "a promotion that was listed has nothing against it"
@@ -258,6 +268,8 @@ def _doubt_of(
 
 def _since(seen: Shown, policy: Policy, listing: Listing | Unread | NotAsked, now: Span) -> Iterator[Doubt]:
     """Yield what may have become open since."""
+    if seen.programs and not (policy.program_ids and policy.program_ids <= set(seen.programs)):
+        yield Doubt.OTHER_PROGRAMS
     if isinstance(listing, Unread) or (isinstance(listing, Listing) and seen.live is None):
         yield Doubt.NO_LIST
     elif isinstance(listing, Listing) and not listing.may_be_live(now) <= set(seen.live or ()):

@@ -152,7 +152,13 @@ class KnownCustomers:
             if self._forgotten.get(customer_id, began.began) > began.began:
                 return
             forgotten_at = ledger.memory(customer_id).forgotten_at
-            seen = shown(answer.customer, began.listing, began.at, forgotten_at)
+            seen = shown(
+                answer.customer,
+                began.listing,
+                began.at,
+                programs=self._trust.policy.program_ids,
+                forgotten_at=forgotten_at,
+            )
             await ledger.note(MemoryEntry(customer_id, Memory(seen, forgotten_at)))
             self._answered.put((at, customer_id), self._resources.timer())
             if named != customer_id:

@@ -92,7 +92,7 @@ def memory(
     *promotions: Promotion, live: tuple[int, ...] | None = None, read_at: datetime = READ_AT
 ) -> Memory:
     """Return what is remembered of a lookup that showed these."""
-    seen = shown(CustomerPromotions(17, promotions), NotAsked(), Span.at(read_at), None)
+    seen = shown(CustomerPromotions(17, promotions), NotAsked(), Span.at(read_at))
     return Memory(replace(seen, live=live))
 
 
@@ -208,6 +208,8 @@ DOUBTS: Final[list[tuple[Doubt, Callable[[], object]]]] = [
             trust=replace(TRUST, policy=Policy(reenrol=Reenrol.EVERY_EVENT)),
         ),
     ),
+    (Doubt.OTHER_PROGRAMS, lambda: said(_asked_for(PROGRAM), ENROLLED)),
+    (Doubt.OTHER_PROGRAMS, lambda: said(_asked_for(PROGRAM), ENROLLED, _of_programs(PROGRAM, 4))),
     (Doubt.NO_LIST, lambda: said(memory(promotion(), live=(1,)), ENROLLED, listing=Unread())),
     (Doubt.NO_LIST, lambda: said(ONE, ENROLLED, listing=Listing((listed(),)))),
     (
@@ -245,6 +247,21 @@ def test_why_an_event_asks(expected: Doubt, ask: Callable[[], object]) -> None:
     assert ask() is expected
 
 
+def test_programs_that_were_asked_for_are_known() -> None:
+    """Also if by now fewer of them count."""
+    for programs in ((PROGRAM,), (PROGRAM, 4)):
+        assert isinstance(said(_asked_for(*programs), ENROLLED, _of_programs(PROGRAM)), Known)
+
+
+def _asked_for(*programs: int) -> Memory:
+    seen = shown(CustomerPromotions(17, (promotion(),)), NotAsked(), Span.at(READ_AT), programs=programs)
+    return Memory(seen)
+
+
+def _of_programs(*programs: int) -> Trust:
+    return replace(TRUST, policy=Policy(org_id=1, program_ids=frozenset(programs)))
+
+
 def test_every_doubt_is_shown_above() -> None:
     """A doubt without a row fails."""
     assert {expected for expected, _ in DOUBTS} == set(Doubt)
@@ -268,12 +285,12 @@ def test_what_certainly_is_live_is_noted_alone() -> None:
             listed(7, status="", starts_at=None),
         )
     )
-    assert shown(CustomerPromotions(17, ()), listing, Span.at(NOW), None).live == (2, 4, 5, 7)
+    assert shown(CustomerPromotions(17, ()), listing, Span.at(NOW)).live == (2, 4, 5, 7)
 
 
 def test_what_is_read_after_a_change_was_told_counts_whatever_the_clocks_say() -> None:
     """Who hears of a change reads later than it was made."""
-    seen = shown(CustomerPromotions(17, ()), NotAsked(), Span.at(NOW), NOW + SECOND)
+    seen = shown(CustomerPromotions(17, ()), NotAsked(), Span.at(NOW), forgotten_at=NOW + SECOND)
     assert Memory(seen, NOW + SECOND).valid is seen
 
 
@@ -349,7 +366,7 @@ def test_nothing_that_the_list_tells_is_missed(
         )
 
     offered = [promotion(number) for number, each in enumerate(campaigns) if each.is_live(looked_up)]
-    seen = shown(CustomerPromotions(17, tuple(offered)), reading(first_list), Span.at(_at(looked_up)), None)
+    seen = shown(CustomerPromotions(17, tuple(offered)), reading(first_list), Span.at(_at(looked_up)))
     answer = recall(
         Memory(seen),
         replace(TRUST, seconds=trust),
