@@ -115,14 +115,13 @@ class KnownCustomers:
         """
         if not self._is_on or self._asks_anew(taken, event):
             return None
-        found = self._find(taken, event.identifier) if customer_id is None else customer_id
-        if found is None:
-            return None
-        memory = found if isinstance(found, Memory) else taken.ledger.memory(found)
+        if customer_id is None:
+            who, memory = self._find(taken, event.identifier)
+        else:
+            who, memory = customer_id, taken.ledger.memory(customer_id)
         if memory.seen is None:
             return None
         glimpse = await self.glimpse()
-        who = found if isinstance(found, int) else None
         said = recall(
             memory,
             self._trust,
@@ -197,8 +196,8 @@ class KnownCustomers:
         for each in names:
             if each.name is IdentifierName.CUSTOMER_ID:
                 return int(each.value)
-            found = self._find(taken, each)
-            if isinstance(found, int):
+            found, _ = self._find(taken, each)
+            if found is not None:
                 return found
         return None
 
@@ -207,20 +206,20 @@ class KnownCustomers:
         is_again = taken.arrival.redriven is not None or self._rules.retry_rejected
         return is_again or event.event_name in self._trust.always
 
-    def _find(self, taken: Taken, who: Identifier) -> int | Memory | None:
-        """Return the customer's id, or that nobody has the name; None if nothing is known of it."""
+    def _find(self, taken: Taken, who: Identifier) -> tuple[int | None, Memory]:
+        """Return the customer's id and what is remembered of them; no id if nobody is known by the name."""
         if who.name is IdentifierName.CUSTOMER_ID:
-            customer_id = int(who.value)
-            if taken.ledger.memory(customer_id).seen is not None:
-                return customer_id
+            memory = taken.ledger.memory(int(who.value))
+            if memory.seen is not None:
+                return int(who.value), memory
         name = self._named(taken, who)
         if name is None:
-            return None
+            return None, Memory()
         if name.customer_id is None:
-            return Memory(Nobody(read_at=name.read_at, errors=name.errors))
-        forgotten_at = taken.ledger.memory(name.customer_id).forgotten_at
-        now = self._resources.now()
-        return name.customer_id if name.holds(self._trust.length, now, forgotten_at) else None
+            return None, Memory(Nobody(read_at=name.read_at, errors=name.errors))
+        memory = taken.ledger.memory(name.customer_id)
+        is_held = name.holds(self._trust.length, self._resources.now(), memory.forgotten_at)
+        return (name.customer_id, memory) if is_held else (None, Memory())
 
     def _named(self, taken: Taken, who: Identifier) -> Name | None:
         hashed = name_hash(who, self._key)
