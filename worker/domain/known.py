@@ -30,9 +30,8 @@ from worker.domain.settlement import (
     Settlement,
     Subject,
     UnknownCustomer,
-    settle_by_ledger,
-    settle_unasked,
 )
+from worker.domain.settling import settle_by_ledger, settle_unasked
 from worker.domain.times import EARLIEST, Span, is_within, moved
 
 UNKNOWN_SECONDS: Final = 60.0

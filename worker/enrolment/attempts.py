@@ -14,15 +14,8 @@ from worker.domain.evidence import Applied, Evidence, Finding, NotShown
 from worker.domain.faults import treatment
 from worker.domain.ledger import Ask, Attempt, CoolingDown, FindOut, Limit, NotAgain, OwnEnrolment, Standing
 from worker.domain.promotions import Identifier
-from worker.domain.settlement import (
-    Enrolled,
-    LimitUnexplained,
-    Settlement,
-    Unresolved,
-    settle_by_ledger,
-    settle_issue,
-    settle_unprocessable,
-)
+from worker.domain.settlement import Enrolled, LimitUnexplained, Settlement, Unresolved
+from worker.domain.settling import settle_by_ledger, settle_issue, settle_unprocessable
 from worker.enrolment.checkpoints import Checkpoint
 from worker.enrolment.doubts import Doubts, reconciled, result_of_found, unresolved
 from worker.enrolment.event_ledger import EventLedger

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from topics.dead_letter import DeadLetterReason, Failure
 from topics.names import RETRY_TOPICS
-from worker.domain.settlement import Unresolved, next_hop
+from worker.domain.settlement import Unresolved
+from worker.domain.settling import next_hop
 from worker.enrolment.arrivals import Arrival
 from worker.enrolment.lease import Lease, until_certain
 from worker.enrolment.ports import Publisher, Tracker

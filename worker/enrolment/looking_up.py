@@ -15,14 +15,8 @@ from worker.domain.answers import (
 )
 from worker.domain.faults import describe
 from worker.domain.promotions import CustomerPromotions
-from worker.domain.settlement import (
-    Deferred,
-    Rejected,
-    UnknownCustomer,
-    Unresolved,
-    UnresolvedReason,
-    unresolved_by,
-)
+from worker.domain.settlement import Deferred, Rejected, UnknownCustomer, Unresolved, UnresolvedReason
+from worker.domain.settling import unresolved_by
 from worker.domain.times import is_within
 from worker.enrolment.admission import Admitted
 from worker.enrolment.known_customers import KnownCustomers

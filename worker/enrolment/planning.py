@@ -11,7 +11,8 @@ from worker.domain.identity import Reenrol
 from worker.domain.ledger import Ask, CoolingDown, FindOut, NotAgain, OwnEnrolment, Standing, advise
 from worker.domain.plan import Already, Enrol, Renewals, Step, UsedUp, plan
 from worker.domain.promotions import CustomerPromotions, Promotion
-from worker.domain.settlement import Settlement, Subject, WouldEnrol, settle_by_ledger, settle_unasked
+from worker.domain.settlement import Settlement, Subject, WouldEnrol
+from worker.domain.settling import settle_by_ledger, settle_unasked
 from worker.domain.times import Span
 from worker.enrolment.admission import Admitted
 from worker.enrolment.outcomes import tell

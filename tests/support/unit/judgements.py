@@ -16,7 +16,8 @@ from worker.domain.catalogue import may_be_open, may_enrol_into
 from worker.domain.evidence import compare, evidence_of
 from worker.domain.limits import exhausted_limit
 from worker.domain.promotions import CustomerPromotions, Identifier, IdentifierName
-from worker.domain.settlement import LimitUnexplained, Rejected, Settlement, Subject, settle_issue
+from worker.domain.settlement import LimitUnexplained, Rejected, Settlement, Subject
+from worker.domain.settling import settle_issue
 from worker.domain.times import Span
 from worker.enrolment.admission import Admitted
 from worker.enrolment.outcomes import tell

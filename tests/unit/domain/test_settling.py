@@ -30,10 +30,8 @@ from worker.domain.settlement import (
     UnknownCustomer,
     Unresolved,
     UnresolvedReason,
-    next_hop,
-    settle_issue,
-    settle_unasked,
 )
+from worker.domain.settling import next_hop, settle_issue, settle_unasked
 
 PROMOTION = promotion()
 SUBJECT = Subject(57099, PROGRAM, "Promotion 57099", 1800)
