@@ -17,7 +17,7 @@ _SLOWEST: Final = 0.2
 """Requests a second that are left however often the API throttles: it must be asked to be found willing."""
 _MEMORY_SECONDS: Final = 5.0
 """Over which the rate that requests leave at is measured."""
-_USE_SECONDS: Final = 60.0
+_USE_SECONDS: Final = 30.0
 """Over which it is measured how much of the budget is used."""
 _UNASSIGNED_SECONDS: Final = 1.0
 

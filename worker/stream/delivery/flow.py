@@ -89,6 +89,8 @@ class Flow:
         self._lanes = lanes
         self._wait_of = wait_of
         self._is_backlog = is_backlog
+        self._gave_way: dict[Partition, bool] = {}
+        """Whether the last record that came of a partition is of a backlog; mostly the next is as well."""
         self._pauses = pauses
         self._timer = timer
         self._order = FetchOrder(self.sources)
@@ -96,7 +98,7 @@ class Flow:
 
     def is_paused(self, partition: Partition) -> bool:
         """Whether nothing is to be fetched from the partition now."""
-        return self._pauses.is_paused(partition)
+        return self._pauses.is_paused(partition) or self._is_filled(partition)
 
     @property
     def is_outage(self) -> bool:
@@ -114,8 +116,9 @@ class Flow:
     async def take(self, delivery: Delivery) -> None:
         """Hand the delivery to its lane, or go back in its partition and take it when it comes again.
 
-        Blocks while as many live ones are on hand as may be; a backlog that has no room comes again, so that
-        other partitions go on. Nothing is taken once a guard has refused to go on.
+        Blocks while as many live ones are on hand as may be. A backlog is fetched no more if there is little
+        room for it, and comes again if there is none: other partitions go on. Nothing is taken once a guard
+        has refused to go on.
         """
         record = delivery.record
         partition, offset = (record.position.topic, record.position.partition), record.position.offset
@@ -123,7 +126,7 @@ class Flow:
             return
         seconds, is_backlog = self._wait_of(record, self._pauses.seen_for(partition, offset)), False
         if seconds <= 0 and self._is_backlog is not None:
-            is_backlog = self._is_backlog(record)
+            is_backlog = self._gave_way[partition] = self._is_backlog(record)
             seconds = _FULL_SECONDS if self._lanes.turns_away(partition, is_backlog=is_backlog) else 0.0
         if seconds > 0:
             self._pauses.pause(partition, seconds)
@@ -199,9 +202,15 @@ class Flow:
         self._order.forget()
         self._pauses.forget()
         self._rewinds.forget()
+        self._gave_way.clear()
         self._lanes.forget(stopping=stopping)
         if stopping:
             self.drained.set()
+
+    def _is_filled(self, partition: Partition) -> bool:
+        if self._is_backlog is None:
+            return False
+        return self._lanes.is_filled(partition, is_backlog=self._gave_way.get(partition, False))
 
     def _seconds_to_drain(self) -> float:
         """Return how long work may take to finish; while the API is down hardly any of it can."""

@@ -19,6 +19,8 @@ from worker.stream.delivery.slots import Slots
 log = structlog.get_logger(__name__)
 
 
+_FILLED: Final = 3 / 4
+"""Of a partition's window."""
 _CANCEL_GRACE_SECONDS: Final = 2.0
 """How long cancelled work may take to unwind before it is left behind."""
 
@@ -121,9 +123,13 @@ class Lanes:
 
         A backlog has a part of the room, and a partition its window; live events are waited with.
         """
-        return not self._is_within_window(partition) or (
-            is_backlog and not self._room.has(partition, is_backlog=True)
-        )
+        is_full = is_backlog and not self._room.has(partition, is_backlog=True)
+        return is_full or not self._is_within_window(partition)
+
+    def is_filled(self, partition: Partition, *, is_backlog: bool) -> bool:
+        """Whether events that come of the partition now, of a backlog or not, would soon be turned away."""
+        is_filled = is_backlog and self._room.is_filled(partition)
+        return is_filled or not self._is_within_window(partition, _FILLED)
 
     async def submit(self, delivery: Delivery, *, is_backlog: bool = False) -> bool:
         """Queue a delivery behind those of its key; wait while the bounds are reached (back-pressure).
@@ -198,9 +204,9 @@ class Lanes:
     def _has_room(self, partition: Partition, *, is_backlog: bool) -> bool:
         return self._room.has(partition, is_backlog=is_backlog) and self._is_within_window(partition)
 
-    def _is_within_window(self, partition: Partition) -> bool:
+    def _is_within_window(self, partition: Partition, share: float = 1.0) -> bool:
         book = self._books.get(partition)
-        return book is None or len(book) < self._bounds.window
+        return book is None or len(book) < share * self._bounds.window
 
     def _begin(self) -> None:
         """Let work begin as far as there are slots."""

@@ -8,6 +8,8 @@ from worker.stream.delivery.partition import Partition
 
 _BACKLOG_OCTETS: Final = 1 / 2
 """Of the octets may be those of a backlog."""
+_FILLED: Final = 3 / 4
+"""Of the room may be taken before no more is fetched for it: what is fetched already has room then."""
 _OWN: Final = 1 / 64
 """Of the backlog's records may be those of each partition, whatever others have on hand."""
 
@@ -50,9 +52,11 @@ class Room:
             return False
         if not is_backlog:
             return self._live < bounds.in_flight + bounds.waiting
-        # A backlog elsewhere does not keep a partition from passing a few old events of its own.
-        within = self._backlog < bounds.backlog or self._backlog_of[partition] < self._own
-        return within and self._backlog_octets < bounds.octets * _BACKLOG_OCTETS
+        return not self._reaches(partition, 1.0)
+
+    def is_filled(self, partition: Partition) -> bool:
+        """Whether the backlog's room is so full that no more of the partition's is to be fetched."""
+        return self._reaches(partition, _FILLED)
 
     def take(self, partition: Partition, octets: int, *, is_backlog: bool) -> None:
         """Note an event that came."""
@@ -61,6 +65,13 @@ class Room:
     def give_back(self, partition: Partition, octets: int, *, is_backlog: bool) -> None:
         """Note that one is gone that `take` was told of."""
         self._count(partition, -1, -octets, is_backlog=is_backlog)
+
+    def _reaches(self, partition: Partition, share: float) -> bool:
+        """Whether so much of the backlog's room is taken."""
+        bounds = self._bounds
+        # A backlog elsewhere does not keep a partition from passing a few old events of its own.
+        is_crowded = self._backlog >= share * bounds.backlog and self._backlog_of[partition] >= self._own
+        return is_crowded or self._backlog_octets >= share * _BACKLOG_OCTETS * bounds.octets
 
     def _count(self, partition: Partition, events: int, octets: int, *, is_backlog: bool) -> None:
         self._octets += octets

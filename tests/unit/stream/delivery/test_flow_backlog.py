@@ -64,6 +64,9 @@ class Bench:
     async def crash(self, error: Exception) -> None:
         raise error
 
+    async def commit(self) -> None:
+        """Commit nothing."""
+
     async def bring(self, partition: Partition, *values: bytes, begin: int = 0) -> None:
         """Fetch records of these values, and hand them over."""
         offsets = range(begin, begin + len(values))
@@ -91,14 +94,60 @@ def test_a_backlog_without_room_is_left_where_it_is_for_a_second() -> None:
         assert bench.running.keys() == {(ONE, 0), (OTHER, 0)}
         assert bench.flow.on_hand == 5
 
-        await asyncio.sleep(1.0)
-        assert not bench.flow.is_paused(ONE)
         await bench.finish((OTHER, 0), (ONE, 0))
         await bench.bring(ONE, OLD, OLD, b"new", begin=2)
         assert bench.sought == [(ONE, 2), (ONE, 2)], "others took the room"
         await bench.finish((OTHER, 2), (ONE, 1))
+        assert bench.flow.is_paused(ONE)
+        await asyncio.sleep(1.0)
+        assert not bench.flow.is_paused(ONE)
         await bench.bring(ONE, OLD, OLD, b"new", begin=2)
         assert bench.sought[2:] == [(ONE, 3)]
         assert bench.flow.watermarks == {ONE: 2, OTHER: 1}
+
+    run_in_virtual_time(main())
+
+
+def test_a_backlog_that_will_soon_have_no_room_is_fetched_no_more() -> None:
+    """What is fetched already is taken: to fetch it anew each second would cost more than to work on it."""
+
+    async def main() -> None:
+        bench = Bench(Bounds(2, 2, backlog=8))
+        await bench.bring(ONE, *[OLD] * 5)
+        assert not bench.flow.is_paused(ONE)
+        await bench.bring(ONE, OLD, OLD, begin=5)
+        assert [bench.flow.is_paused(each) for each in (ONE, OTHER)] == [True, False]
+        await bench.bring(ONE, b"new", begin=7)
+        assert not bench.flow.is_paused(ONE), "live records come of it"
+        await bench.bring(ONE, OLD, begin=8)
+        assert bench.flow.is_paused(ONE)
+        assert bench.sought == []
+
+        for offset in range(3):
+            await bench.finish((ONE, offset))
+        assert not bench.flow.is_paused(ONE)
+        await bench.flow.drain(bench.commit)
+        bench.flow.forget()
+        assert not bench.flow.is_paused(ONE)
+
+    run_in_virtual_time(main())
+
+
+def test_a_partition_whose_window_is_filled_keeps_no_other_waiting() -> None:
+    """Finished live records pile up behind an old one that waits; they are read on once it is done."""
+
+    async def main() -> None:
+        bench = Bench(Bounds(4, 4, 4, backlog=8))
+        await bench.bring(ONE, OLD, b"new", b"new")
+        assert bench.flow.is_paused(ONE)
+        await bench.finish((ONE, 1), (ONE, 2))
+        assert bench.flow.is_paused(ONE)
+        await bench.bring(ONE, b"new", b"new", begin=3)
+        assert bench.sought == [(ONE, 4)]
+        await bench.bring(OTHER, b"new")
+        assert bench.running.keys() == {(ONE, 0), (ONE, 3), (OTHER, 0)}
+        await bench.finish((ONE, 0))
+        await asyncio.sleep(1.0)
+        assert not bench.flow.is_paused(ONE)
 
     run_in_virtual_time(main())

@@ -218,11 +218,11 @@ class FlowModel(RuleBasedStateMachine):
     def hand_over(self) -> None:
         lease, record = Lease(self.membership, self.generation), self.buffer.popleft()
         partition, before = partition_of(record), self.flow.on_hand
-        was_paused, asked = self.flow.is_paused(partition), self.asked
+        was_paused, asked = self.pauses.is_paused(partition), self.asked
         self.taking = self.loop.create_task(self.flow.take(Delivery(record, lease)))
         self.go()
         assert self.flow.on_hand <= before or not self.refused, "taken after the partitions were others"
-        if self.flow.is_paused(partition) and not was_paused:
+        if self.pauses.is_paused(partition) and not was_paused:
             assert self.logs[partition].position == record.position.offset, "did not go back"
         assert not (self.closed or self.refused) or self.taking is None
         assert self.asked <= asked + self.knows_backlog, "asked more than once"

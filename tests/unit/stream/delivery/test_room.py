@@ -47,3 +47,17 @@ def test_a_backlog_has_half_of_the_octets() -> None:
     assert not room.has(ONE, is_backlog=True)
     room.give_back(ONE, 500, is_backlog=False)
     assert room.has(ONE, is_backlog=True)
+
+
+def test_a_backlog_fills_its_room_before_it_is_full() -> None:
+    """By events or by octets, of a partition that has more than a few of them."""
+    room = Room(Bounds(octets=800, backlog=128))
+    for _ in range(95):
+        room.take(ONE, 1, is_backlog=True)
+    assert not room.is_filled(ONE)
+    room.take(ONE, 1, is_backlog=True)
+    assert [room.is_filled(each) for each in (ONE, OTHER)] == [True, False]
+    assert room.has(ONE, is_backlog=True)
+    room.take(OTHER, 204, is_backlog=True)
+    assert [room.is_filled(each) for each in (ONE, OTHER)] == [True, True]
+    assert room.has(ONE, is_backlog=True)
