@@ -44,7 +44,7 @@ class LookingUp:
         """Return the customer and when the reading began; None once it is told why there is nobody."""
         glimpse = await self._known.glimpse()
         read_at, began = self._resources.machine_time(), self._resources.timer()
-        answer, attempts = await look_up(self._resources, event)
+        answer, attempts = await look_up(self._resources, event, taken.is_waited_for)
         await self._known.remember(taken, event, answer, glimpse)
         if isinstance(answer, Found):
             return answer.customer, read_at

@@ -1,5 +1,6 @@
 """A delivery taken in hand: what arrived, what its partition's ledger knows, and how it is told."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from topics.dead_letter import DeadLetterReason
@@ -25,6 +26,8 @@ class Taken:
     telling: Telling
     taken_at: float | None = None
     """When the delivery was taken, on the timer."""
+    is_waited_for: Callable[[], bool] = lambda: False
+    """Whether a live event waits for this one."""
     damage: Unusable | None = None
     """Why the record cannot be what it says."""
 
@@ -58,6 +61,7 @@ class Taking:
             ledger=ledger,
             telling=telling,
             taken_at=delivery.taken_at,
+            is_waited_for=delivery.is_waited_for,
             damage=damage,
         )
 

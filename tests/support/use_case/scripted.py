@@ -21,6 +21,7 @@ from worker.domain.answers import IssueAnswer, Issued, LookupAnswer
 from worker.domain.times import Span
 from worker.enrolment.catalogue import NoCatalogue
 from worker.enrolment.checkpoints import Probe, nothing
+from worker.enrolment.delivery import Delivery
 from worker.enrolment.lease import Lease
 from worker.enrolment.ports import PublishFailed, Tracker
 from worker.enrolment.rules import Rules
@@ -77,6 +78,10 @@ class Scripted:
     async def handle(self, source: Record | None = None, lease: Lease | None = None) -> None:
         """Handle a record, or an event that is nothing special."""
         await self._use_case.handle(source or record(event()), lease)
+
+    async def deliver(self, delivery: Delivery) -> None:
+        """Handle a delivery that is something special."""
+        await self._use_case.enrolments.handle(delivery)
 
     @property
     def told(self) -> list[tuple[str, object, str | None]]:

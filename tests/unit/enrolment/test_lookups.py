@@ -6,14 +6,17 @@ import pytest
 
 from tests.support.use_case.answers import UNKNOWN
 from tests.support.use_case.consumer_group import ConsumerGroup
+from tests.support.use_case.fakes import FakeLease
 from tests.support.use_case.scripted import Scripted
 from tests.support.use_case.values import NOW, event, found, promotion, record
 from worker.domain.answers import (
     Issued,
     Notice,
     Refused,
+    Throttled,
 )
 from worker.domain.priority import Priority
+from worker.enrolment.delivery import Delivery
 
 
 @pytest.mark.parametrize("code", [8069, 91009])
@@ -83,3 +86,14 @@ async def test_without_an_age_no_event_gives_way() -> None:
     told = Scripted([found()])
     await told.handle(record(event(occurredAt="2001-01-31T10:00:00Z")))
     assert told.api.priorities == [Priority.LIVE]
+
+
+@pytest.mark.asyncio
+async def test_an_old_event_that_a_live_one_waits_for_is_as_urgent() -> None:
+    """Each attempt anew: the other may have come meanwhile."""
+    waits = iter([False, True])
+    told = Scripted([Throttled(0.1), found()], backlog_age=timedelta(seconds=300))
+    old = record(event(occurredAt="2001-01-31T10:00:00Z"))
+
+    await told.deliver(Delivery(old, FakeLease(), is_waited_for=lambda: next(waits)))
+    assert told.api.priorities == [Priority.BACKLOG, Priority.LIVE]

@@ -1,6 +1,6 @@
 """The lane of a key: its events that are not finished, in their order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.enrolment.delivery import Delivery
 from worker.stream.delivery.order_book import Entry, OrderBook
@@ -34,6 +34,14 @@ class Lane:
     def is_backlog(self) -> bool:
         """Whether all of it is; a live event lends its class to those before it."""
         return not self._live
+
+    @property
+    def delivery(self) -> Delivery:
+        """The first delivery, as it is handed to the handler."""
+        work = self.works[0]
+        if not work.is_backlog:
+            return work.delivery
+        return replace(work.delivery, is_waited_for=lambda: not self.is_backlog)
 
     def append(self, work: Work) -> None:
         """Add an event behind the others."""

@@ -224,7 +224,7 @@ class Lanes:
         """Work on the first event of a lane, with a slot that is the backlog's or not."""
         try:
             if self._epoch == epoch:
-                await self._work(lane.works[0])
+                await self._work(lane)
         except asyncio.CancelledError:
             if self._epoch == epoch:
                 # The event loop is about to end, without a drain.
@@ -260,10 +260,11 @@ class Lanes:
         self._room.give_back(work.partition, work.octets, is_backlog=work.is_backlog)
         self._changed.set()
 
-    async def _work(self, work: Work) -> None:
+    async def _work(self, lane: Lane) -> None:
+        work = lane.works[0]
         self._in_flight += 1
         try:
-            await self._handle(work.delivery)
+            await self._handle(lane.delivery)
         finally:
             self._in_flight -= 1
         work.book.finish(work.entry)

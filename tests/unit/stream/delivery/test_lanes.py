@@ -1,6 +1,7 @@
 """Order per key, bounds, drains and assignments; the work ends when the test says so."""
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
 
 import pytest
@@ -31,6 +32,7 @@ class Bench:
 
     def __init__(self, bounds: Bounds | None = None) -> None:
         self.begun: list[int] = []
+        self.is_waited_for: dict[int, Callable[[], bool]] = {}
         self.ended: list[int] = []
         self.crashes: list[Exception] = []
         self.running: dict[int, asyncio.Future[None]] = {}
@@ -40,6 +42,7 @@ class Bench:
     async def handle(self, delivered: Delivery) -> None:
         offset = delivered.record.position.offset
         self.begun.append(offset)
+        self.is_waited_for[offset] = delivered.is_waited_for
         end = self.running[offset] = asyncio.get_running_loop().create_future()
         while True:
             try:
@@ -408,6 +411,21 @@ async def test_a_live_event_behind_an_old_one_of_its_key_lends_it_its_class() ->
     assert bench.begun == [0, 1, 2, 3, 5, 4, 6]
     await bench.finish(4, 6)
     assert (bench.ended, bench.watermark) == ([2, 3, 5, 0, 1, 4, 6], 7)
+
+
+@pytest.mark.asyncio
+async def test_the_handler_hears_that_a_live_event_waits_for_an_old_one() -> None:
+    """Also if that comes while the old one is in work."""
+    bench = Bench(Bounds(in_flight=4))
+    await bench.submit(delivery(0), delivery(1), is_backlog=True)
+    waits = bench.is_waited_for[0]
+    assert not waits()
+    await bench.submit(delivery(2))
+    assert waits()
+    await bench.finish(0, 1)
+    assert bench.is_waited_for[1]()
+    await bench.submit(delivery(3))
+    assert not bench.is_waited_for[2](), "it is live itself"
 
 
 @pytest.mark.asyncio
