@@ -17,11 +17,12 @@ from worker.demo.ports import HOST, free_ports
 class Api:
     """The fast API, as a process."""
 
-    def __init__(self, lab: Lab, latency_seconds: float) -> None:
+    def __init__(self, lab: Lab, latency_seconds: float, promotions: int) -> None:
         port = free_ports(1)[0]
         self.latency_seconds: Final = latency_seconds
         self.url: Final = f"http://{HOST}:{port}"
-        command = [sys.executable, "-m", "tests.bench.fast_api", str(port), str(latency_seconds)]
+        arguments = [str(port), str(latency_seconds), str(promotions)]
+        command = [sys.executable, "-m", "tests.bench.fast_api", *arguments]
         self.process: Final = lab.household.start(unique("fast-api"), command, environment({}))
         wait_until(self._answers, "the API answers", evidence=self.process.log_tail)
 
@@ -52,9 +53,9 @@ class Api:
 
 
 @contextmanager
-def running_api(lab: Lab, latency_seconds: float) -> Iterator[Api]:
-    """Give an API that takes so long for a request."""
-    api = Api(lab, latency_seconds)
+def running_api(lab: Lab, latency_seconds: float, promotions: int = 1) -> Iterator[Api]:
+    """Give an API that takes so long for a request, and has so many promotions for everybody."""
+    api = Api(lab, latency_seconds, promotions)
     try:
         yield api
     finally:

@@ -1,7 +1,8 @@
 """Topics filled by the million, quicker than clients that produce event by event."""
 
 from asyncio import Future
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
@@ -13,6 +14,11 @@ from tests.bench.contest import CUSTOMERS
 from tests.support.e2e.events import event
 from tests.support.e2e.lab import Stage
 from tests.support.kafka.brokers import create_topic
+from worker.domain.known import Memory, Offer, Shown
+from worker.domain.promotions import TimelineEntry
+from worker.kafka.partitioners import Partitioner, key_hashes_of, partition_of
+from worker.ledger.entries import MemoryEntry
+from worker.ledger.format import write
 
 _BATCH_BYTES: Final = 512 * 1024
 _ENTRY: Final = (
@@ -40,12 +46,35 @@ async def fill_activity(stage: Stage, name: str, events: int) -> None:
 
 async def fill_ledger(stage: Stage, entries: int) -> int:
     """Make the ledger's changelog with so many entries; return the bytes of their keys and values."""
-    config = {"cleanup.policy": "compact,delete"}
-    await create_topic(stage.lab.bootstrap_servers, stage.names.ledger, stage.partitions, config)
     records = (
         (number % stage.partitions, b"standing/100/%d/469/1" % number, _entry(number))
         for number in range(entries)
     )
+    return await _fill_ledger(stage, records)
+
+
+async def fill_memory(stage: Stage, customers: int) -> int:
+    """Make the changelog with what is remembered of customers 1 to that number; return the bytes of it.
+
+    Each was looked up just now, and is enrolled into promotion 1, as the timeline showed.
+    """
+    enrolled = TimelineEntry(1, datetime.now(UTC) - timedelta(days=1), None)
+    offer = Offer(promotion_id=1, program_id=469, name="Enrol & issue", timeline=(enrolled,))
+    memory = Memory(Shown(read_at=datetime.now(UTC), offers=(offer,), live=(1,)))
+
+    def records() -> Iterator[tuple[int, bytes, bytes]]:
+        for who in range(1, customers + 1):
+            hashes = key_hashes_of(b"%d" % who)
+            assert hashes is not None
+            place = partition_of(hashes, Partitioner.MURMUR2, stage.partitions)
+            yield place, *write(MemoryEntry(who, memory), hashes)
+
+    return await _fill_ledger(stage, records())
+
+
+async def _fill_ledger(stage: Stage, records: Iterable[tuple[int, bytes, bytes]]) -> int:
+    config = {"cleanup.policy": "compact,delete"}
+    await create_topic(stage.lab.bootstrap_servers, stage.names.ledger, stage.partitions, config)
     return await _fill(stage.lab.bootstrap_servers, stage.names.ledger, records)
 
 
