@@ -130,7 +130,8 @@ class Catalogue:
         After a pause without events the reading is out of date: one request for the list, and all events that
         come meanwhile wait for it.
         """
-        while isinstance(self.listing(), Unread) and not self._failures:
+        if isinstance(self.listing(), Unread) and not self._failures:
+            # One reading at most: with a list that is slower than its refresh none would ever hold.
             ended = self._read_once_more
             # Not to sit out the pause that was meant for a list that nobody asks for.
             self._wanted.set()
@@ -155,7 +156,10 @@ class Catalogue:
             await self._rest(seconds)
 
     async def _rest(self, seconds: float) -> None:
-        """Wait so long, or until the list is said to have changed."""
+        """Wait so long, or until the list is said to have changed; after a failure as long as it asks for."""
+        if self._failures:
+            await self._sleep(seconds)
+            return
         least = min(seconds, _LEAST_PAUSE_SECONDS)
         await self._sleep(least)
         rest = asyncio.ensure_future(self._sleep(seconds - least))

@@ -237,6 +237,30 @@ def test_a_reading_that_holds_is_waited_for() -> None:
     _with(_Desk(CatalogueRead((OURS,)), seconds=3.0), story)
 
 
+def test_a_list_that_is_slower_than_its_refresh_is_waited_for_once() -> None:
+    """No reading ever holds: events ask, and do not wait for ever."""
+
+    async def story(desk: _Desk) -> None:
+        for _ in range(3):
+            await asyncio.wait_for(desk.catalogue.hold(), 5 * REFRESH)
+            assert isinstance(desk.catalogue.listing(), Unread)
+
+    _with(_Desk(CatalogueRead((OURS,)), seconds=2 * REFRESH), story)
+
+
+def test_a_list_that_asks_for_patience_is_not_read_for_a_change() -> None:
+    """A Retry-After is kept, however often the list is said to have changed."""
+
+    async def story(desk: _Desk) -> None:
+        await desk.catalogue.hold()
+        for _ in range(60):
+            desk.catalogue.changed(NOW)
+            await asyncio.sleep(9)
+        assert len(desk.list.asked_at) == 1
+
+    _with(_Desk(Throttled(600.0)), story)
+
+
 def test_a_list_that_cannot_be_read_is_not_waited_for() -> None:
     """One failure is waited for, and no other; once it is read again it is waited for again."""
 
