@@ -6,11 +6,7 @@ from typing import Final
 
 from topics.activity import UNNAMED, Activity, Malformed, Tombstone, read_activity
 from topics.dead_letter import DeadLetterReason
-from topics.feedback import (
-    CustomerChanged,
-    CustomersMerged,
-    Feedback,
-)
+from topics.feedback import FORGET_EVENT, CustomerChanged, CustomersMerged, Feedback
 from topics.origin import Origin
 from topics.record import Record
 from worker.domain.identity import customer_reference, name_mark
@@ -180,8 +176,9 @@ def _feedback(activity: Activity, rules: Rules) -> Feedback | None:
         return None
     is_of_customer = activity.feedback is None and activity.event_name in rules.always
     feedback = CustomerChanged() if is_of_customer else activity.feedback
-    if isinstance(feedback, CustomerChanged | CustomersMerged) and not rules.trust.is_on:
-        # Nothing is known that could be forgotten.
+    is_forgetting = isinstance(feedback, CustomerChanged | CustomersMerged)
+    if is_forgetting and not rules.trust.is_on and activity.event_name != FORGET_EVENT:
+        # Nothing is known but what was before the trust was switched off; an operator may mean that.
         return None
     return feedback
 

@@ -74,7 +74,11 @@ class Recalled:
 
 
 class KnownCustomers:
-    """Remembers, recalls and forgets; does nothing of it if the operator trusts nothing."""
+    """Remembers, recalls and forgets.
+
+    If the operator trusts nothing it only forgets, as it is told: what was remembered before would count
+    again.
+    """
 
     def __init__(
         self, rules: Rules, resources: Resources, ledger: Ledger, lists: Lists, tracker: Tracker
@@ -173,7 +177,7 @@ class KnownCustomers:
         In all partitions that are ours: their events may come under several keys. Returns once Kafka has
         acknowledged it; raises Abandoned and PublishFailed.
         """
-        if not self._is_on:
+        if self._rules.dry_run:
             return
         at = min(at, self._resources.now().latest)
         meant = set(customer_ids)

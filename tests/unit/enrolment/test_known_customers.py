@@ -229,6 +229,19 @@ async def test_a_customer_is_forgotten(name: str) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_customer_is_forgotten_while_nothing_is_trusted() -> None:
+    """What was remembered before must not count once something is trusted again."""
+    shop = Shop(TRUSTING)
+    await told(shop, "evt-1")
+    shop.rules = Rules(pii_key=b"pepper")
+    await told(shop, notification("enrolmentForget", at=99))
+    assert shop.tracker.activities[-1] == ("enrolmentForget", "feedback")
+    shop.rules = TRUSTING
+    assert names(await told(shop, happening("evt-2"))) == [("ALREADY_ENROLLED", None)]
+    assert shop.api.lookups == 2
+
+
+@pytest.mark.asyncio
 async def test_an_old_notification_forgets_nothing() -> None:
     """What was read after the change knows it."""
     shop = Shop(TRUSTING)
