@@ -34,7 +34,7 @@ Right = tuple[str, str, str]
 
 @pytest.mark.timeout(150)
 def test_the_listed_rights_are_what_is_asked_for(fenced_kafka: FencedKafka) -> None:
-    """With these one event is enrolled, another retried, dead-lettered and redriven, and a move noticed."""
+    """With these: enrol, retry, dead-letter and redrive, notice a move, have a customer forgotten."""
     broker = fenced_kafka.broker
     world = World.with_customers(3, Promotion(promotion_id=1))
     failing = FaultRule(name="error_500", endpoint=Endpoint.LOOKUP, customer_ids=frozenset({2}))
@@ -51,6 +51,7 @@ def test_the_listed_rights_are_what_is_asked_for(fenced_kafka: FencedKafka) -> N
             "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
             "KAFKA_SASL_USERNAME": fenced_kafka.user,
             "KAFKA_SASL_PASSWORD": fenced_kafka.password,
+            "LOOKUP_TRUST_SECONDS": "3600",
         }
 
         rights = _listed("run", stage)
@@ -77,16 +78,15 @@ def test_the_listed_rights_are_what_is_asked_for(fenced_kafka: FencedKafka) -> N
         before = len(fenced_kafka.log.read_text())
         more = _listed("redrive", stage)
         _grant(broker.bootstrap_servers, more - rights)
-        done = subprocess.run(
-            [sys.executable, "-m", "worker", "dead-letters", "redrive", "--yes"],
-            env=environment(stage.settings | access),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        _command(stage, access, "dead-letters", "redrive", "--yes")
         asked = _asked(fenced_kafka.log.read_text()[before:], stage)
         assert (asked["Denied"], more - asked["Allowed"]) == (set(), set())
+
+        before = len(fenced_kafka.log.read_text())
+        assert "partition 0" in _command(stage, access, "explain", "--customer-id", "1", "--forget")
+        asked = _asked(fenced_kafka.log.read_text()[before:], stage)
+        needed = {right for right in asked["Allowed"] if right[-1] != "Describe"}
+        assert (asked["Denied"], needed) == (set(), _listed("forget", stage))
 
         before = len(fenced_kafka.log.read_text())
         worker.start()
@@ -96,6 +96,19 @@ def test_the_listed_rights_are_what_is_asked_for(fenced_kafka: FencedKafka) -> N
             evidence=stage.tails,
         )
         assert _asked(fenced_kafka.log.read_text()[before:], stage)["Denied"] == set()
+
+
+def _command(stage: Stage, access: dict[str, str], *arguments: str) -> str:
+    """Run a command to its good end; return what it said."""
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "worker", *arguments],
+        env=environment(stage.settings | CREDENTIALS | access),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def _make_topics(stage: Stage) -> None:

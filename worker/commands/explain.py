@@ -47,8 +47,11 @@ class _Named(click.ParamType):
     show_default=True,
     help="With --key: how upstream's client chooses a partition.",
 )
+@click.option(
+    "--forget", is_flag=True, help="Let the worker forget what it remembers of the customer; explain nothing."
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs; without a terminal always.")
-def command(
+def command(  # noqa: PLR0913 - one for each option
     *,
     identifier: Identifier | None,
     customer_id: int | None,
@@ -56,6 +59,7 @@ def command(
     org_id: int | None,
     key: str | None,
     partitioner: str,
+    forget: bool,
     as_json: bool,
 ) -> None:
     """Tell, promotion by promotion, what the worker would do for a customer now, and why.
@@ -63,9 +67,15 @@ def command(
     \b
       enrolment-worker explain --customer-id 482579328
       enrolment-worker explain --identifier mobile=919800000001 --key 919800000001 --json
+      enrolment-worker explain --customer-id 482579328 --forget
 
-    Needs the settings of the worker. Reads the API and the ledger, writes nothing, enrols nobody, joins no
-    group; the identifier's value is not repeated. Exit status: 0, or 1 if it could not be told.
+    Also tells what is remembered of the customer (ENROLMENT_LOOKUP_TRUST_SECONDS), and whether an event now
+    would ask the API. With --forget, a record on the activity topic lets the worker forget that: the next
+    event asks. It is said in a line, and with --json as an object.
+
+    Needs the settings of the worker. Reads the API and the ledger, writes nothing without --forget, enrols
+    nobody, joins no group; the identifier's value is not repeated. Exit status: 0, or 1 if it could not be
+    told.
     """  # noqa: D301 - \b is click's mark for lines that are not to be wrapped
     if (identifier is None) == (customer_id is None):
         raise click.UsageError("give either --identifier or --customer-id")
@@ -73,7 +83,8 @@ def command(
     asked = Identifier(asked.name, asked.value, source.upper() if source else None)
     settings = settings_or_exit(Settings)
     # The API's client takes longer to load than everything else; help and bad settings do not wait for it.
-    from worker.commands.explained import tell  # noqa: PLC0415 - see above
+    from worker.commands.explained import tell, tell_to_forget  # noqa: PLC0415 - see above
     from worker.operations.customer_question import Question  # noqa: PLC0415 - see above
 
-    tell(settings, Question(asked, key, partitioner, org_id), as_json=as_json)
+    act = tell_to_forget if forget else tell
+    act(settings, Question(asked, key, partitioner, org_id), as_json=as_json)

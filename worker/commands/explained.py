@@ -4,38 +4,61 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Iterator
-from datetime import datetime
-from typing import Any
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
 
 import click
 
-from topics.times import written
 from worker.commands.configured import refused
 from worker.commands.failure import CommandFailed
+from worker.commands.known_shown import known_as_object, lines_of_known, plain, time_of
 from worker.domain.catalogue import ListedPromotion
-from worker.domain.ledger import Standing
+from worker.domain.ledger import Enrolment, Standing
 from worker.domain.promotions import Restriction, TimelineEntry
 from worker.kafka.errors import KafkaFailed
 from worker.operations.customer_question import Explanation, Question, Unexplained, explained
 from worker.operations.explanation import Explained
+from worker.operations.forgetting import forget
 from worker.settings import Settings, SettingsError
+
+A = TypeVar("A")
 
 
 def tell(settings: Settings, question: Question, *, as_json: bool) -> None:
     """Ask, and show the answer; without a terminal always as an object."""
-    # Its lines are for logs; what matters of them is in our own.
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
-    try:
-        answer = asyncio.run(explained(settings, question, _progress))
-    except SettingsError as error:
-        raise refused(error) from None
-    except (KafkaFailed, Unexplained) as error:
-        raise CommandFailed(str(error)) from None
+    answer = _answered(explained(settings, question, _progress))
     if as_json or not sys.stdout.isatty():
         click.echo(json.dumps(_answer_as_object(answer), indent=2))
     else:
         _show(answer)
+
+
+def tell_to_forget(settings: Settings, question: Question, *, as_json: bool) -> None:
+    """Let the worker forget the customer, and say where; as an object only if that is wanted."""
+    told = _answered(forget(settings, question, _progress))
+    partitions = ", ".join(map(str, told.partitions))
+    if as_json:
+        click.echo(json.dumps({"customerId": told.customer_id, "partitions": told.partitions}, indent=2))
+    elif told.partitions:
+        where = f"partition{'s' if len(told.partitions) > 1 else ''} {partitions}"
+        click.echo(
+            f"customer {told.customer_id}: what is remembered on {where} is forgotten once the worker has "
+            "read the record"
+        )
+    else:
+        where = "" if question.key is None else " on the partition of that key"
+        click.echo(f"nothing is remembered of customer {told.customer_id}{where}")
+
+
+def _answered(asked: Coroutine[Any, Any, A]) -> A:
+    # Its lines are for logs; what matters of them is in our own.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    try:
+        return asyncio.run(asked)
+    except SettingsError as error:
+        raise refused(error) from None
+    except (KafkaFailed, Unexplained) as error:
+        raise CommandFailed(str(error)) from None
 
 
 def _progress(line: str) -> None:
@@ -49,6 +72,7 @@ def _answer_as_object(answer: Explanation) -> dict[str, Any]:
         "customerId": answer.customer_id,
         "orgId": answer.org_id,
         "ledger": answer.ledger,
+        "known": known_as_object(answer.known),
         "promotions": [as_object(each) for each in answer.promotions],
     }
 
@@ -56,6 +80,9 @@ def _answer_as_object(answer: Explanation) -> dict[str, Any]:
 def _show(answer: Explanation) -> None:
     org = f", organisation {answer.org_id}" if answer.org_id else ""
     click.echo(f"customer {answer.customer_id}{org}, {answer.ledger}, promotions: {len(answer.promotions)}")
+    click.echo()
+    for line in lines_of_known(answer.known):
+        click.echo(line)
     for each in answer.promotions:
         promotion = each.promotion
         title = f"promotion {promotion.promotion_id} of program {promotion.program_id}"
@@ -70,7 +97,7 @@ def lines(explained: Explained) -> Iterator[tuple[str, str]]:
     promotion = explained.promotion
     yield "verdict", explained.verdict
     yield "type", f"{promotion.offer_type or 'unknown'}, {'active' if promotion.active else 'not active'}"
-    yield "window", f"{_time(promotion.starts_at) or 'always'} to {_time(promotion.ends_at) or 'open'}"
+    yield "window", f"{time_of(promotion.starts_at) or 'always'} to {time_of(promotion.ends_at) or 'open'}"
     yield "listed", "as open to the customer" if explained.available else "not as open to the customer"
     yield "filters", f"no: {explained.objection.value}" if explained.objection else "pass"
     yield "limits", "; ".join(map(_restriction, promotion.issual_restrictions)) or "none"
@@ -100,8 +127,8 @@ def as_object(explained: Explained) -> dict[str, Any]:
         "idempotencyKey": explained.key,
         "type": promotion.offer_type,
         "active": promotion.active,
-        "startsAt": _time(promotion.starts_at),
-        "endsAt": _time(promotion.ends_at),
+        "startsAt": time_of(promotion.starts_at),
+        "endsAt": time_of(promotion.ends_at),
         "available": explained.available,
         "filter": explained.objection,
         "restrictions": [
@@ -118,8 +145,8 @@ def as_object(explained: Explained) -> dict[str, Any]:
         and [
             {
                 "enrollmentId": each.enrolment_id,
-                "enrolledAt": _time(each.enrolled_at),
-                "expiresAt": _time(each.expires_at),
+                "enrolledAt": time_of(each.enrolled_at),
+                "expiresAt": time_of(each.expires_at),
             }
             for each in promotion.timeline
         ],
@@ -140,13 +167,18 @@ def _ledger(standing: Standing) -> dict[str, Any]:
     return {
         "enrolment": enrolment
         and {
-            "idempotencyKey": enrolment.key,
+            "idempotencyKey": enrolment.key or None,
             "eventId": enrolment.event_id,
             "attempts": enrolment.attempts,
             "enrollmentId": enrolment.enrolment_id,
+            "issualId": enrolment.issual_id,
+            "byAnotherChannel": enrolment.is_anothers,
+            "settledAt": time_of(enrolment.settled_at),
+            "revokedAt": time_of(enrolment.revoked_at),
         },
-        "limit": limit and {"since": _time(limit.since), "reason": limit.reason},
+        "limit": limit and {"since": time_of(limit.since), "reason": limit.reason},
         "settledLimits": standing.settled_limits,
+        "revocations": standing.revocations,
         "attempt": attempt
         and {"idempotencyKey": attempt.key, "eventId": attempt.event_id, "number": attempt.number},
     }
@@ -162,14 +194,26 @@ def _rewards(listed: ListedPromotion) -> Iterator[str]:
 
 def _standing(standing: Standing) -> Iterator[str]:
     if standing.enrolment is not None:
-        yield f"enrolled by event {plain(standing.enrolment.event_id)}, key {standing.enrolment.key}"
+        yield from _enrolment(standing.enrolment)
     if standing.limit is not None:
-        yield f"{standing.limit.reason} since {_time(standing.limit.since)}"
+        yield f"{standing.limit.reason} since {time_of(standing.limit.since)}"
     if standing.settled_limits:
         yield f"refused for a limit {standing.settled_limits} times"
+    if standing.revocations:
+        yield f"taken back {standing.revocations} times in all"
     attempt = standing.attempt
     if attempt is not None:
         yield f"request {attempt.number} of event {plain(attempt.event_id)} without an answer"
+
+
+def _enrolment(enrolment: Enrolment) -> Iterator[str]:
+    event = plain(enrolment.event_id)
+    if enrolment.is_anothers:
+        yield f"enrolled by another channel, as notification {event} told"
+    else:
+        yield f"enrolled by event {event}, key {enrolment.key}"
+    if enrolment.revoked_at is not None:
+        yield f"taken back at {time_of(enrolment.revoked_at)}"
 
 
 def _restriction(restriction: Restriction) -> str:
@@ -181,20 +225,11 @@ def _restriction(restriction: Restriction) -> str:
 
 
 def _entry(entry: TimelineEntry) -> str:
-    expires = f", expires {_time(entry.expires_at)}" if entry.expires_at else ""
-    return f"enrolment {entry.enrolment_id} of {_time(entry.enrolled_at) or 'unknown date'}{expires}"
-
-
-def plain(text: str) -> str:
-    """Return a text of others as one line that a terminal takes for nothing else."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    expires = f", expires {time_of(entry.expires_at)}" if entry.expires_at else ""
+    return f"enrolment {entry.enrolment_id} of {time_of(entry.enrolled_at) or 'unknown date'}{expires}"
 
 
 def _number(value: Any) -> int | float | None:  # noqa: ANN401 - a Decimal or None
     if value is None:
         return None
     return int(value) if value == value.to_integral_value() else float(value)
-
-
-def _time(time: datetime | None) -> str | None:
-    return None if time is None else written(time, "seconds")

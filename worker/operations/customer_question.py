@@ -11,8 +11,9 @@ from worker.domain.answers import CatalogueRead, CustomerNotFound, Found, Refuse
 from worker.domain.identity import UNNAMED_ORG
 from worker.domain.promotions import CustomerPromotions, Identifier
 from worker.kafka.partitioners import Partitioner
-from worker.operations.customer_standings import entries_of_customer
+from worker.operations.customer_standings import CustomerEntries, entries_of_customer
 from worker.operations.explanation import Explained, explain, learnt, ledger_of, organisations
+from worker.operations.known_customer import KnownCustomer, known_customer, listing_of
 from worker.settings import Settings
 from worker.timepiece import Timepiece, Unheard
 from worker.timing import utc_now
@@ -32,7 +33,7 @@ class Question:
     org_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """What is known of the customer, and what would become of each promotion."""
 
@@ -40,41 +41,60 @@ class Explanation:
     org_id: int | None
     ledger: str
     promotions: tuple[Explained, ...]
+    known: KnownCustomer
 
 
 async def explained(settings: Settings, question: Question, say: Callable[[str], object]) -> Explanation:
     """Return the answer; `say` hears how a long reading gets on. Raises Unexplained, KafkaFailed."""
     timepiece = Timepiece(utc_now, time.monotonic, Unheard())
     async with capillary_client(settings, date_heard=timepiece.heard) as client:
-        available = await _read(client, question.identifier, available_to_enrol=True)
-        everything = await _read(client, question.identifier, available_to_enrol=False)
+        available = await read_customer(client, question.identifier, available_to_enrol=True)
+        everything = await read_customer(client, question.identifier, available_to_enrol=False)
         catalogue = await client.live_promotions()
-    group = settings.dry_run_ledger_group or settings.group_id
-    entries = await entries_of_customer(
+    group, customer_id = settings.dry_run_ledger_group or settings.group_id, available.customer_id
+    found = await entries_of_customer(
         settings,
         group,
-        available.customer_id,
+        customer_id,
         say,
         key=None if question.key is None else question.key.encode(),
         partitioner=Partitioner(question.partitioner),
     )
+    held = found or CustomerEntries({}, {})
     connected = ApiVersion(settings.api_version) is ApiVersion.V2_1
+    ours, now = rules(settings), timepiece.span()
     try:
-        org_id = _organisation(settings, question, entries or {}, connected=connected)
+        org_id = _organisation(settings, question, held.entries, connected=connected)
         promotions = explain(
             available,
             everything,
-            ledger_of(entries or {}, connected=connected),
-            rules(settings),
+            ledger_of(held.entries, connected=connected),
+            ours,
             org_id,
-            timepiece.span(),
+            now,
             # Without it, there is less to tell and nothing to decide otherwise.
             listed=catalogue.promotions if isinstance(catalogue, CatalogueRead) else (),
         )
+        known = known_customer(
+            held.of_partition,
+            customer_id,
+            ours,
+            listing=listing_of(catalogue, ours.policy, is_asked=settings.catalogue_refresh_seconds > 0),
+            learnt_org=org_id,
+            now=now,
+            connected=connected,
+        )
     except ValueError:
-        raise Unexplained(f"the ledger of group {group} has an entry that this release cannot read") from None
-    ledger = f"no ledger of group {group} yet" if entries is None else f"ledger of group {group}"
-    return Explanation(available.customer_id, org_id, ledger, promotions)
+        raise unreadable(group) from None
+    ledger = f"no ledger of group {group} yet" if found is None else f"ledger of group {group}"
+    return Explanation(
+        customer_id=customer_id, org_id=org_id, ledger=ledger, promotions=promotions, known=known
+    )
+
+
+def unreadable(group: str) -> Unexplained:
+    """Return the fault of a ledger that a later release wrote to, or nobody knows who."""
+    return Unexplained(f"the ledger of group {group} has an entry that this release cannot read")
 
 
 def _organisation(
@@ -90,9 +110,10 @@ def _organisation(
     return org_id
 
 
-async def _read(
+async def read_customer(
     client: CapillaryClient, identifier: Identifier, *, available_to_enrol: bool
 ) -> CustomerPromotions:
+    """Return what the API shows of the customer. Raises Unexplained."""
     answer = await client.lookup(identifier, available_to_enrol=available_to_enrol)
     match answer:
         case Found(customer):

@@ -11,7 +11,7 @@ from topics.origin import Origin
 from topics.outcome import ActivityReference, Outcome, OutcomeName
 from worker.domain.catalogue import ListedPromotion
 from worker.domain.identity import Reenrol, organisation
-from worker.domain.ledger import Standing
+from worker.domain.ledger import Enrolment, Standing
 from worker.domain.limits import LimitReason
 from worker.domain.plan import Objection, objection
 from worker.domain.promotions import CustomerPromotions, Identifier, IdentifierName, Promotion
@@ -24,7 +24,7 @@ from worker.ledger import format as ledger_format
 from worker.ledger.entries import Foregone
 from worker.ledger.read_only import Knowledge, KnownLedger
 
-_EVENT: Final = ActivityReference(event_id="-", topic="-", partition=-1, offset=-1)
+NO_EVENT: Final = ActivityReference(event_id="-", topic="-", partition=-1, offset=-1)
 """Stands for the event that there is not."""
 
 _OBJECTIONS: Final = {
@@ -103,7 +103,7 @@ def explain(
     """
     customer = Identifier(IdentifierName.CUSTOMER_ID, str(available.customer_id))
     event = Admitted(
-        origin=Origin(activity=_EVENT, org_id=learnt_org),
+        origin=Origin(activity=NO_EVENT, org_id=learnt_org),
         event_name="-",
         identifier=customer,
         happened=now.latest,
@@ -136,7 +136,9 @@ def explain(
             outcome=outcome.outcome if outcome else None,
             reason=outcome.reason if outcome else None,
             key=outcome.idempotency_key if outcome and not hangs_on_event else None,
-            verdict=_passed_over(why_not) if outcome is None else _verdict(outcome, standing),
+            verdict=_passed_over(why_not)
+            if outcome is None
+            else _verdict(outcome, standing, after_revoke=rules.policy.reenrol_after_revoke),
             listed=on_list.get(promotion.promotion_id),
         )
 
@@ -152,8 +154,9 @@ def _passed_over(why_not: Objection | None) -> str:
     return f"Passed over: {why}."
 
 
-def _verdict(outcome: Outcome, standing: Standing) -> str:
+def _verdict(outcome: Outcome, standing: Standing, *, after_revoke: bool) -> str:
     """Say in a sentence what would happen."""
+    known = standing.forbids(after_revoke=after_revoke)
     match outcome.outcome:
         case OutcomeName.WOULD_ENROL if standing.attempt is not None:
             return (
@@ -162,8 +165,8 @@ def _verdict(outcome: Outcome, standing: Standing) -> str:
             )
         case OutcomeName.WOULD_ENROL:
             return "Would be enrolled."
-        case OutcomeName.ALREADY_ENROLLED if standing.enrolment is not None:
-            return "Not again: the ledger knows an enrolment."
+        case OutcomeName.ALREADY_ENROLLED if known is not None:
+            return f"Not again: the ledger knows an enrolment{_more(known)}."
         case OutcomeName.ALREADY_ENROLLED:
             return "Not again: the customer's timeline shows an enrolment."
         case OutcomeName.LIMIT_EXHAUSTED:
@@ -171,6 +174,14 @@ def _verdict(outcome: Outcome, standing: Standing) -> str:
             return f"Not asked for: {_limit(outcome)}{said}."
         case _:
             return "Refused: it belongs to another organisation than ENROLMENT_ORG_ID."
+
+
+def _more(known: Enrolment) -> str:
+    """Say what is special about an enrolment that counts."""
+    by = " that another channel made" if known.is_anothers else ""
+    if known.revoked_at is None:
+        return by
+    return f"{by}, and it counts although it was taken back (ENROLMENT_REENROL_AFTER_REVOKE is false)"
 
 
 def _limit(outcome: Outcome) -> str:

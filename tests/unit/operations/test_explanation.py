@@ -127,6 +127,57 @@ def test_what_the_ledger_knows(standing: Standing, outcome: str, verdict: str) -
     assert others.verdict == "Would be enrolled."
 
 
+TAKEN_BACK: Enrolment = Enrolment(
+    key="", event_id="told\x1b", attempts=0, settled_at=NOW, issual_id=8, revoked_at=NOW
+)
+
+
+@pytest.mark.parametrize(
+    ("enrolment", "after_revoke", "verdict", "shown"),
+    [
+        (
+            replace(TAKEN_BACK, revoked_at=None),
+            False,
+            "Not again: the ledger knows an enrolment that another channel made.",
+            "enrolled by another channel, as notification told told; taken back 2 times in all",
+        ),
+        (
+            TAKEN_BACK,
+            False,
+            "Not again: the ledger knows an enrolment that another channel made, and it counts although",
+            "enrolled by another channel, as notification told told; taken back at 2026-01-31T10:00:00Z",
+        ),
+        (
+            replace(TAKEN_BACK, key=KEY, event_id="evt"),
+            True,
+            "Would be enrolled.",
+            f"enrolled by event evt, key {KEY}; taken back at 2026-01-31T10:00:00Z; taken back 2 times",
+        ),
+    ],
+)
+def test_what_notifications_told(
+    enrolment: Enrolment, *, after_revoke: bool, verdict: str, shown: str
+) -> None:
+    """Who made an enrolment, and that it was taken back, must be shown, with what follows from it."""
+    one = promotion()
+    ledger = entry(one, Standing(enrolment, revocations=2))
+    (told,) = explained(one, ledger=ledger, policy=Policy(reenrol_after_revoke=after_revoke))
+    assert told.verdict.startswith(verdict)
+    assert dict(lines(told))["ledger"].startswith(shown)
+    known = as_object(told)["ledger"]
+    assert known["revocations"] == 2
+    assert known["enrolment"] == {
+        "idempotencyKey": enrolment.key or None,
+        "eventId": enrolment.event_id,
+        "attempts": 0,
+        "enrollmentId": None,
+        "issualId": 8,
+        "byAnotherChannel": enrolment.is_anothers,
+        "settledAt": "2026-01-31T10:00:00Z",
+        "revokedAt": enrolment.revoked_at and "2026-01-31T10:00:00Z",
+    }
+
+
 def test_the_key_after_settled_limits() -> None:
     """The key must be the one that comes after the 8890s that the ledger counts."""
     one = promotion()
