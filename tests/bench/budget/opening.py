@@ -27,6 +27,8 @@ _READINGS: Final = 2
 _PATIENCE_SECONDS: Final = 120.0
 _SEED_BEFORE: Final = 1
 _SEED_AFTER: Final = 2
+_OUTSIDER: Final = 10**6
+"""A customer whom the API does not know, and who is not measured."""
 _HEADING: Final = (
     "customers seen after it",
     "enrolled at their first event",
@@ -63,7 +65,7 @@ def measure_opening(lab: Lab) -> bool:
 
 
 def _tell_until_read(lab: Lab, stage: Stage, simulator: RunningSimulator, readings: int) -> int:
-    """Feed events of customer who is not measured, so that the list is read; return how many it took."""
+    """Feed the outsider's events until the list is read, which it is while events come; return how many."""
     told = 0
 
     def is_read() -> bool:
@@ -85,6 +87,3 @@ def _enrolled_at_their_first(stage: Stage, customer_ids: list[int]) -> int:
         if outcome.name == "ENROLLED" and outcome.value["promotionId"] == _NEW.promotion_id
     }
     return len(firsts & enrolled)
-
-
-_OUTSIDER: Final = 10**6
