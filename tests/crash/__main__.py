@@ -30,6 +30,7 @@ def lines(options: Options, made: Laboratory, verdict: Verdict) -> list[str]:
         f"workers that joined and left: {chronicle.guests}",
         f"redrives of all dead letters: {chronicle.redrives}",
         f"replays with --retry-rejected: {chronicle.replays}, killed {chronicle.replays_killed} times",
+        f"changes at Capillary: {chronicle.changes}",
         *figures(options, made, verdict),
     ]
 

@@ -54,12 +54,16 @@ class Api:
         """Read one of its books."""
         return self._ask("GET", path, None)
 
-    def offer(self, number: int) -> int:
-        """Put a promotion into the world; return its id."""
-        promotion_id = _FIRST_PROMOTION + number
-        kind = _KINDS[number % len(_KINDS)]
-        self.send("POST", "/promotions", [{"promotionId": promotion_id, "name": f"Offer {number}"} | kind])
+    def offer(self, number: int, **more: object) -> int:
+        """Put a promotion of that number into the world, with `more` fields; return its id."""
+        promotion_id = self.promotion_id(number)
+        named = {"promotionId": promotion_id, "name": f"Offer {number}"}
+        self.send("POST", "/promotions", [named | _KINDS[number % len(_KINDS)] | more])
         return promotion_id
+
+    def promotion_id(self, number: int) -> int:
+        """Return the id of the promotion of that number."""
+        return _FIRST_PROMOTION + number
 
     def send(self, method: str, path: str, body: object) -> None:
         """Change something at its control port."""
@@ -79,6 +83,7 @@ def start_api(household: Household, options: Options) -> Api:
         "seed": options.seed,
         "show-late-seconds": _SHOW_LATE_SECONDS,
         "request-log-size": 100 * options.events,
+        "notification-log-size": 100 * options.events,
     }
     api = start_simulator(household, options.customers, arguments)
     api.send("PUT", "/faults", [*_refusals(options), *_faults(options)])

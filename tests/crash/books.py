@@ -1,10 +1,14 @@
 """The three books of a run, reconciled: activity in, outcomes out, enrolments at the API. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import starmap
 from typing import Any, Final
+
+from tests.crash.events import Fed, number_of
+from tests.crash.owed import Promise, Served, Window, enrolled_again, handled, owed
 
 _EXAMPLES: Final = 3
 _THAWING_SECONDS: Final = 3.0
@@ -15,37 +19,15 @@ _OPEN: Final = frozenset({"DEFERRED", "REJECTED", "DEAD_LETTERED"})
 Json = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Fed:
-    """An event: its number from 0, in the order of its key, and whom it is about."""
-
-    number: int
-    customer_id: int
-
-    @property
-    def event_id(self) -> str:
-        """Its identity."""
-        return f"event-{self.number}"
-
-    @property
-    def traceparent(self) -> str:
-        """The trace context of its record; requests carry the trace's id, which tells the event."""
-        return f"00-{self.number + 1:032x}-{self.number + 1:016x}-01"
-
-
-def number_of(traceparent: str) -> int:
-    """Return the event's number by the context that a request carries."""
-    return int(traceparent.split("-")[1], 16) - 1
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
     """What there is to reconcile.
 
     `outcomes`: values of the outcome records, in the order of their partitions. `enrolments`, `requests`,
-    `overlaps`: as the simulator's control port gives them; it counted `overlap_count`. `offered`: from when
-    on each promotion was there. `thawed`: when a frozen worker went on; what it still reads then is no fault.
-    `once`: whether a customer may be enrolled into a promotion but once.
+    `overlaps`: as the simulator's control port gives them; it counted `overlap_count`. `windows`: when each
+    promotion was open to whom. `promise`: how late it may be found, None if every event is looked up.
+    `thawed`: when a frozen worker went on; what it still reads then is no fault. `once`: whether a customer
+    may be enrolled into a promotion but once.
     """
 
     fed: Sequence[Fed]
@@ -54,7 +36,8 @@ class Books:
     requests: Sequence[Json]
     overlaps: Sequence[Json]
     overlap_count: int
-    offered: Mapping[int, datetime]
+    windows: Sequence[Window]
+    promise: Promise | None = None
     thawed: Sequence[str] = ()
     once: bool = True
 
@@ -74,6 +57,8 @@ class Verdict:
     """Outcomes by name, each once."""
     reconciled: int
     repeats: int
+    known: int
+    """Events that were told of without a lookup."""
 
 
 def reconcile(books: Books) -> Verdict:
@@ -82,23 +67,31 @@ def reconcile(books: Books) -> Verdict:
     enrolled = [one for one in once.values() if one["outcome"] == "ENROLLED"]
     settled = {one["activity"]["eventId"] for one in once.values() if one["outcome"] != "DEFERRED"}
     lost = [fed.event_id for fed in books.fed if fed.event_id not in settled]
-    keys = Counter(one["idempotencyKey"] for one in books.enrolments)
-    pairs = Counter((one["customerId"], one["promotionId"]) for one in books.enrolments)
+    ours = [one for one in books.enrolments if one["idempotencyKey"] is not None]
+    keys = Counter(one["idempotencyKey"] for one in ours)
+    pairs = Counter(map(_pair_of, books.enrolments))
+    events = handled(books.fed, books.requests, books.outcomes)
     twice = [key for key, times in keys.items() if times > 1]
     if books.once:
         twice += [_pair(*pair) for pair, times in pairs.items() if times > 1]
     said = Counter(map(_enrolment, enrolled))
-    done = Counter(map(_enrolment, books.enrolments))
+    done = Counter(map(_enrolment, ours))
     not_told = list((done - said).elements())
-    disorder = [*_requests_out_of_order(books), *_outcomes_out_of_order(books)]
+    known = {one.number for of_one in events.values() for one in of_one if one.was_known}
+    disorder = [*_requests_out_of_order(books, known), *_outcomes_out_of_order(books)]
     overlaps = list(_overlaps(books))
+    again = starmap(_pair, enrolled_again(books.enrolments))
     findings = (
         _finding("events are lost: no outcome", lost),
         _finding("idempotency keys or customers' promotions were applied more than once", twice),
         _finding("enrolments were applied and not told as ENROLLED", map(str, not_told)),
         _finding("enrolments were told and not applied", map(str, (said - done).elements())),
         _finding("customers were served out of order", disorder),
-        _finding("enrolments were owed and never made", _owed(books, pairs)),
+        _finding("enrolments were made again after a revocation", again if books.once else ()),
+        _finding(
+            "enrolments were owed and never made",
+            starmap(_pair, owed(events, books.windows, books.promise, _served(books))),
+        ),
         _finding("outcomes were repeated with another value", _changed(books.outcomes)),
         _finding("promotions are rejected, deferred or dead letters still", _left(books.outcomes)),
         _finding("promotions of events were told in two ways, each for good", _taken_back(books.outcomes)),
@@ -108,7 +101,7 @@ def reconcile(books: Books) -> Verdict:
     return Verdict(
         findings=tuple(filter(None, findings)),
         lost=len(lost),
-        applied=len(books.enrolments),
+        applied=len(ours),
         applied_twice=len(twice),
         not_told=len(not_told),
         out_of_order=len(disorder) + len(overlaps),
@@ -116,6 +109,7 @@ def reconcile(books: Books) -> Verdict:
         told=Counter(one["outcome"] for one in once.values()),
         reconciled=sum(one.get("reconciled", False) for one in enrolled),
         repeats=len(books.outcomes) - len(once),
+        known=len(known),
     )
 
 
@@ -123,17 +117,33 @@ def _enrolment(of: Json) -> tuple[int, int, str]:
     return of["customerId"], of["promotionId"], of["idempotencyKey"]
 
 
+def _pair_of(of: Json) -> tuple[int, int]:
+    return of["customerId"], of["promotionId"]
+
+
+def _served(books: Books) -> Served:
+    """Say who has got what: an enrolment, of a promotion that has ended any outcome about it."""
+    about = (one for one in books.outcomes if one.get("promotionId") is not None)
+    return Served(
+        while_open=frozenset(map(_pair_of, books.enrolments)), in_the_end=frozenset(map(_pair_of, about))
+    )
+
+
 def _pair(customer_id: int, promotion_id: int) -> str:
     return f"customer {customer_id} promotion {promotion_id}"
 
 
-def _requests_out_of_order(books: Books) -> list[str]:
-    """Name the customers of whom an event was begun before an earlier one; a replay begins nothing."""
-    return _begun_out_of_order(
+def _requests_out_of_order(books: Books, known: Container[int]) -> list[str]:
+    """Name the customers of whom an event was begun before an earlier one.
+
+    A replay begins nothing, though it asks for what was known when the event was handled.
+    """
+    steps = (
         (one["customerId"], number_of(one["traceparent"]))
         for one in sorted(books.requests, key=lambda one: one["number"])
         if one["customerId"] is not None
     )
+    return _begun_out_of_order(step for step in steps if step[1] not in known)
 
 
 def _outcomes_out_of_order(books: Books) -> list[str]:
@@ -177,21 +187,6 @@ def _overlaps(books: Books) -> Iterable[str]:
 
 def _seconds(since: str, until: str) -> float:
     return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
-
-
-def _owed(books: Books, applied: Mapping[tuple[int, int], int]) -> Iterable[str]:
-    """Name the promotions that were there when a customer's last event was looked up, and led to nothing."""
-    last = {fed.customer_id: fed.number for fed in books.fed}
-    looked_up: dict[int, datetime] = {}
-    for one in books.requests:
-        customer_id = one["customerId"]
-        if customer_id is not None and number_of(one["traceparent"]) == last.get(customer_id):
-            looked_up.setdefault(customer_id, datetime.fromisoformat(one["at"]))
-    for customer_id in last:
-        at = looked_up.get(customer_id)
-        for promotion_id, since in books.offered.items():
-            if (at is None or at > since) and not applied.get((customer_id, promotion_id)):
-                yield _pair(customer_id, promotion_id)
 
 
 def _changed(outcomes: Iterable[Json]) -> Iterable[str]:

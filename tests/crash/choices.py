@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from tests.crash.changes import Change, changes
 from worker.enrolment.checkpoints import Checkpoint
 
 _FIRST, _LAST = 0.02, 0.95
@@ -13,6 +14,15 @@ _NEW_DISK_SHARE: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 0.3
 _SECOND_HALF: Final = 0.4
 _MOST_KILLS_OF_A_REPLAY: Final = 3
+BY_THE_SEED: Final = -1.0
+_TRUST_SECONDS: Final = 20.0
+
+
+def trusted(given: float, seed: int, seconds: float = _TRUST_SECONDS) -> float:
+    """Return for how long workers trust what they know; unless it is given, only those of even seeds do."""
+    if given >= 0:
+        return given
+    return 0.0 if seed % 2 else seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +48,14 @@ class Options:
     """How often a part of the events is handled once more with `--retry-rejected`."""
     reenrol: str = "once"
     session_seconds: float = 6.0
+    trust_seconds: float = BY_THE_SEED
+    """How long the workers trust what they know of a customer, 0 for off, -1 for as the seed has it."""
     seed: int = 1
+
+    @property
+    def trusts(self) -> float:
+        """How long they trust it."""
+        return trusted(self.trust_seconds, self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +118,7 @@ class Replay:
     kills: tuple[Kill, ...]
 
 
-Happening = Kill | RestartBroker | Freeze | Join | Leave | Offer | Redrive | Replay
+Happening = Kill | RestartBroker | Freeze | Join | Leave | Offer | Redrive | Replay | Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +161,9 @@ def schedule(options: Options) -> list[Due]:
         kills = tuple(_kill(again, options) for _ in range(again.randint(1, _MOST_KILLS_OF_A_REPLAY)))
         replay = Replay(again.uniform(0.1, 0.4), kills)
         due.append(Due(_late(again, options, number, options.replays), replay))
+    if options.trusts:
+        changing = changes(options.seed, options.customers, revokes=options.reenrol == "once")
+        due += [Due(round(share * options.events), change) for share, change in changing]
     return sorted(due, key=lambda one: one.settled)
 
 

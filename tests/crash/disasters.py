@@ -18,14 +18,23 @@ import click
 from tests.crash.api import SETTLE_SECONDS
 from tests.crash.books import Books, reconcile
 from tests.crash.choices import Options
-from tests.crash.ground import Ground, Run, ground
+from tests.crash.ground import Ground, ground
+from tests.crash.run import Run
 from tests.support.e2e.worker_process import WorkerProcess
 from tests.support.kafka.brokers import create_topic, delete_topics
 from tests.support.kafka.logs import cut_tail, delete_records
 from tests.support.waiting import wait_until
 
 _SIZE: Final = Options(
-    events=2_000, customers=300, partitions=4, promotions=4, refused=0, hapless=0, redrives=0, replays=0
+    events=2_000,
+    customers=300,
+    partitions=4,
+    promotions=4,
+    refused=0,
+    hapless=0,
+    redrives=0,
+    replays=0,
+    trust_seconds=0,
 )
 _SHOWN_BY_A_TIMELINE: Final = (0, 1, 3, 4)
 """Numbers of promotions with a timeline: all that tells who is enrolled once the ledger is gone."""
@@ -79,7 +88,7 @@ class _Run(Run[WorkerProcess]):
             deleted += first - committed.get(partition, 0)
         self._gone = frozenset(
             fed
-            for fed, at in self._positions
+            for fed, at in self._upstream.positions
             if at.offset < firsts[at.partition] and fed.event_id not in self._outlook.settled
         )
         self._note(f"{deleted} records are deleted unread, {len(self._gone)} of events without an outcome")

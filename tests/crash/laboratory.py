@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Final, assert_never
 
 from tests.crash.books import Books
+from tests.crash.changes import Begin, Change, End, LetIn, Revoke
 from tests.crash.choices import (
     Due,
     Freeze,
@@ -24,8 +25,9 @@ from tests.crash.choices import (
     RestartBroker,
     schedule,
 )
-from tests.crash.ground import PATIENCE_SECONDS, Ground, Run, ground
+from tests.crash.ground import Ground, ground
 from tests.crash.outlook import in_flight
+from tests.crash.run import PATIENCE_SECONDS, Run
 from tests.support.e2e.crashing import CrashingWorker
 from tests.support.waiting import wait_until
 from worker.enrolment.checkpoints import Checkpoint
@@ -44,6 +46,8 @@ class Chronicle:
     broker_restarts: int = 0
     freezes: int = 0
     guests: int = 0
+    changes: int = 0
+    """At Capillary."""
     redrives: int = 0
     replays: int = 0
     """With `--retry-rejected`, the one of all events at the end among them."""
@@ -52,7 +56,7 @@ class Chronicle:
 
 @contextmanager
 def laboratory(options: Options, tell: Callable[[str], None]) -> Iterator["Laboratory"]:
-    """Set everything up, with all events in Kafka; nothing is left behind."""
+    """Set everything up, with events in Kafka; nothing is left behind."""
     with ground(options, tell) as on:
         made = Laboratory(on)
         try:
@@ -105,7 +109,10 @@ class Laboratory(Run[CrashingWorker]):
                 self._redrive()
                 self._kill(kill)
             case Replay(share, kills):
-                self._replay(self._written[int(share * len(self._written))], kills)
+                written = self._upstream.written
+                self._replay(written[int(share * len(written))], kills)
+            case LetIn() | Begin() | End() | Revoke():
+                self._change(due.what)
             case _:
                 assert_never(due.what)
 
@@ -133,7 +140,13 @@ class Laboratory(Run[CrashingWorker]):
         if killed:
             self._ground.broker.kill()
         self._ground.broker.restart()
+        self._standstills.append(datetime.now(UTC))
         self.chronicle.broker_restarts += 1
+
+    def _change(self, change: Change) -> None:
+        told = (outcome.value for outcome in self._ground.stage.outcomes.read())
+        self._note(self._organisation.let(change, told))
+        self.chronicle.changes += 1
 
     def _leave(self) -> None:
         guest = self._workers.pop()
@@ -195,7 +208,7 @@ class Laboratory(Run[CrashingWorker]):
             worker.start()
 
     def _is_up(self, worker: CrashingWorker) -> bool:
-        self._revive()
+        self._tend()
         try:
             return worker.get("/ready").status == HTTPStatus.OK
         except OSError:
@@ -204,13 +217,14 @@ class Laboratory(Run[CrashingWorker]):
     def _begin_replay(self, worker: CrashingWorker, until: datetime) -> None:
         """Start it once the group has no member any more: one that was killed counts for a while."""
         time.sleep(self._ground.options.session_seconds + 1)
-        worker.replay(self._written[0], until)
+        worker.replay(self._upstream.written[0], until)
 
     def _dies_at(self, worker: CrashingWorker, checkpoint: Checkpoint, passing: int) -> bool:
         worker.die_at(checkpoint, passing)
         deadline = time.monotonic() + _CHECKPOINT_SECONDS
         while worker.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
+            self._go_on()
         worker.live_on()
         return worker.poll() == -signal.SIGKILL
 
@@ -220,7 +234,8 @@ class Laboratory(Run[CrashingWorker]):
         worker.send(signal.SIGSTOP)
         time.sleep(self._ground.options.session_seconds + 2)
         worker.send(signal.SIGCONT)
-        self._thawed.append(datetime.now(UTC).isoformat())
+        self._standstills.append(datetime.now(UTC))
+        self._thawed.append(self._standstills[-1].isoformat())
         self.chronicle.freezes += 1
 
     def _new_worker(self) -> CrashingWorker:

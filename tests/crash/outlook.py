@@ -6,7 +6,7 @@ from typing import Final
 from aiokafka.errors import KafkaError
 
 from tests.crash.api import Api
-from tests.crash.books import Json
+from tests.crash.owed import Json
 from tests.support.e2e.lab import Stage
 from tests.support.e2e.worker_process import WorkerProcess
 

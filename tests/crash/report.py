@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import click
 
 from tests.crash.books import Books, Verdict
 from tests.crash.choices import Options
-from tests.crash.ground import Run
+from tests.crash.run import Run
 
 
 def figures(options: Options, made: Run[Any], verdict: Verdict) -> list[str]:
@@ -20,6 +20,7 @@ def figures(options: Options, made: Run[Any], verdict: Verdict) -> list[str]:
         "events": f"{options.events} of {options.customers} customers, {options.workers} workers",
         "took": f"{made.seconds:.0f} s, {options.events / made.seconds:.0f} events/s",
         "workers that ended by themselves": made.ended_by_themselves or "none",
+        "known customers": _known(options, made, verdict),
         "lost answers": f"{options.lost_answers:.0%}, {verdict.reconciled} enrolments reconciled",
         "outcomes": ", ".join(f"{name} {count}" for name, count in sorted(verdict.told.items())),
         "repeats of outcomes": verdict.repeats,
@@ -30,6 +31,13 @@ def figures(options: Options, made: Run[Any], verdict: Verdict) -> list[str]:
         "applied and not told": verdict.not_told,
     }
     return [f"{name}: {value}" for name, value in named.items()]
+
+
+def _known(options: Options, made: Run[Any], verdict: Verdict) -> str:
+    if not options.trusts:
+        return "every event is looked up"
+    trusted = f"trusted for {options.trusts:g} s, {verdict.known} events were told without a lookup"
+    return f"{trusted}, {made.notified} notifications were fed"
 
 
 def conclude(lines: list[str], verdict: Verdict) -> int:
@@ -50,7 +58,11 @@ def dump(books: Books) -> str:
             "enrolments": books.enrolments,
             "requests": books.requests,
             "overlaps": books.overlaps,
-        }
+            "windows": [asdict(window) for window in books.windows],
+            "standstills": books.promise.standstills if books.promise else (),
+            "thawed": books.thawed,
+        },
+        default=str,
     )
 
 

@@ -16,8 +16,10 @@ from tests.crash.report import add_options, conclude, dump, figures, keep
 from tests.upgrade.rehearsal import REPLICAS, rehearsal
 from tests.upgrade.versions import default_ref, install, this_version
 
-_SIZE: Final = Options(events=4_000, customers=1_000, promotions=5, workers=REPLICAS, refused=0.0)
-"""Nothing is rejected: nobody asks for it again here."""
+_SIZE: Final = Options(
+    events=4_000, customers=1_000, promotions=5, workers=REPLICAS, refused=0.0, trust_seconds=0
+)
+"""Nothing is rejected: nobody asks for it again here. No setting that the other version may not have."""
 
 
 @click.command()

@@ -10,7 +10,8 @@ from typing import Final
 
 from tests.crash.books import Books
 from tests.crash.choices import Options
-from tests.crash.ground import Ground, Run, ground
+from tests.crash.ground import Ground, ground
+from tests.crash.run import Run
 from tests.upgrade.versions import Version
 from tests.upgrade.worker import VersionedWorker
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.crash.books import Books, Fed, reconcile
+from tests.crash.books import Books, reconcile
+from tests.crash.events import Fed
+from tests.crash.owed import Promise, Window
 
 START = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
 FIRST, SECOND = Fed(0, 1), Fed(1, 1)
@@ -19,16 +21,18 @@ def _at(seconds: float) -> str:
 def _outcome(fed: Fed, name: str, **more: object) -> dict[str, Any]:
     activity = {"eventId": fed.event_id}
     key = {"idempotencyKey": "key"} if name == "ENROLLED" else {}
-    common = {"outcomeId": f"{fed.event_id}/{name}", "outcome": name, "customerId": 1, "promotionId": 7}
-    return common | {"activity": activity} | key | more
+    about = {"customerId": 1, "promotionId": 7, "occurredAt": _at(10 * fed.number + 5)}
+    return {"outcomeId": f"{fed.event_id}/{name}", "outcome": name, "activity": activity} | about | key | more
 
 
 def _request(number: int, fed: Fed, endpoint: str = "lookup", **more: object) -> dict[str, Any]:
     common = {"number": number, "endpoint": endpoint, "customerId": 1, "status": 200, "at": _at(number)}
-    return common | {"traceparent": fed.traceparent} | more
+    query = {"promotionStatusForCustomer": "AVAILABLE_TO_ENROL"}
+    return common | {"traceparent": fed.traceparent, "query": query} | more
 
 
-ENROLMENT = {"customerId": 1, "promotionId": 7, "idempotencyKey": "key"}
+ENROLMENT = {"customerId": 1, "promotionId": 7, "idempotencyKey": "key", "at": _at(2), "revokedAt": None}
+ELSEWHERE = ENROLMENT | {"idempotencyKey": None}
 SOUND = Books(
     fed=[FIRST, SECOND],
     outcomes=[_outcome(FIRST, "ENROLLED"), _outcome(SECOND, "ALREADY_ENROLLED")],
@@ -36,7 +40,7 @@ SOUND = Books(
     requests=[_request(1, FIRST), _request(2, FIRST, "issue"), _request(3, SECOND)],
     overlaps=[],
     overlap_count=0,
-    offered={7: START},
+    windows=[Window(promotion_id=7, since=START)],
 )
 
 
@@ -63,6 +67,11 @@ def _overlap(earlier: dict[str, Any], later: dict[str, Any]) -> list[dict[str, A
         (
             replace(SOUND, enrolments=[ENROLMENT, ENROLMENT | {"idempotencyKey": "other"}]),
             "applied more than once",
+        ),
+        (replace(SOUND, enrolments=[ELSEWHERE, ENROLMENT]), "applied more than once"),
+        (
+            replace(SOUND, enrolments=[ENROLMENT | {"revokedAt": _at(5)}, ENROLMENT | {"at": _at(6)}]),
+            "made again after a revocation",
         ),
         (replace(SOUND, outcomes=SOUND.outcomes[1:]), "applied and not told"),
         (replace(SOUND, enrolments=[]), "told and not applied"),
@@ -122,3 +131,30 @@ def test_a_customer_may_be_enrolled_again_if_the_run_says_so() -> None:
     books = replace(SOUND, enrolments=[ENROLMENT, again], outcomes=outcomes)
     assert reconcile(replace(books, once=False)).findings == ()
     assert reconcile(books).findings != ()
+
+
+def test_what_another_channel_enrols_is_not_told() -> None:
+    """Several such enrolments have no key, and serve the customer."""
+    elsewhere = [ELSEWHERE, ELSEWHERE | {"promotionId": 8}]
+    windows = [*SOUND.windows, Window(promotion_id=8, since=START)]
+    outcomes = [_outcome(fed, "ALREADY_ENROLLED") for fed in (FIRST, SECOND)]
+    verdict = reconcile(replace(SOUND, enrolments=elsewhere, outcomes=outcomes, windows=windows))
+    assert (verdict.findings, verdict.applied, verdict.not_told) == ((), 0, 0)
+
+
+def test_a_revoked_enrolment_was_made() -> None:
+    """It was told, and nothing is owed any more."""
+    books = replace(SOUND, enrolments=[ENROLMENT | {"revokedAt": _at(5)}])
+    assert reconcile(books).findings == ()
+
+
+def test_events_without_a_lookup_are_sound_if_something_is_promised() -> None:
+    """They are counted, and owe what was open for longer than is promised."""
+    late = timedelta(seconds=4)
+    books = replace(SOUND, requests=SOUND.requests[:2], promise=Promise(late, late, timedelta()))
+    assert (reconcile(books).findings, reconcile(books).known) == ((), 1)
+    replayed = replace(books, requests=[_request(10, SECOND), _request(30, FIRST)])
+    assert (reconcile(replayed).findings, reconcile(replayed).known) == ((), 1)
+    missed = replace(books, enrolments=[], outcomes=[_outcome(fed, "ALREADY_ENROLLED") for fed in books.fed])
+    assert any("owed" in finding for finding in reconcile(missed).findings)
+    assert reconcile(replace(missed, promise=None)).findings != ()

@@ -2,6 +2,9 @@
 
 from collections import Counter
 
+import pytest
+
+from tests.crash.changes import Begin, End, LetIn, Revoke
 from tests.crash.choices import (
     Freeze,
     Join,
@@ -40,3 +43,15 @@ def test_a_schedule_has_what_was_asked_for() -> None:
     for one in due:
         guests += isinstance(one.what, Join) - isinstance(one.what, Leave)
         assert guests in {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "seed", "trusted"), [(-1, 1, 0), (-1, 2, 20), (0, 2, 0), (7.5, 1, 7.5), (7.5, 2, 7.5)]
+)
+def test_every_second_seed_lets_workers_trust_what_they_know(given: float, seed: int, trusted: float) -> None:
+    """Unless it is said; only then something changes at Capillary."""
+    options = Options(seed=seed, trust_seconds=given)
+    assert options.trusts == trusted
+    changing = [one for one in schedule(options) if isinstance(one.what, LetIn | Begin | End | Revoke)]
+    assert bool(changing) is bool(trusted)
+    assert all(0 < one.settled < options.events for one in changing)
