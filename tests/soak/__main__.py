@@ -2,17 +2,23 @@
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import cycle
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from tests.bench.memory import resident_mib
 from tests.crash.api import Api, start_simulator
+from tests.crash.changes import changes
+from tests.crash.choices import BY_THE_SEED, trusted
+from tests.crash.events import Fed
+from tests.crash.organisation import Notices, Organisation
+from tests.crash.owed import Window
+from tests.crash.trust import known_customers, promise_of
 from tests.soak.books import Books, busiest_minute, findings
 from tests.soak.weather import FORECAST, Weather
 from tests.support.e2e.events import event
@@ -23,6 +29,10 @@ from tests.support.waiting import wait_until
 from worker.demo.broker import running_broker
 
 _BUDGET: Final = 3000
+_TRUST_SECONDS: Final = 60.0
+"""A customer has an event every 40 s."""
+_SECONDS: Final = sum(weather.seconds for weather in FORECAST)
+_LOGS: Final = {"request-log-size": 1_000_000, "notification-log-size": 1_000_000}
 _CUSTOMERS: Final = 600
 _PARTITIONS: Final = 4
 _EVENTS_A_SECOND: Final = 15
@@ -59,9 +69,15 @@ _BAD: Final = (
 class Soak:
     """One run. Raises AssertionError where nothing moves any more."""
 
-    def __init__(self, stage: Stage, api: Api, seed: int) -> None:
+    def __init__(self, stage: Stage, api: Api, seed: int, trusts: float) -> None:
         self._stage = stage
         self._api = api
+        self._trusts = trusts
+        self._organisation = Organisation(api, seed)
+        self._notices = Notices(api, stage.feed, seed)
+        self._changes = deque(changes(seed, _CUSTOMERS) if trusts else ())
+        self._fed: list[Fed] = []
+        self._offered: list[Window] = []
         self._random = Random(seed)  # noqa: S311 - repeatable, and no secret
         self._bad = cycle(_BAD)
         self._numbers = iter(range(1_000_000))
@@ -75,6 +91,8 @@ class Soak:
 
     def run(self) -> Books:
         """Let the weather change while events flow; return the books once everything is settled."""
+        if self._trusts:
+            self._organisation.announce()
         self._join("first")
         self._begun = time.monotonic()
         for weather in FORECAST:
@@ -97,6 +115,7 @@ class Soak:
         while time.monotonic() - begun < weather.seconds:
             tick = time.monotonic()
             self._offer_now_and_then()
+            self._change()
             self._feed(list(self._events()))
             if time.monotonic() - self._begun > _JOINS_AFTER_SECONDS and "second" not in self._workers:
                 self._join("second")
@@ -112,7 +131,10 @@ class Soak:
             if self._random.random() < _BAD_SHARE:
                 yield False, Message(next(self._bad), b"bad-%d" % number)
             else:
-                yield True, Message(event(f"event-{number}", {"customerId": customer}), b"%d" % customer)
+                fed = Fed(number, customer)
+                self._fed.append(fed)
+                traced = (("traceparent", fed.traceparent.encode()),)
+                yield True, Message(event(fed.event_id, {"customerId": customer}), b"%d" % customer, traced)
 
     def _feed(self, events: list[tuple[bool, Message]]) -> None:
         records = self._stage.feed.send_all(message for _, message in events)
@@ -123,11 +145,22 @@ class Soak:
     def _offer_now_and_then(self) -> None:
         if time.monotonic() - self._begun >= self._next_offer:
             self._next_offer += _NEW_OFFER_SECONDS
-            self._api.offer(next(self._offers))
+            promotion_id = self._api.offer(next(self._offers))
+            self._offered.append(Window(promotion_id=promotion_id, since=datetime.now(UTC)))
+
+    def _change(self) -> None:
+        """Let happen at Capillary what is due by now, and hand on what it notifies."""
+        gone = (time.monotonic() - self._begun) / _SECONDS
+        while self._changes and self._changes[0][0] <= gone:
+            _, change = self._changes.popleft()
+            said = self._organisation.let(change, (one.value for one in self._stage.outcomes.read()))
+            click.echo(f"{gone * _SECONDS:6.0f} s  {said}")
+        if self._trusts:
+            self._notices.hand_on()
 
     def _join(self, name: str) -> None:
         folder = f"{self._stage.settings['STATE_DIR']}-{name}"
-        worker = self._stage.worker(STATE_DIR=folder, **_SETTINGS)
+        worker = self._stage.worker(STATE_DIR=folder, **_SETTINGS, **known_customers(self._trusts))
         worker.wait_ready(_JOIN_SECONDS)
         self._workers[name] = worker
         self._early[name] = (time.monotonic(), 0.0)
@@ -154,7 +187,6 @@ class Soak:
         return f"{len(missing)} are not settled, such as {missing[:5]}\n{self._stage.tails()}"
 
     def _books(self, memory: dict[str, tuple[float, float]]) -> Books:
-        requests: list[dict[str, Any]] = self._api.get("/requests")["requests"]
         return Books(
             good=frozenset(self._good_at),
             bad=frozenset(self._bad_at),
@@ -164,7 +196,10 @@ class Soak:
                 for one in self._stage.dead_letters.read()
             ],
             enrolments=self._api.get("/enrolments")["enrolments"],
-            arrivals=sorted(datetime.fromisoformat(one["at"]) for one in requests),
+            requests=self._api.get("/requests")["requests"],
+            fed=self._fed,
+            windows=self._offered + self._organisation.windows(),
+            promise=promise_of(self._trusts),
             budget=_BUDGET,
             memory=memory,
         )
@@ -175,21 +210,24 @@ def _report(books: Books, seconds: float) -> None:
     click.echo(f"took: {seconds:.0f} s; events: {len(books.good)} good, {len(books.bad)} bad")
     click.echo(f"outcomes: {dict(told)}; repeats {len(books.outcomes) - told.total()}")
     click.echo(f"dead letters: {len(books.dead_letters)}; enrolments applied: {len(books.enrolments)}")
-    click.echo(f"requests: {len(books.arrivals)}, {busiest_minute(books.arrivals)} in the busiest minute")
+    click.echo(f"requests: {len(books.requests)}, {busiest_minute(books.arrivals)} in the busiest minute")
+    click.echo(f"known customers: {books.known} events were told without a lookup")
     for name, (early, late) in books.memory.items():
         click.echo(f"memory of the {name} worker: {early:.0f} MiB after a minute, {late:.0f} MiB at the end")
 
 
 @click.command()
 @click.option("--seed", default=1, show_default=True)
-def main(seed: int) -> None:
+@click.option("--trust-seconds", default=BY_THE_SEED, show_default=True, help="0: off; -1: for even seeds.")
+def main(seed: int, trust_seconds: float) -> None:
     """Run the soak and say whether the books agree."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    started = time.monotonic()
+    started, trusts = time.monotonic(), trusted(trust_seconds, seed, _TRUST_SECONDS)
+    click.echo(f"customers are known for {trusts:g} s" if trusts else "every event is looked up")
     with running_broker() as broker, running_lab(broker.bootstrap_servers) as lab:
-        api = start_simulator(lab.household, _CUSTOMERS, {"request-log-size": 1_000_000, "seed": seed})
+        api = start_simulator(lab.household, _CUSTOMERS, {"seed": seed} | _LOGS)
         with lab.stage(api.url, _PARTITIONS) as stage:
-            books = Soak(stage, api, seed).run()
+            books = Soak(stage, api, seed, trusts).run()
     _report(books, time.monotonic() - started)
     found = findings(books)
     for line in found:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.crash.events import Fed
+from tests.crash.owed import Promise, Window
 from tests.soak.books import Books, busiest_minute, findings
 
 START = datetime(2026, 1, 31, tzinfo=UTC)
@@ -16,14 +18,23 @@ def outcome(name: str, offset: int, key: str | None = None) -> dict[str, Any]:
     value: dict[str, Any] = {
         "outcomeId": f"{name}-{offset}",
         "outcome": name,
-        "activity": {"partition": 0, "offset": offset},
+        "activity": {"partition": 0, "offset": offset, "eventId": f"event-{offset - 1}"},
+        "occurredAt": (START + timedelta(seconds=9)).isoformat(),
     }
     return value if key is None else value | {"idempotencyKey": key}
 
 
-def enrolment(key: str, customer: int = 1) -> dict[str, Any]:
+def enrolment(key: str | None, customer: int = 1, **more: object) -> dict[str, Any]:
     """Return an applied enrolment."""
-    return {"idempotencyKey": key, "customerId": customer, "promotionId": 7}
+    made = {"customerId": customer, "promotionId": 7, "at": "1", "revokedAt": None}
+    return {"idempotencyKey": key} | made | more
+
+
+def request(second: int) -> dict[str, Any]:
+    """Return a lookup by the first event."""
+    asked = {"customerId": 1, "endpoint": "lookup", "traceparent": Fed(0, 1).traceparent}
+    query = {"promotionStatusForCustomer": "AVAILABLE_TO_ENROL"}
+    return asked | {"at": (START + timedelta(seconds=second)).isoformat(), "query": query}
 
 
 SOUND = Books(
@@ -32,7 +43,10 @@ SOUND = Books(
     outcomes=[outcome("DEFERRED", 1), outcome("ENROLLED", 1, "k"), outcome("DEAD_LETTERED", 2)],
     dead_letters=[(0, 2)],
     enrolments=[enrolment("k")],
-    arrivals=[START + timedelta(seconds=second) for second in range(300)],
+    requests=[request(second) for second in range(300)],
+    fed=[Fed(0, 1)],
+    windows=[Window(promotion_id=7, since=START)],
+    promise=None,
     budget=60,
     memory={"first": (100.0, 119.0)},
 )
@@ -54,6 +68,17 @@ def test_sound_books_agree() -> None:
         ({"enrolments": [enrolment("k"), enrolment("l")]}, "enrolled twice"),
         ({"enrolments": []}, "told and not applied"),
         ({"enrolments": [enrolment("k"), enrolment("l", 2)]}, "not told"),
+        ({"enrolments": [enrolment("k"), enrolment(None)]}, "enrolled twice"),
+        (
+            {"enrolments": [enrolment("k", revokedAt="2"), enrolment("l", at="3")]},
+            "again after a revocation",
+        ),
+        ({"outcomes": [*SOUND.outcomes, outcome("ENROLLED", 3, "k")]}, "want none"),
+        ({"windows": [Window(promotion_id=8, since=START - timedelta(seconds=1))]}, "owed and never made"),
+        (
+            {"requests": [], "windows": [Window(promotion_id=8, since=START + timedelta(hours=1))]},
+            "owed and never made",
+        ),
         ({"budget": 58}, "above the budget"),
         ({"memory": {"first": (100.0, 121.0)}}, "memory of first"),
     ],
@@ -61,6 +86,24 @@ def test_sound_books_agree() -> None:
 def test_each_fault_is_found(changed: dict[str, Any], found: str) -> None:
     """One line for each promise that does not hold."""
     assert any(found in line for line in findings(replace(SOUND, **changed)))
+
+
+def test_without_a_lookup_as_much_is_owed_as_is_promised() -> None:
+    """What has just opened may be missed; what was told of, even as a refusal, is not owed."""
+    late = timedelta(seconds=20)
+    unasked = replace(SOUND, requests=[], promise=Promise(late, late, timedelta()))
+    assert (findings(unasked), unasked.known) == ([], 1)
+    earlier = Window(promotion_id=8, since=START - late)
+    missed = replace(unasked, windows=[earlier])
+    assert any("owed" in line for line in findings(missed))
+    refused = outcome("REJECTED", 1) | {"customerId": 1, "promotionId": 8}
+    assert findings(replace(missed, outcomes=[*missed.outcomes, refused])) == []
+
+
+def test_another_channel_enrols_without_a_word() -> None:
+    """Its enrolments have no key, and are told by nobody."""
+    elsewhere = [enrolment(None, 2), enrolment(None, 3)]
+    assert findings(replace(SOUND, enrolments=[*SOUND.enrolments, *elsewhere])) == []
 
 
 def test_the_busiest_minute_may_begin_anywhere() -> None:
