@@ -144,7 +144,7 @@ def _notification(record: Record, event: Fields, named: str = "") -> Activity:
         occurred_at=next((time for time in map(_time, at) if time is not None), None),
         customer=customer_names((data, inner, *event.each("data"), event)),
         identity=identity,
-        feedback=read_feedback(name, data) if name in FEEDBACK_EVENTS else None,
+        feedback=read_feedback(name, next(inner.each("data"), inner)) if name in FEEDBACK_EVENTS else None,
     )
 
 

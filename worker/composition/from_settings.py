@@ -54,6 +54,7 @@ def rules(settings: Settings, *, retry_rejected: bool = False) -> Rules:
         settle_seconds=settings.reconcile_settle_seconds,
         trust_seconds=settings.lookup_trust_seconds,
         always=frozenset(settings.lookup_always_events),
+        default_source=settings.api_source,
         not_found_grace=timedelta(seconds=settings.not_found_grace_seconds)
         if settings.not_found_grace_seconds
         else None,

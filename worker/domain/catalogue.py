@@ -4,7 +4,8 @@ The list knows no customers. It can only rule out, and only when it is certain: 
 looked up.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -65,10 +66,16 @@ class Listing:
     """A complete reading of the list that still holds: what on it may be enrolled into by us."""
 
     candidates: tuple[ListedPromotion, ...]
+    came_back: Mapping[int, datetime] = field(default_factory=dict)
+    """When a reading began that had a promotion again that the one before did not have."""
 
     def may_be_live(self, now: Span) -> set[int]:
         """Return what may be live by now."""
         return {each.promotion_id for each in self.candidates if may_be_open(each, now)}
+
+    def has_back(self, since: datetime) -> bool:
+        """Tell whether a promotion was off the list since, as it is while it is not active."""
+        return any(at > since for at in self.came_back.values())
 
     def certainly_live(self, now: Span) -> tuple[int, ...]:
         """Return what certainly is live already, in order: a lookup from now on shows it, or never will."""

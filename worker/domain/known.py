@@ -14,7 +14,7 @@ from worker.domain.answers import Notice
 from worker.domain.catalogue import Listing, NotAsked, Unread
 from worker.domain.identity import Reenrol, organisation
 from worker.domain.ledger import CoolingDown, NotAgain, Standing
-from worker.domain.plan import Already, Foreign, Policy, UsedUp, objection, obstacle
+from worker.domain.plan import Already, Foreign, Objection, Policy, UsedUp, objection, obstacle
 from worker.domain.promotions import (
     ENROL_AND_ISSUE,
     CustomerPromotions,
@@ -234,7 +234,10 @@ def recall(
     by_feedback = False
     for offer in seen.offers if seen else ():
         promotion = offer.as_promotion()
-        if objection(promotion, trust.policy, now) is not None:
+        against = objection(promotion, trust.policy, now)
+        if against is Objection.INACTIVE:
+            return Ask(Doubt.UNSETTLED)
+        if against is not None:
             continue
         org_id = organisation(promotion.org_id, trust.policy.org_id, learnt_org)
         known = standing(Subject.of(promotion, org_id))
@@ -271,8 +274,10 @@ def _since(seen: Shown, policy: Policy, listing: Listing | Unread | NotAsked, no
         yield Doubt.OTHER_PROGRAMS
     if isinstance(listing, Unread) or (isinstance(listing, Listing) and seen.live is None):
         yield Doubt.NO_LIST
-    elif isinstance(listing, Listing) and not listing.may_be_live(now) <= set(seen.live or ()):
-        yield Doubt.NEW_PROMOTION
+    elif isinstance(listing, Listing):
+        is_new = not listing.may_be_live(now) <= set(seen.live or ())
+        if is_new or listing.has_back(seen.read_at):
+            yield Doubt.NEW_PROMOTION
     if policy.reenrol is Reenrol.AFTER_EXPIRY:
         ends = (entry.expires_at for offer in seen.offers for entry in offer.timeline)
         if any(end is not None and seen.read_at < end <= now.latest for end in ends):

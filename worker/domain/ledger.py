@@ -91,6 +91,8 @@ class Standing:
     attempt: Attempt | None = None
     revocations: int = 0
     """How many enrolments Capillary took back."""
+    heeded: tuple[str, ...] = ()
+    """Revocations that were heeded of late, by issual id, else by event: none counts twice."""
 
     def forbids(self, *, after_revoke: bool) -> Enrolment | None:
         """Return the enrolment that `once` does not repeat; a revoked one may be, `after_revoke`."""
@@ -192,6 +194,7 @@ def advise(  # noqa: PLR0913 - all that may stand against a request
     after: str | None,
     reenrol: Reenrol,
     after_revoke: bool = False,
+    revocations: int = 0,
     cool_down: timedelta,
     now: datetime,
 ) -> Advice:
@@ -200,14 +203,17 @@ def advise(  # noqa: PLR0913 - all that may stand against a request
     At most one enrolment per key: an enrolment under the same key is never repeated, whatever the policy.
     `after` is the key of the latest enrolment when the request was planned. If there was another one since, a
     plan for the time after an expiry is out of date: its key may have been used before that one. A revoked
-    enrolment is repeated by `once` only with `after_revoke`, and then under another key.
+    enrolment is repeated by `once` only with `after_revoke`, and then under another key: a request that was
+    planned when fewer `revocations` were known is out of date as well.
     """
     if standing.attempt is not None:
         return FindOut(standing.attempt)
     if standing.enrolment is not None:
         if (standing.enrolment.key, standing.enrolment.event_id) == (key, event_id):
             return OwnEnrolment(standing.enrolment)
-        is_outdated = reenrol is Reenrol.AFTER_EXPIRY and standing.enrolment.key != after
+        is_outdated = standing.revocations != revocations or (
+            reenrol is Reenrol.AFTER_EXPIRY and standing.enrolment.key != after
+        )
         is_once = reenrol is Reenrol.ONCE and standing.forbids(after_revoke=after_revoke) is not None
         if is_once or is_outdated or standing.enrolment.key == key:
             return NotAgain(standing.enrolment)

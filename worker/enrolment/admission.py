@@ -51,6 +51,8 @@ class Told:
     event_name: str
     feedback: Feedback
     happened: datetime
+    has_own_time: bool
+    """Whether the event itself tells it."""
     names: tuple[Identifier, ...]
     """Of the customer, the strongest first; none if it is about none."""
 
@@ -136,6 +138,7 @@ def _admit_activity(
             event_name=activity.event_name,
             feedback=feedback,
             happened=happened,
+            has_own_time=happened == activity.occurred_at,
             names=_identifiers(activity),
         )
     if told is not None and not is_trigger:

@@ -12,7 +12,18 @@ from worker.domain import ledger as states
 from worker.domain.answers import Doubtful, Fault, FaultKind, IssueAnswer, Throttled
 from worker.domain.evidence import Applied, Evidence, Finding, NotShown
 from worker.domain.faults import treatment
-from worker.domain.ledger import Ask, Attempt, CoolingDown, FindOut, Limit, NotAgain, OwnEnrolment, Standing
+from worker.domain.identity import Reenrol
+from worker.domain.ledger import (
+    Ask,
+    Attempt,
+    CoolingDown,
+    Enrolment,
+    FindOut,
+    Limit,
+    NotAgain,
+    OwnEnrolment,
+    Standing,
+)
 from worker.domain.promotions import Identifier
 from worker.domain.settlement import Enrolled, LimitUnexplained, Settlement, Unresolved
 from worker.domain.settling import settle_by_ledger, settle_issue, settle_unprocessable
@@ -82,6 +93,7 @@ class Attempts:
             after=self._request.after,
             reenrol=self._rules.policy.reenrol,
             after_revoke=self._rules.policy.reenrol_after_revoke,
+            revocations=self._request.revocations,
             cool_down=self._rules.limit_cool_down,
             now=self._resources.clock(),
         )
@@ -199,6 +211,10 @@ class Attempts:
             after = states.enrolled(standing, self._resources.machine_time(), finding.enrolment_id)
             return await self._record(reconciled(self._subject, attempt, finding), after)
         if isinstance(finding, NotShown):
+            others = self._others(standing, attempt)
+            if others is not None:
+                settled = settle_by_ledger(NotAgain(others), self._subject)
+                return await self._record(settled, states.released(standing))
             if not self._doubts.is_over:
                 return await self._ask(standing, attempt.number + 1, attempt.noted)
             if doubt is not None and doubt.kind is FaultKind.UNPROCESSABLE:
@@ -206,6 +222,14 @@ class Attempts:
                 return await self._record(rejected, states.released(standing))
             await self._ledger.stands(self._subject, states.released(standing))
         return unresolved(self._request, attempt.number, finding, doubt)
+
+    def _others(self, standing: Standing, attempt: Attempt) -> Enrolment | None:
+        """Return an enrolment that was told of since the attempt began, and that `once` does not repeat."""
+        policy = self._rules.policy
+        if policy.reenrol is not Reenrol.ONCE:
+            return None
+        known = standing.forbids(after_revoke=policy.reenrol_after_revoke)
+        return None if known is None or known.key == attempt.key else known
 
     async def _find_out_anothers(self, attempt: Attempt) -> Unresolved | None:
         """Find out what became of another event's attempt that stood in the way; tell it if it succeeded.

@@ -103,6 +103,12 @@ class Catalogue:
         self._asked = asyncio.Event()
         self._wanted = asyncio.Event()
         """Set if it is to be read before its time."""
+        self._early = 0
+        """Readings before their time, in a row."""
+        self._is_resting = False
+        self._last: frozenset[int] | None = None
+        """What the last complete reading had."""
+        self._came_back: dict[int, datetime] = {}
         self._read_once_more = asyncio.Event()
         """Set, and at once a new one, whenever a reading has ended."""
         self._failures = 0
@@ -130,11 +136,9 @@ class Catalogue:
         After a pause without events the reading is out of date: one request for the list, and all events that
         come meanwhile wait for it.
         """
-        if isinstance(self.listing(), Unread) and not self._failures:
+        if isinstance(self.listing(), Unread) and not (self._failures or self._is_resting):
             # One reading at most: with a list that is slower than its refresh none would ever hold.
             ended = self._read_once_more
-            # Not to sit out the pause that was meant for a list that nobody asks for.
-            self._wanted.set()
             with waiting_for(self._sign.silent_seconds):
                 await ended.wait()
 
@@ -157,12 +161,19 @@ class Catalogue:
 
     async def _rest(self, seconds: float) -> None:
         """Wait so long, or until the list is said to have changed; after a failure as long as it asks for."""
-        if self._failures:
-            await self._sleep(seconds)
-            return
-        least = min(seconds, _LEAST_PAUSE_SECONDS)
-        await self._sleep(least)
-        rest = asyncio.ensure_future(self._sleep(seconds - least))
+        self._is_resting = True
+        try:
+            # A failure has its own pause, and many changes in a row are read ever more seldom.
+            doubled = _LEAST_PAUSE_SECONDS * 2.0 ** min(self._early, _LONGEST_DOUBLING)
+            least = seconds if self._failures else min(seconds, doubled)
+            await self._sleep(least)
+            await self._rest_or_be_wanted(seconds - least)
+        finally:
+            self._is_resting = False
+        self._early = self._early + 1 if self._wanted.is_set() else 0
+
+    async def _rest_or_be_wanted(self, seconds: float) -> None:
+        rest = asyncio.ensure_future(self._sleep(seconds))
         wanted = asyncio.ensure_future(self._wanted.wait())
         try:
             await asyncio.wait((rest, wanted), return_when=asyncio.FIRST_COMPLETED)
@@ -178,7 +189,8 @@ class Catalogue:
             answer = await self._api.live_promotions()
         if isinstance(answer, CatalogueRead):
             candidates = tuple(p for p in answer.promotions if may_enrol_into(p, self._policy))
-            self._reading = _Reading(Listing(candidates), began_at, began)
+            self._note_returns(frozenset(each.promotion_id for each in candidates), began)
+            self._reading = _Reading(Listing(candidates, self._came_back), began_at, began)
             self._failures = 0
             self._tracker.catalogue_read(len(answer.promotions), len(candidates))
             return self._pause()
@@ -187,6 +199,13 @@ class Catalogue:
         seconds = self._pause_after(answer)
         self._tracker.catalogue_failed(answer, self._failures, seconds)
         return seconds
+
+    def _note_returns(self, live: frozenset[int], began: datetime) -> None:
+        """Note what was not there the last time; what this process saw first need not be new."""
+        if self._last is not None:
+            news = dict.fromkeys(live - self._last, began)
+            self._came_back = {key: at for key, at in self._came_back.items() if key in live} | news
+        self._last = live
 
     def _pause(self) -> float:
         return self._refresh_seconds * (_SHARE - _JITTER_SHARE * self._jitter())

@@ -1,8 +1,8 @@
 """Feedback: what Capillary's own notifications change of what is known. None of it leads to a lookup."""
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import assert_never
+from datetime import timedelta
+from typing import Final, assert_never
 
 from topics.feedback import (
     CustomerChanged,
@@ -15,9 +15,11 @@ from topics.feedback import (
 from worker.domain import feedback as changes
 from worker.domain import ledger as states
 from worker.domain.evidence import Applied
+from worker.domain.feedback import Notice
 from worker.domain.identity import organisation
 from worker.domain.ledger import Attempt, Standing
 from worker.domain.settlement import Subject
+from worker.domain.times import moved
 from worker.enrolment.admission import Told
 from worker.enrolment.catalogue import Lists
 from worker.enrolment.doubts import result_of_found
@@ -29,6 +31,9 @@ from worker.enrolment.rules import Rules
 from worker.enrolment.taking import Taken
 from worker.ledger.entries import LedgerEntry, Request, ResultEntry, StandingEntry
 from worker.signs import Turn
+
+_CLOCKS_APART: Final = timedelta(seconds=5)
+"""How far ahead of ours the time of a notification may be; further, and it tells no order."""
 
 
 class Feedback:
@@ -57,26 +62,35 @@ class Feedback:
 
         Returns once Kafka has acknowledged what it changed; raises Abandoned and PublishFailed.
         """
-        at = min(told.happened, self._resources.now().latest)
+        now = self._resources.now().latest
+        at = min(told.happened, now)
         match told.feedback:
             case ListChanged():
                 self._lists.changed(at)
             case PromotionIssued() | PromotionRevoked():
-                return await self._enrolment(taken, told, told.feedback, at)
+                is_timed = told.has_own_time and told.happened <= moved(now, _CLOCKS_APART)
+                notice = Notice(
+                    event_id=told.origin.event_id,
+                    issual_id=told.feedback.issual_id,
+                    at=told.happened if is_timed else at,
+                    is_timed=is_timed,
+                )
+                return await self._enrolment(taken, told, told.feedback, notice)
             case CustomerChanged():
                 customer_id = self._known.who(taken, told.names)
                 ids = () if customer_id is None else (customer_id,)
                 await self._known.forget(taken, ids, told.names, at)
             case CustomersMerged(customer_ids):
                 await self._known.forget(taken, customer_ids, told.names, at)
-            case Unusable():
+            case Unusable(message):
+                self._tracker.unusable(told.event_name, message, taken.arrival.record)
                 return "feedback_unusable"
             case _:
                 assert_never(told.feedback)
         return "feedback"
 
     async def _enrolment(
-        self, taken: Taken, told: Told, change: PromotionIssued | PromotionRevoked, at: datetime
+        self, taken: Taken, told: Told, change: PromotionIssued | PromotionRevoked, notice: Notice
     ) -> str:
         """Enter that an enrolment was made, or taken back."""
         customer_id = self._known.who(taken, told.names)
@@ -86,21 +100,24 @@ class Feedback:
         subject = Subject(change.promotion_id, change.program_id, "", org_id)
         async with self._turn_of(customer_id):
             standing = taken.ledger.standing(customer_id, subject)
-            attempt, event_id = standing.attempt, told.origin.event_id
+            attempt = standing.attempt
+            # What is taken back was made: it proves the attempt as well.
+            is_proven = attempt is not None and changes.proves(attempt, standing, notice)
+            after = standing
+            if attempt is not None and is_proven:
+                after = await self._settle(taken, subject, standing, attempt, notice)
             if isinstance(change, PromotionRevoked):
-                after = changes.revoked(standing, event_id=event_id, issual_id=change.issual_id, at=at)
-            elif attempt and changes.proves(attempt, standing, issual_id=change.issual_id, at=at):
-                after = await self._settle(taken, subject, standing, attempt, change)
-            else:
-                after = changes.issued(standing, event_id=event_id, issual_id=change.issual_id, at=at)
+                after = changes.revoked(after, notice, is_proven=is_proven)
+            elif not is_proven:
+                after = changes.issued(after, notice)
             if after != standing:
                 await self._write(taken, StandingEntry(customer_id, subject, after))
         if isinstance(change, PromotionRevoked):
-            await self._known.forget(taken, (customer_id,), (), at)
+            await self._known.forget(taken, (customer_id,), (), notice.at)
         return "feedback"
 
     async def _settle(
-        self, taken: Taken, subject: Subject, standing: Standing, attempt: Attempt, issued: PromotionIssued
+        self, taken: Taken, subject: Subject, standing: Standing, attempt: Attempt, notice: Notice
     ) -> Standing:
         """Tell the event whose attempt it was; the attempt stays open until that is told."""
         plan = taken.ledger.plan_of(attempt.event_id)
@@ -115,12 +132,12 @@ class Feedback:
         named = next(same, None)
         if plan is not None and named is not None:
             known = taken.ledger.result_of(attempt.event_id, named)
-            found = Applied(None, issued.issual_id)
+            found = Applied(None, notice.issual_id)
             result = result_of_found(plan, known, named, attempt, found, self._resources.clock())
             if result is not known:
                 await self._write(taken, ResultEntry(plan.event_id, named, result))
             await taken.telling.outcome(plan.origin, result.outcome)
-        return states.enrolled(standing, self._resources.machine_time(), issual_id=issued.issual_id)
+        return states.enrolled(standing, self._resources.machine_time(), issual_id=notice.issual_id)
 
     async def _write(self, taken: Taken, entry: LedgerEntry) -> None:
         await until_certain(taken.lease, self._resources.sleep)

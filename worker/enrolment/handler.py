@@ -97,7 +97,7 @@ class Enrolments:
             return taken.damage
         now, learnt = self._resources.now().earliest, self._organisation.known(taken.ledger)
         admission = admit(taken.arrival.record, self._rules, now, learnt)
-        if not isinstance(admission, PassOver):
+        if not isinstance(admission, PassOver | Told):
             await self._organisation.keep(taken, admission.origin.org_id)
         return admission
 

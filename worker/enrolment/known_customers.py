@@ -1,58 +1,30 @@
 """Known customers: remembers what lookups show, and says when an event need not ask.
 
 What is remembered lies in the ledger, beside the customer's standings: it goes where the partition goes.
-Names of customers lie there as keyed hashes; without a key only in this process, and go with it.
 """
 
-import secrets
-from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Final, Generic, TypeVar
+from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 from worker.domain.answers import CustomerNotFound, Found, LookupAnswer
 from worker.domain.catalogue import Listing, NotAsked, Unread
-from worker.domain.identity import name_hash
 from worker.domain.known import Known, Memory, Name, Nobody, recall, shown
-from worker.domain.promotions import Identifier, IdentifierName
+from worker.domain.promotions import CustomerPromotions, Identifier, IdentifierName
 from worker.domain.settlement import UnknownCustomer
-from worker.domain.times import EARLIEST, Span
+from worker.domain.times import Span, moved
 from worker.enrolment.admission import Admitted
 from worker.enrolment.catalogue import Lists
+from worker.enrolment.known_names import MOST_MOMENTS, KnownNames, Latest, Moments
 from worker.enrolment.lease import until_certain
 from worker.enrolment.ports import Ledger, PartitionLedger, Tracker
 from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
 from worker.enrolment.taking import Taken
-from worker.ledger.entries import MemoryEntry, NameEntry
+from worker.ledger.entries import MemoryEntry
 from worker.signs import Turn
-
-_MOST_NAMES: Final = 20_000
-"""In this process alone, if there is no key; some 300 bytes each."""
-_MOST_RECENT: Final = 5_000
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-
-
-class _Latest(Generic[K, V]):
-    """The entries that were put in last, up to a number."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._entries: OrderedDict[K, V] = OrderedDict()
-
-    def put(self, key: K, value: V) -> None:
-        self._entries[key] = value
-        self._entries.move_to_end(key)
-        if len(self._entries) > self._most:
-            self._entries.popitem(last=False)
-
-    def get(self, key: K, default: V) -> V:
-        return self._entries.get(key, default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +62,12 @@ class KnownCustomers:
         self._ledger = ledger
         self._lists = lists
         self._tracker = tracker
-        self._is_kept = rules.pii_key is not None
-        self._key = rules.pii_key or secrets.token_bytes()
+        self._names = KnownNames(rules, resources, ledger)
         self._turns: WeakValueDictionary[tuple[int, Identifier], Turn] = WeakValueDictionary()
-        self._names: _Latest[tuple[int, str], Name | None] = _Latest(_MOST_NAMES)
-        self._answered: _Latest[tuple[int, int], float] = _Latest(_MOST_RECENT)
+        self._answered: Latest[tuple[int, int], float] = Latest(MOST_MOMENTS)
         """When the last lookup of a customer was answered, on the timer."""
-        self._forgotten: _Latest[int, float] = _Latest(_MOST_RECENT)
-        """When a customer was forgotten, on the timer: lookups under way then are not remembered."""
+        self._forgotten: Moments[int] = Moments()
+        """Lookups that were under way then are not remembered."""
 
     def turn(self, taken: Taken, event: Admitted) -> AbstractAsyncContextManager[object]:
         """Return the lock of all events that name their customer so: they come in a burst, and one asks."""
@@ -106,7 +76,7 @@ class KnownCustomers:
         return self._turns.setdefault((_partition(taken), event.identifier), Turn())
 
     async def glimpse(self) -> Glimpse:
-        """Return what to hold the lookup against that begins now; may wait for the list's first reading."""
+        """Return what to hold the lookup against that begins now; may wait for a reading of the list."""
         if self._is_on:
             await self._lists.hold()
         listing = self._lists.listing() if self._is_on else NotAsked()
@@ -115,17 +85,18 @@ class KnownCustomers:
     async def recall(self, taken: Taken, event: Admitted, customer_id: int | None = None) -> Recalled | None:
         """Return what the event leads to by what is known, None if it must ask.
 
-        `customer_id` is whom a lookup of this event found already. May wait for the list's first reading.
+        `customer_id` is whom a lookup of this event found already. May wait for a reading of the list.
         """
         if not self._is_on or self._asks_anew(taken, event):
             return None
+        # First: what is remembered must be what it is when the answer is given.
+        glimpse = await self.glimpse()
         if customer_id is None:
             who, memory = self._find(taken, event.identifier)
         else:
             who, memory = customer_id, taken.ledger.memory(customer_id)
         if memory.seen is None:
             return None
-        glimpse = await self.glimpse()
         said = recall(
             memory,
             self._trust,
@@ -148,50 +119,58 @@ class KnownCustomers:
         """Note what a lookup showed, unless the lease is in doubt; never waits for Kafka's word."""
         if not self._is_on or not taken.lease.is_certain():
             return
-        ledger, at, who = taken.ledger, _partition(taken), event.identifier
-        named = int(who.value) if who.name is IdentifierName.CUSTOMER_ID else None
         if isinstance(answer, Found):
-            customer_id = answer.customer.customer_id
-            if self._forgotten.get(customer_id, began.began) > began.began:
-                return
-            forgotten_at = ledger.memory(customer_id).forgotten_at
-            seen = shown(
-                answer.customer,
-                began.listing,
-                began.at,
-                programs=self._trust.policy.program_ids,
-                forgotten_at=forgotten_at,
-            )
-            await ledger.note(MemoryEntry(customer_id, Memory(seen, forgotten_at)))
-            self._answered.put((at, customer_id), self._resources.timer())
-            if named != customer_id:
-                await self._name(taken, who, Name(read_at=seen.read_at, customer_id=customer_id))
+            await self._remember_customer(taken, event.identifier, answer.customer, began)
         elif isinstance(answer, CustomerNotFound):
-            await self._name(taken, who, Name(read_at=began.at.earliest, errors=answer.errors))
+            name = Name(read_at=began.at.earliest, errors=answer.errors)
+            await self._names.learn(taken, event.identifier, name, began.began)
+
+    async def _remember_customer(
+        self, taken: Taken, who: Identifier, customer: CustomerPromotions, began: Glimpse
+    ) -> None:
+        customer_id = customer.customer_id
+        if self._forgotten.is_since(customer_id, began.began):
+            return
+        forgotten_at = taken.ledger.memory(customer_id).forgotten_at
+        seen = shown(
+            customer,
+            began.listing,
+            began.at,
+            programs=self._trust.policy.program_ids,
+            forgotten_at=forgotten_at,
+        )
+        await taken.ledger.note(MemoryEntry(customer_id, Memory(seen, forgotten_at)))
+        self._answered.put((_partition(taken), customer_id), self._resources.timer())
+        named = int(who.value) if who.name is IdentifierName.CUSTOMER_ID else None
+        if named == customer_id:
+            return
+        if named is not None and taken.ledger.memory(named).seen is not None:
+            # It was merged into the one that was found.
+            await taken.ledger.note(MemoryEntry(named, Memory(None, began.at.earliest)))
+        await self._names.learn(taken, who, Name(read_at=seen.read_at, customer_id=customer_id), began.began)
 
     async def forget(
         self, taken: Taken, customer_ids: Iterable[int], names: Iterable[Identifier], at: datetime
     ) -> None:
-        """Let nothing count any more that was read of these customers up to that time.
+        """Let nothing count any more that was read of these customers before what changed at that time shows.
 
         In all partitions that are ours: their events may come under several keys. Returns once Kafka has
         acknowledged it; raises Abandoned and PublishFailed.
         """
         if self._rules.dry_run:
             return
-        at = min(at, self._resources.now().latest)
+        # What changes may take as long to show as what is enrolled.
+        shows = timedelta(seconds=self._rules.settle_seconds)
+        until = moved(min(at, self._resources.now().latest), shows)
         meant = set(customer_ids)
         for who in names:
-            name = self._named(taken, who)
-            if name is not None and name.read_at <= at:
-                await self._unname(taken, who)
-                meant |= set() if name.customer_id is None else {name.customer_id}
+            meant |= await self._names.forget(taken, who, until)
         for customer_id in meant:
             self._forgotten.put(customer_id, self._resources.timer())
             # All at first: a store that holds every partition in one would show only the first of them.
-            remembering = [each for each in self._ledger.every() if _is_from_before(each, customer_id, at)]
+            remembering = [each for each in self._ledger.every() if _is_from_before(each, customer_id, until)]
             for ledger in remembering:
-                forgotten_at = _later(ledger.memory(customer_id).forgotten_at, at)
+                forgotten_at = _later(ledger.memory(customer_id).forgotten_at, until)
                 await until_certain(taken.lease, self._resources.sleep)
                 await ledger.write(MemoryEntry(customer_id, Memory(None, forgotten_at)))
 
@@ -216,7 +195,7 @@ class KnownCustomers:
             memory = taken.ledger.memory(int(who.value))
             if memory.seen is not None:
                 return int(who.value), memory
-        name = self._named(taken, who)
+        name = self._names.find(taken.ledger, who)
         if name is None:
             return None, Memory()
         if name.customer_id is None:
@@ -225,33 +204,12 @@ class KnownCustomers:
         is_held = name.holds(self._trust.length, self._resources.now(), memory.forgotten_at)
         return (name.customer_id, memory) if is_held else (None, Memory())
 
-    def _named(self, taken: Taken, who: Identifier) -> Name | None:
-        hashed = name_hash(who, self._key)
-        kept = (
-            taken.ledger.name(hashed) if self._is_kept else self._names.get((_partition(taken), hashed), None)
-        )
-        return None if kept is None or kept.read_at == EARLIEST else kept
-
-    async def _name(self, taken: Taken, who: Identifier, name: Name) -> None:
-        hashed = name_hash(who, self._key)
-        if self._is_kept:
-            await taken.ledger.note(NameEntry(hashed, name))
-        else:
-            self._names.put((_partition(taken), hashed), name)
-
-    async def _unname(self, taken: Taken, who: Identifier) -> None:
-        nobody = Name(read_at=EARLIEST)
-        if not self._is_kept:
-            await self._name(taken, who, nobody)
-            return
-        await until_certain(taken.lease, self._resources.sleep)
-        await taken.ledger.write(NameEntry(name_hash(who, self._key), nobody))
-
     def _reason(self, taken: Taken, who: int | None, said: Known) -> str:
         if said.by_feedback:
             return "feedback"
-        came, answered = taken.taken_at, self._answered.get((_partition(taken), who or 0), float("-inf"))
-        return "burst" if came is not None and came <= answered else "known"
+        came, answered = taken.taken_at, self._answered.get((_partition(taken), who or 0))
+        is_burst = came is not None and answered is not None and came <= answered
+        return "burst" if is_burst else "known"
 
 
 def as_known(event: Admitted, recalled: Recalled) -> Admitted:
@@ -269,7 +227,5 @@ def _is_from_before(ledger: PartitionLedger, customer_id: int, at: datetime) -> 
     return seen is not None and seen.read_at <= at
 
 
-def _later(first: datetime | None, second: datetime | None) -> datetime | None:
-    if first is None or second is None:
-        return first or second
-    return max(first, second)
+def _later(first: datetime | None, second: datetime) -> datetime:
+    return second if first is None else max(first, second)

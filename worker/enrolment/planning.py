@@ -59,7 +59,13 @@ def plan_event(
         stands = isinstance(step, Already | UsedUp)
         if stands and standing.attempt is not None and not rules.dry_run:
             # What the reading shows may be what became of another event's attempt: that is found out first.
-            return Request(subject, standing.attempt.key, standing.attempt.noted, after)
+            return Request(
+                subject=subject,
+                key=standing.attempt.key,
+                noted=standing.attempt.noted,
+                after=after,
+                revocations=standing.revocations,
+            )
         forbidding = standing.forbids(after_revoke=rules.policy.reenrol_after_revoke)
         if isinstance(step, UsedUp) and forbidding and rules.policy.reenrol is Reenrol.ONCE:
             # The limit may be used up by our own enrolment if there is no timeline to show it.
@@ -75,6 +81,7 @@ def plan_event(
             after=after,
             reenrol=rules.policy.reenrol,
             after_revoke=rules.policy.reenrol_after_revoke,
+            revocations=standing.revocations,
             cool_down=rules.limit_cool_down,
             now=now,
         )
@@ -84,7 +91,13 @@ def plan_event(
             case Ask() | FindOut() | OwnEnrolment() if rules.dry_run:
                 return Foregone(tell(origin, WouldEnrol(subject, key), now))
             case Ask() | FindOut() | OwnEnrolment():
-                return Request(subject, key, evidence_of(step.promotion), after)
+                return Request(
+                    subject=subject,
+                    key=key,
+                    noted=evidence_of(step.promotion),
+                    after=after,
+                    revocations=standing.revocations,
+                )
         assert_never(advice)
 
     steps = plan(

@@ -189,6 +189,10 @@ class Tracker(CallTracker, Protocol):
         """Count a record that was dead-lettered."""
         ...
 
+    def unusable(self, event_name: str, message: str, record: Record) -> None:
+        """Report a notification that lacks what it is about."""
+        ...
+
     def lookup_saved(self, reason: str) -> None:
         """Count an event that asked nobody: by what is known, the catalogue, feedback, or in a burst."""
         ...

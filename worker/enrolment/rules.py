@@ -28,6 +28,8 @@ class Rules:
     """How long the API may take to apply a request and show it."""
     trust_seconds: float = 0.0
     """How long what a lookup showed of a customer is trusted, 0 for not at all."""
+    default_source: str = "INSTORE"
+    """Source of names that come without one."""
     always: frozenset[str] = frozenset(CUSTOMER_EVENTS)
     """Events that are looked up whatever is known, and make it forgotten."""
     not_found_grace: timedelta | None = None

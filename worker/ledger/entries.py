@@ -20,7 +20,7 @@ Marks = tuple[tuple[str, str], ...]
 """The names that an event gives its customer: which name, and a hash of its value."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """An enrolment to ask for: under which key, and what was seen before."""
 
@@ -29,6 +29,8 @@ class Request:
     noted: Evidence
     after: str | None = None
     """Key of our latest enrolment when this was planned; None also in plans of earlier releases."""
+    revocations: int = 0
+    """How many enrolments had been taken back by then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ def _together(first: Standing, second: Standing) -> Standing:
         settled_limits=max(first.settled_limits, second.settled_limits),
         attempt=first.attempt or second.attempt,
         revocations=max(first.revocations, second.revocations),
+        heeded=tuple(dict.fromkeys((*second.heeded, *first.heeded))),
     )
 
 

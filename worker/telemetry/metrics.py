@@ -184,6 +184,18 @@ class Metrics:
                 remedy=_REMEDIES.get(reason, "none here: it is waited out"),
             )
 
+    def unusable(self, event_name: str, message: str, record: Record) -> None:
+        """Log a notification that lacks what it is about, one a minute of each kind."""
+        before = self._quiet.unsaid(("activity", event_name, message))
+        if before is not None:
+            log.warning(
+                "a notification of Capillary's says nothing usable, and is passed over: look at the record",
+                event_name=event_name,
+                why=message,
+                of=str(record.position),
+                unsaid=before,
+            )
+
     def lookup_saved(self, reason: str) -> None:
         """Count an event that led to no lookup."""
         self._lookups_saved.labels(reason).inc()

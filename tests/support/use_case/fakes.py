@@ -159,6 +159,7 @@ class FakeTracker:
         self.dead_letters: list[Failure] = []
         self.faults: list[tuple[Record, Exception]] = []
         self.saved: list[str] = []
+        self.unusables: list[tuple[str, str]] = []
 
     def activity(self, event_name: str, result: str) -> None:
         """Keep the count of an event."""
@@ -188,6 +189,10 @@ class FakeTracker:
     def dead_letter(self, failure: Failure) -> None:
         """Keep a dead letter."""
         self.dead_letters.append(failure)
+
+    def unusable(self, event_name: str, message: str, record: Record) -> None:  # noqa: ARG002 - the port's
+        """Keep the report."""
+        self.unusables.append((event_name, message))
 
     def lookup_saved(self, reason: str) -> None:
         """Keep the count of it."""

@@ -28,6 +28,7 @@ from worker.domain.promotions import (
     TimelineEntry,
 )
 from worker.domain.settlement import Subject
+from worker.enrolment.catalogue import Lists, NoCatalogue
 from worker.enrolment.checkpoints import Checkpoint, nothing
 from worker.enrolment.ports import PublishFailed
 from worker.enrolment.rules import Rules
@@ -164,6 +165,7 @@ class Shop:
         self.told: list[Outcome] = []
         self.deferred: list[Record] = []
         self.tracker = FakeTracker()
+        self.lists: Lists = NoCatalogue()
         self.set_ahead = 0.0
         """By how many seconds the API's time has set our clock ahead."""
 
@@ -224,6 +226,7 @@ class Shop:
             ),
             retrying=retrying_with(RetryPolicy(attempts), self.tracker, self.sleep),
             probe=die if die_at else nothing,
+            lists=self.lists,
         )
 
     def wait(self, seconds: float) -> None:

@@ -133,7 +133,7 @@ def test_each_state_has_a_row_for_each_move() -> None:
     assert {field.name for field in fields(Standing)} == {
         *("enrolment", "limit", "settled_limits", "attempt"),
         # Moved by notifications alone: see test_feedback.py.
-        "revocations",
+        *("revocations", "heeded"),
     }
     what_is_there = {
         (one.enrolment is not None, one.limit is not None, one.attempt is not None) for one in STATES.values()

@@ -1,13 +1,15 @@
 """Known customers, with an API that remembers what it applied: who asks, and what is told without."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 
-from tests.support.use_case.honest_api import HonestApi, Shop, policy
+from tests.support.use_case.building import UseCase
+from tests.support.use_case.honest_api import SETTLE, HonestApi, MortalLedger, Shop, policy
 from tests.support.use_case.values import CUSTOMER, NOW, PROGRAM, event, record
 from topics.outcome import Outcome
 from topics.record import Position, Record
@@ -19,10 +21,12 @@ from worker.domain.answers import (
     LookupAnswer,
     Notice,
     NotIssued,
+    Unsent,
 )
 from worker.domain.identity import Reenrol
 from worker.domain.known import Memory
 from worker.domain.promotions import CustomerPromotions, Identifier
+from worker.enrolment.catalogue import NoCatalogue
 from worker.enrolment.checkpoints import Checkpoint
 from worker.enrolment.rules import Rules
 from worker.ledger import format as ledger_format
@@ -202,6 +206,7 @@ async def test_an_unknown_customer() -> None:
     assert shop.api.lookups == 2
     added = record(event(eventId="evt-4", eventName="customerAdded", occurredAt=_text(shop)))
     assert names(await told(shop, added)) == [("ENROLLED", None)]
+    shop.wait(SETTLE)
     assert names(await told(shop, "evt-5")) == [("ALREADY_ENROLLED", True)]
 
 
@@ -221,6 +226,7 @@ async def test_a_customer_is_forgotten(name: str) -> None:
     shop = Shop(replace(TRUSTING, triggers=frozenset({"transactionAdded"})))
     await told(shop, "evt-1", notification(name, at=99))
     assert shop.tracker.activities[-1] == (name, "feedback")
+    shop.wait(SETTLE)
     await told(shop, happening("evt-2"), "evt-3")
     # The second event finds the id again; the name is looked up once more, as it may have moved.
     assert shop.api.lookups == 3
@@ -245,8 +251,22 @@ async def test_a_customer_is_forgotten_while_nothing_is_trusted() -> None:
 async def test_an_old_notification_forgets_nothing() -> None:
     """What was read after the change knows it."""
     shop = Shop(TRUSTING)
-    await told(shop, "evt-1", notification("customerUpdated", at=-1), "evt-2")
+    await told(shop, "evt-1", notification("customerUpdated", at=-SETTLE), "evt-2")
     assert shop.api.lookups == 1
+
+
+@pytest.mark.asyncio
+async def test_what_is_read_before_a_change_shows_counts_no_more() -> None:
+    """A change may take as long to show as an enrolment: what was read meanwhile is not trusted."""
+    shop = Shop(TRUSTING)
+    shop.wait(2)
+    await told(shop, happening("evt-1"), notification("customerUpdated", at=2.0), happening("evt-2"))
+    assert shop.api.lookups == 2
+    await told(shop, happening("evt-3"))
+    assert shop.api.lookups == 3
+    shop.wait(SETTLE)
+    await told(shop, happening("evt-4"), happening("evt-5"))
+    assert shop.api.lookups == 3
 
 
 @pytest.mark.asyncio
@@ -255,14 +275,12 @@ async def test_events_that_always_ask() -> None:
     always = frozenset({"tierChanged", "transactionReturned"})
     triggers = frozenset({"transactionAdded", "tierChanged"})
     shop = Shop(replace(TRUSTING, always=always, triggers=triggers))
-    later = (NOW + timedelta(seconds=3)).isoformat()
-    await told(
-        shop, "evt-1", happening("evt-2", eventName="tierChanged", occurredAt=later), happening("evt-3")
-    )
+    ahead = (NOW + timedelta(hours=1)).isoformat()
+    await told(shop, "evt-1", happening("evt-2", eventName="tierChanged", occurredAt=ahead))
+    shop.wait(SETTLE)
+    await told(shop, happening("evt-3"))
     assert shop.api.lookups == 2
-    forgets = happening(
-        "evt-4", eventName="transactionReturned", occurredAt=(NOW + timedelta(hours=1)).isoformat()
-    )
+    forgets = happening("evt-4", eventName="transactionReturned", occurredAt=ahead)
     assert await told(shop, forgets) == []
     await told(shop, happening("evt-5"))
     assert shop.api.lookups == 3
@@ -400,6 +418,8 @@ async def test_an_enrolment_is_taken_back(again: bool, requests: int) -> None:  
     assert (after.outcome == "ENROLLED") is again
     assert after.idempotency_key != outcome.idempotency_key
     await told(shop, revoked)
+    shop.wait(SETTLE)
+    await told(shop, happening("evt-4"))
     assert names(await told(shop, happening("evt-3"))) == [("ALREADY_ENROLLED", True)]
     assert shop.api.requests == requests
 
@@ -464,6 +484,223 @@ async def test_what_the_ledger_remembers_is_read_back() -> None:
     await told(shop, happening("evt-1"))
     assert shop.ledger.memory(CUSTOMER) != Memory()
     assert shop.ledger.memory(CUSTOMER).valid is not None
+
+
+class _Partitions:
+    """Ledgers of two partitions of one process, by the record's."""
+
+    def __init__(self) -> None:
+        self.ledgers = (MortalLedger(), MortalLedger())
+
+    def of(self, source: Record) -> MortalLedger:
+        return self.ledgers[source.position.partition]
+
+    def every(self) -> tuple[MortalLedger, ...]:
+        return self.ledgers
+
+
+def _at(source: Record, partition: int) -> Record:
+    return replace(source, position=replace(source.position, partition=partition))
+
+
+def _process(shop: Shop) -> tuple[UseCase, _Partitions]:
+    partitions = _Partitions()
+    shop.ledger = cast("MortalLedger", partitions)
+    return shop.process(), partitions
+
+
+@pytest.mark.asyncio
+async def test_a_change_is_heard_in_every_partition_of_the_process() -> None:
+    """Its record may come under another key than the customer's events."""
+    shop = Shop(TRUSTING)
+    use_case, partitions = _process(shop)
+    shop.wait(1)
+    await use_case.handle(_at(happening("evt-1"), 0))
+    await use_case.handle(_at(record(event(eventId="evt-2")), 0))
+    await use_case.handle(_at(notification("customerUpdated", at=2), 1))
+    assert partitions.ledgers[0].memory(CUSTOMER).seen is None
+    assert partitions.ledgers[1].memories == {}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("pii_key", [None, b"pepper"])
+async def test_an_addition_is_heard_in_every_partition_of_the_process(pii_key: bytes | None) -> None:
+    """Whoever was unknown by a name is not any more; without a source it is the default one's."""
+    shop = Shop(replace(TRUSTING, pii_key=pii_key))
+    use_case, _ = _process(shop)
+    shop.api.readings.append(NOT_FOUND)
+    unknown = record(event(eventId="evt-1", customer={"mobile": MOBILE}))
+    await use_case.handle(_at(unknown, 0))
+    await use_case.handle(_at(notification("customerAdded", at=1), 1))
+    await use_case.handle(_at(record(event(eventId="evt-2")), 0))
+    assert shop.api.lookups == 3
+
+
+@pytest.mark.asyncio
+async def test_an_addition_while_the_customer_is_looked_up() -> None:
+    """The answer that nobody was found is of the time before."""
+    shop = Shop(TRUSTING)
+    slow = _Slow(shop.sleep)
+    shop.api = slow
+    use_case = shop.process()
+    slow.readings.append(NOT_FOUND)
+    added = replace(notification("customerAdded", at=0.5), key=b"another")
+
+    async def adds() -> None:
+        await use_case.handle(added)
+
+    slow.meanwhile = adds
+    await use_case.handle(record(event(eventId="evt-1")))
+    await use_case.handle(record(event(eventId="evt-2")))
+    assert slow.lookups == 3
+
+
+class _Lists(NoCatalogue):
+    """A list that is read while an event waits for it, and what happens meanwhile."""
+
+    def __init__(self) -> None:
+        self.heard: list[datetime] = []
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def hold(self) -> None:
+        if self.meanwhile is not None:
+            happens, self.meanwhile = self.meanwhile, None
+            await happens()
+
+    def changed(self, at: datetime) -> None:
+        self.heard.append(at)
+
+
+@pytest.mark.asyncio
+async def test_a_change_while_an_event_waits_for_the_list() -> None:
+    """What was remembered when it began to wait counts no more."""
+    shop = Shop(TRUSTING)
+    shop.lists = lists = _Lists()
+    use_case = shop.process()
+    await use_case.handle(happening("evt-1"))
+    change = replace(notification("customerUpdated", at=1), key=b"another")
+    lists.meanwhile = lambda: use_case.handle(change)
+    await use_case.handle(happening("evt-2"))
+    assert shop.api.lookups == 2
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", ["promotionCreated", "promotionUpdated"])
+async def test_the_list_is_said_to_have_changed(name: str) -> None:
+    """When it changed, and not when we heard of it."""
+    shop = Shop(TRUSTING)
+    shop.lists = lists = _Lists()
+    await told(shop, notification(name, at=-9))
+    assert lists.heard == [NOW - timedelta(seconds=9)]
+
+
+@pytest.mark.asyncio
+async def test_a_customer_that_was_merged_is_known_by_the_one_that_is_left() -> None:
+    """Also if nobody told of the merge, and the victim had been known."""
+    shop = Shop(TRUSTING)
+    await told(shop, happening("evt-1"))
+    shop.wait(600)
+    for _ in range(2):
+        shop.api.readings.append(Found(CustomerPromotions(5, ())))
+    outcomes = await told(shop, happening("evt-2"), happening("evt-3"))
+    assert [(one.customer_id, one.cached) for one in outcomes] == [(5, None), (5, True)]
+
+
+@pytest.mark.asyncio
+async def test_a_notification_teaches_no_organisation() -> None:
+    """What another organisation's notification names must not make our events foreign."""
+    shop = Shop(TRUSTING)
+    body = {"eventName": "promotionUpdated", "orgId": 2, "data": {"promotionId": 1}}
+    assert names(await told(shop, record(body), "evt-1")) == [("ENROLLED", None)]
+
+
+@pytest.mark.asyncio
+async def test_a_notification_that_lacks_what_it_is_about_is_reported() -> None:
+    """With the field that is missing, and no value."""
+    shop = Shop(TRUSTING)
+    await told(shop, notification("promotionIssued", promotionId="x"))
+    assert shop.tracker.unusables == [("promotionIssued", "promotionId: missing or no id")]
+
+
+@pytest.mark.asyncio
+async def test_a_notification_without_a_time_settles_no_attempt() -> None:
+    """It may be of an older enrolment."""
+    shop = Shop(TRUSTING)
+    shop.api.script.extend([(False, LOST)])
+    shop.wait(1)
+    await shop.handle(happening("evt-1"), die_at=Checkpoint.ANSWERED)
+    untimed = notification("promotionIssued", issualId=77, promotionId=1)
+    body = {name: value for name, value in json.loads(untimed.value or b"").items() if name != "createdAt"}
+    assert await told(shop, record(body)) == []
+    assert names(await told(shop, happening("evt-1")))[0][0] in ("ENROLLED", "ALREADY_ENROLLED")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("again", [False, True])
+async def test_an_attempt_that_was_applied_and_taken_back_is_not_repeated(again: bool) -> None:  # noqa: FBT001 - a table
+    """That it was taken back shows that it was made; its event is told so."""
+    shop = Shop(replace(policy(reenrol_after_revoke=again), trust_seconds=600.0))
+    shop.api.script.append((True, LOST))
+    shop.wait(1)
+    await shop.handle(happening("evt-1"), die_at=Checkpoint.ANSWERED)
+    shop.api.applied.clear()
+    revoked = notification("revokeIssuedPromotion", at=2.5, revokedIssualId=77)
+    shop.wait(1)
+    (outcome,) = await told(shop, revoked)
+    assert (outcome.outcome, outcome.issual_id) == ("ENROLLED", 77)
+    assert await told(shop, happening("evt-1"), revoked) == [outcome]
+    assert shop.api.requests == 1
+    (after,) = await told(shop, happening("evt-2"))
+    assert (after.outcome == "ENROLLED") is again
+
+
+@pytest.mark.asyncio
+async def test_an_attempt_beside_anothers_enrolment_is_not_repeated() -> None:
+    """An enrolment from before the attempt is told of while that is open: once is once."""
+    shop = Shop(TRUSTING)
+    shop.api.script.append((False, LOST))
+    shop.wait(1)
+    await shop.handle(happening("evt-1"), die_at=Checkpoint.ANSWERED)
+    await told(shop, notification("promotionIssued", at=-5, issualId=77))
+    assert names(await told(shop, happening("evt-1"))) == [("ALREADY_ENROLLED", None)]
+    assert shop.api.requests == 1
+
+
+@pytest.mark.asyncio
+async def test_a_plan_from_before_a_revocation_uses_no_key_again() -> None:
+    """Whoever enrolled since: the key may have been used."""
+    shop = Shop(replace(policy(reenrol_after_revoke=True), trust_seconds=600.0), with_timeline=False)
+    shop.api.script.append((False, Unsent(FaultKind.BUSY, "busy")))
+    shop.api.script.extend([(False, Unsent(FaultKind.BUSY, "busy"))] * 9)
+    await shop.handle(happening("evt-1"), attempts=1)
+    (deferred,) = shop.deferred or [happening("evt-1")]
+    shop.api.script.clear()
+    (enrolled,) = await told(shop, happening("evt-2"))
+    await told(
+        shop,
+        notification("revokeIssuedPromotion", at=3, revokedIssualId=enrolled.issual_id),
+        notification("promotionIssued", at=4, issualId=99),
+        notification("revokeIssuedPromotion", at=5, revokedIssualId=99),
+    )
+    await told(shop, deferred)
+    keys = [one.key for one in shop.api.applied]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("createdAt", [None, 3600.0])
+async def test_a_revocation_counts_once_however_often_it_is_told(createdAt: float | None) -> None:  # noqa: N803 - the API's
+    """Without a time, or with one ahead, only its id tells which enrolment is meant."""
+    shop = Shop(replace(policy(reenrol_after_revoke=True), trust_seconds=600.0), with_timeline=False)
+    await told(shop, happening("evt-1"))
+    source = notification("revokeIssuedPromotion", at=createdAt or 0)
+    body = json.loads(source.value or b"")
+    if createdAt is None:
+        del body["createdAt"]
+    revoked = record(body)
+    for number in range(3):
+        await told(shop, revoked, happening(f"evt-more-{number}"))
+    assert shop.api.requests == 1
 
 
 def _text(shop: Shop) -> str:

@@ -107,7 +107,7 @@ async def test_a_plan_says_whose_it_is_and_what_it_was_made_from() -> None:
     assert plan == EventPlan(
         origin=replace(event.origin, customer_id=CUSTOMER),
         customer_id=CUSTOMER,
-        steps=(Request(SUBJECT, key(), Evidence((), 3), None),),
+        steps=(Request(subject=SUBJECT, key=key(), noted=Evidence((), 3), after=None),),
         source="INSTORE",
         read_at=READ_AT,
         marks=event.marks,
@@ -154,31 +154,41 @@ async def test_what_is_known_is_told_without_a_request(
 @pytest.mark.parametrize(
     ("standing", "seen", "rules", "asked"),
     [
-        (Standing(), OPEN, Rules(), Request(SUBJECT, key(), Evidence(()))),
+        (Standing(), OPEN, Rules(), Request(subject=SUBJECT, key=key(), noted=Evidence(()))),
         (
             Standing(limit=OVER, settled_limits=2),
             OPEN,
             Rules(),
-            Request(SUBJECT, key(limits=2), Evidence(())),
+            Request(subject=SUBJECT, key=key(limits=2), noted=Evidence(())),
         ),
         (
             Standing(EARLIER),
             ENROLLED,
             EVERY_EVENT,
-            Request(SUBJECT, key(reenrol=Reenrol.EVERY_EVENT), Evidence((11,)), "earlier key"),
+            Request(
+                subject=SUBJECT,
+                key=key(reenrol=Reenrol.EVERY_EVENT),
+                noted=Evidence((11,)),
+                after="earlier key",
+            ),
         ),
         (
             Standing(EARLIER),
             promotion(1, timeline=[replace(SHOWN, expires_at=NOW)]),
             AFTER_EXPIRY,
-            Request(SUBJECT, key(count=1, reenrol=Reenrol.AFTER_EXPIRY), Evidence((11,)), "earlier key"),
+            Request(
+                subject=SUBJECT,
+                key=key(count=1, reenrol=Reenrol.AFTER_EXPIRY),
+                noted=Evidence((11,)),
+                after="earlier key",
+            ),
         ),
-        (Standing(attempt=ATTEMPT), OPEN, Rules(), Request(SUBJECT, key(), Evidence(()))),
+        (Standing(attempt=ATTEMPT), OPEN, Rules(), Request(subject=SUBJECT, key=key(), noted=Evidence(()))),
         (
             Standing(Enrolment(key=key(), event_id="evt-1", attempts=1)),
             OPEN,
             Rules(),
-            Request(SUBJECT, key(), Evidence(()), key()),
+            Request(subject=SUBJECT, key=key(), noted=Evidence(()), after=key()),
         ),
     ],
     ids=["unknown", "cooled down", "every event", "after expiry", "another's attempt", "our own, applied"],
@@ -195,7 +205,7 @@ async def test_a_request_holds_its_key_what_was_seen_and_what_came_before(
 async def test_what_may_be_another_events_doing_is_found_out_first(seen: Promotion) -> None:
     """Nobody else would tell that event's outcome: the plan asks, under its key, by what it had noted."""
     (step,) = (await planned(Standing(EARLIER, attempt=ATTEMPT), seen)).steps
-    assert step == Request(SUBJECT, "its key", Evidence((7,)), "earlier key")
+    assert step == Request(subject=SUBJECT, key="its key", noted=Evidence((7,)), after="earlier key")
 
 
 @pytest.mark.parametrize(

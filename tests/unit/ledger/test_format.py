@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from topics.origin import Origin
 from topics.outcome import ActivityReference, CodeAndMessage, Outcome, OutcomeName, RestrictionUsed
+from worker.domain.answers import Notice
 from worker.domain.evidence import Evidence
+from worker.domain.known import Memory, Name, Nobody, Offer, Shown
 from worker.domain.ledger import Attempt, Enrolment, Limit, Standing
 from worker.domain.limits import LimitReason
-from worker.domain.promotions import Restriction
+from worker.domain.promotions import Restriction, TimelineEntry
 from worker.domain.settlement import Subject
 from worker.ledger import format as ledger_format
 from worker.ledger.entries import (
@@ -24,6 +26,8 @@ from worker.ledger.entries import (
     Foregone,
     KeyHashes,
     LedgerEntry,
+    MemoryEntry,
+    NameEntry,
     OrganisationEntry,
     PlanEntry,
     Request,
@@ -59,7 +63,7 @@ OUTCOME = Outcome(
 PLAN = EventPlan(
     origin=Origin(activity=ACTIVITY, org_id=100, customer_id=482579328, customer_ref="ab12"),
     customer_id=482579328,
-    steps=(Request(SUBJECT, "key-1", Evidence((1580, 1581), 2)), Foregone(OUTCOME)),
+    steps=(Request(subject=SUBJECT, key="key-1", noted=Evidence((1580, 1581), 2)), Foregone(OUTCOME)),
     source="INSTORE",
 )
 STANDING = Standing(
@@ -91,6 +95,7 @@ _OUTCOME_JSON = (
     + _ACTIVITY_JSON
     + b',"occurredAt":"2026-01-31T10:00:00Z"}'
 )
+OFFER = Offer(promotion_id=7, program_id=8)
 WRITTEN: list[tuple[LedgerEntry, bytes, bytes]] = [
     (
         PlanEntry("evt-1", PLAN),
@@ -119,6 +124,26 @@ WRITTEN: list[tuple[LedgerEntry, bytes, bytes]] = [
         ),
     ),
     (StandingEntry(5, SUBJECT, Standing()), b"standing/100/5/469/57099", b"{}"),
+    (
+        MemoryEntry(
+            5, Memory(Shown(read_at=AT, offers=(Offer(promotion_id=7, program_id=8),), live=(7,)), AT)
+        ),
+        b"memory/5",
+        (
+            b'{"seen":{"read_at":"2026-01-31T10:00:00Z","offers":[{"promotion_id":7,"program_id":8}],'
+            b'"live":[7]},"forgotten_at":"2026-01-31T10:00:00Z"}'
+        ),
+    ),
+    (
+        MemoryEntry(5, Memory(Nobody(read_at=AT))),
+        b"memory/5",
+        b'{"seen":{"read_at":"2026-01-31T10:00:00Z"}}',
+    ),
+    (
+        NameEntry("ab12", Name(read_at=AT, customer_id=5)),
+        b"name/ab12",
+        b'{"read_at":"2026-01-31T10:00:00Z","customer_id":5}',
+    ),
 ]
 
 
@@ -128,7 +153,7 @@ def test_a_learnt_organisation_is_its_partitions_and_no_lanes() -> None:
     assert (key, value) == (b"organisation/3", b'{"entry":{"org_id":1800}}')
     assert (ledger_format.read_organisation(value), read_key_hashes(value)) == (1800, None)
     others = [written[1] for written in WRITTEN]
-    assert [ledger_format.is_organisation_key(each) for each in (key, *others)] == [True] + 4 * [False]
+    assert [ledger_format.is_organisation_key(each) for each in (key, *others)] == [True] + 7 * [False]
     assert ledger_format.read_organisation(b'{"entry":{"org_id":1800,"later":1},"later":2}') == 1800
 
 
@@ -150,7 +175,13 @@ def test_a_reopened_result_says_so_beside_the_outcome() -> None:
 @pytest.mark.parametrize(("key", "body"), [written[1:] for written in WRITTEN])
 def test_what_a_later_release_adds_is_passed_over(key: bytes, body: bytes) -> None:
     """Entries with fields that this release does not know must be read, or nobody could go back to it."""
-    read = {b"plan": read_plan, b"result": read_result, b"standing": read_standing}[key.split(b"/")[0]]
+    read = {
+        b"plan": read_plan,
+        b"result": read_result,
+        b"standing": read_standing,
+        b"memory": ledger_format.read_memory,
+        b"name": ledger_format.read_name,
+    }[key.split(b"/")[0]]
     value = b'{"entry":' + body + b"}"
     later = json.dumps(_with_more(json.loads(value))).encode()
     assert read(later) == read(value)
@@ -193,6 +224,8 @@ _STANDINGS = st.builds(
         attempts=_IDS,
         enrolment_id=st.none() | _IDS,
         settled_at=st.none() | _TIMES,
+        issual_id=st.none() | _IDS,
+        revoked_at=st.none() | _TIMES,
     ),
     st.none()
     | st.builds(
@@ -210,8 +243,43 @@ _STANDINGS = st.builds(
         number=st.integers(1, 2**31),
         noted=_EVIDENCE,
         opening=st.none() | st.integers(0, 99),
+        begun_at=st.none() | _TIMES,
     ),
+    st.integers(0, 99),
+    st.lists(_TEXTS, max_size=3).map(tuple),
 )
+_NOTICES = st.lists(st.builds(Notice, _IDS, _TEXTS), max_size=2).map(tuple)
+_OFFERS = st.builds(
+    Offer,
+    promotion_id=_IDS,
+    program_id=_IDS,
+    name=_TEXTS,
+    org_id=st.none() | _IDS,
+    active=st.booleans(),
+    starts_at=st.none() | _TIMES,
+    ends_at=st.none() | _TIMES,
+    timeline=st.lists(st.builds(TimelineEntry, _IDS, st.none() | _TIMES, st.none() | _TIMES), max_size=2).map(
+        tuple
+    ),
+    used_up=st.lists(
+        st.builds(Restriction, kpi=_TEXTS, limit_on=_TEXTS, max_limit=_AMOUNTS, usage=_AMOUNTS), max_size=1
+    ).map(tuple),
+)
+_IDS_OF_LIST = st.lists(_IDS, max_size=3).map(tuple)
+_MEMORIES = st.builds(
+    Memory,
+    st.none()
+    | st.builds(
+        Shown,
+        read_at=_TIMES,
+        offers=st.lists(_OFFERS, max_size=2).map(tuple),
+        live=st.none() | _IDS_OF_LIST,
+        programs=_IDS_OF_LIST,
+    )
+    | st.builds(Nobody, read_at=_TIMES, errors=_NOTICES),
+    st.none() | _TIMES,
+)
+_NAMES = st.builds(Name, read_at=_TIMES, customer_id=st.none() | _IDS, errors=_NOTICES)
 
 
 def _made(kind: Callable[..., M], **fields: st.SearchStrategy[object]) -> st.SearchStrategy[M]:
@@ -256,7 +324,15 @@ _PLANS = st.builds(
     ),
     customer_id=_IDS,
     steps=st.lists(
-        st.builds(Request, _SUBJECTS, _TEXTS, _EVIDENCE, st.none() | _TEXTS) | st.builds(Foregone, _OUTCOMES),
+        st.builds(
+            Request,
+            subject=_SUBJECTS,
+            key=_TEXTS,
+            noted=_EVIDENCE,
+            after=st.none() | _TEXTS,
+            revocations=st.integers(0, 99),
+        )
+        | st.builds(Foregone, _OUTCOMES),
         max_size=3,
     ).map(tuple),
     source=st.none() | _TEXTS,
@@ -292,3 +368,15 @@ def test_standings_are_read_back(
     key, value = write(StandingEntry(customer_id, subject, standing), lane)
     assert (key, read_standing(value)) == (ledger_format.standing_key(customer_id, subject), standing)
     assert read_key_hashes(value) == lane
+
+
+@given(_IDS, _MEMORIES, _TEXTS, _NAMES, _LANES)
+def test_what_is_remembered_is_read_back(
+    customer_id: int, memory: Memory, hashed: str, name: Name, lane: KeyHashes | None
+) -> None:
+    """Every field of it: what is lost might have said that the API must be asked."""
+    key, value = write(MemoryEntry(customer_id, memory), lane)
+    assert (key, ledger_format.read_memory(value)) == (ledger_format.memory_key(customer_id), memory)
+    assert read_key_hashes(value) == lane
+    key, value = write(NameEntry(hashed, name), lane)
+    assert (key, ledger_format.read_name(value)) == (ledger_format.name_key(hashed), name)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Final
 
@@ -77,7 +78,7 @@ class FaustLedger:
     def every(self) -> Iterator["TablePartition"]:
         """Yield the ledger of each partition that is ours; an entry's place stays as it was noted."""
         for partition in range(self._table.partitions or 0):
-            if self._table.data.is_open(partition):
+            if self._table.is_ours(partition) and self._table.data.is_open(partition):
                 yield TablePartition(self, partition, None, keeps_places=True)
 
     def entries(self) -> int:
@@ -198,21 +199,28 @@ class TablePartition:
         return self._whole.organisations(self._partition)
 
     def memory(self, customer_id: int) -> Memory:
-        """Return what is remembered of the customer."""
+        """Return what is remembered of the customer; nothing if this release cannot read it."""
         value = self._read(ledger_format.memory_key(customer_id))
-        return Memory() if value is None else ledger_format.read_memory(value)
+        with suppress(ValueError):
+            return Memory() if value is None else ledger_format.read_memory(value)
+        return Memory()
 
     def name(self, name_hash: str) -> Name | None:
         """Return whom a lookup found under the name that the hash stands for."""
         value = self._read(ledger_format.name_key(name_hash))
-        return None if value is None else ledger_format.read_name(value)
+        with suppress(ValueError):
+            return None if value is None else ledger_format.read_name(value)
+        return None
 
     async def note(self, *entries: MemoryEntry | NameEntry) -> None:
         """Write entries without waiting for Kafka's word; what it refuses, or is too large, is not kept."""
-        for key, value in map(self._written, entries):
-            if len(value) <= LARGEST_NOTE_BYTES:
-                with suppress(KafkaError):
-                    await self._whole.note(self._partition, key, value)
+        for entry in entries:
+            key, value = self._written(entry)
+            if len(value) > LARGEST_NOTE_BYTES and isinstance(entry, MemoryEntry):
+                # Nor what was remembered before.
+                key, value = self._written(replace(entry, memory=Memory(None, entry.memory.forgotten_at)))
+            with suppress(KafkaError):
+                await self._whole.note(self._partition, key, value)
 
     async def write(self, *entries: LedgerEntry) -> None:
         """Write the entries, in this order; returns once Kafka has acknowledged them and the store has them.

@@ -42,6 +42,10 @@ class LedgerTable(Table[bytes, bytes]):
         kind = DiskLedger if str(url).startswith("rocksdb") else MemoryLedger
         return kind(url, self.app, self, table_name=self.name, loop=self.loop, options=self.options)
 
+    def is_ours(self, partition: int) -> bool:
+        """Tell whether the partition is assigned to us now."""
+        return self._owns(self.changelog_topic.get_topic_name(), partition)
+
     def acknowledged(
         self,
         key: bytes,

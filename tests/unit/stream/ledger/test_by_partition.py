@@ -65,12 +65,20 @@ class _Stamps:
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Iterator[LedgerTable]:
+def table(tmp_path: Path, theirs: set[int]) -> Iterator[LedgerTable]:
     """Give a table of two partitions, both of which are ours."""
     ENDS.clear()
-    table = table_of("rocksdb", tmp_path, 2, ends=ENDS.append)
+    table = table_of(
+        "rocksdb", tmp_path, 2, ends=ENDS.append, owns=lambda _, partition: partition not in theirs
+    )
     yield table
     asyncio.run(cast("Any", table.data).stop())
+
+
+@pytest.fixture
+def theirs() -> set[int]:
+    """Give the partitions that are another replica's, none unless the test says so."""
+    return set()
 
 
 @pytest.fixture
@@ -147,10 +155,25 @@ async def test_a_note_that_is_acknowledged_late_ends_nothing(
 async def test_a_customer_who_is_listed_too_much_is_not_remembered(
     ledger: FaustLedger, producer: _Producer
 ) -> None:
-    """It would cost more than it saves."""
+    """It would cost more than it saves; nor does what was remembered before count."""
+    here = _of(ledger)
+    await here.note(MemoryEntry(17, SEEN))
     offers = (Offer(promotion_id=1, program_id=1, name="x" * LARGEST_NOTE_BYTES),)
-    await _of(ledger).note(MemoryEntry(17, Memory(Shown(read_at=NOW, offers=offers))))
-    assert producer.sent == []
+    await here.note(MemoryEntry(17, Memory(Shown(read_at=NOW, offers=offers), NOW)))
+    assert len(producer.sent[-1][2]) < 200
+    assert here.memory(17) == Memory(None, NOW)
+
+
+@pytest.mark.asyncio
+async def test_what_this_release_cannot_read_is_not_remembered(
+    ledger: FaustLedger, producer: _Producer
+) -> None:
+    """A later release may write it otherwise: the API is asked, and the event is no fault."""
+    here = _of(ledger)
+    for key in (ledger_format.memory_key(17), ledger_format.name_key("hash")):
+        await ledger.note(0, key, b'{"entry":{"seen":7,"read_at":[]}}')
+    assert len(producer.sent) == 2
+    assert (here.memory(17), here.name("hash")) == (Memory(), None)
 
 
 @pytest.mark.asyncio
@@ -172,3 +195,13 @@ async def test_what_is_written_into_every_partition_stays_in_its_place(
     assert partition == 1
     assert ledger_format.read_key_hashes(value) == key_hashes_of(b"customer")
     assert here.memory(17) == Memory(None, NOW)
+
+
+@pytest.mark.asyncio
+async def test_what_is_anothers_is_left_alone(ledger: FaustLedger, theirs: set[int]) -> None:
+    """A partition that was given away may be open still: nothing is written there."""
+    for partition in (0, 1):
+        _of(ledger, partition).memory(17)
+    assert len(list(ledger.every())) == 2
+    theirs.add(0)
+    assert len(list(ledger.every())) == 1
