@@ -118,6 +118,8 @@ def _other(field: str) -> Any:  # noqa: ANN401 - whatever the setting takes
         "kafka_ssl_key_file": "/key",
         "dry_run": True,
         "trigger_events": ["*"],
+        "lookup_always_events": ["tierChanged"],
+        "reenrol_after_revoke": True,
         "retry_delays_seconds": [0.5, 2, 1_000_000],
     }
     if field in special:

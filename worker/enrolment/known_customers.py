@@ -154,14 +154,14 @@ class KnownCustomers:
     ) -> None:
         """Let nothing count any more that was read of these customers before what changed at that time shows.
 
-        In all partitions that are ours: their events may come under several keys. Returns once Kafka has
-        acknowledged it; raises Abandoned and PublishFailed.
+        The time is none that is still to come. In all partitions that are ours: their events may come under
+        several keys. Returns once Kafka has acknowledged it; raises Abandoned and PublishFailed.
         """
         if self._rules.dry_run:
             return
         # What changes may take as long to show as what is enrolled.
         shows = timedelta(seconds=self._rules.settle_seconds)
-        until = moved(min(at, self._resources.now().latest), shows)
+        until = moved(at, shows)
         meant = set(customer_ids)
         for who in names:
             meant |= await self._names.forget(taken, who, until)

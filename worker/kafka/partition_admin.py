@@ -2,13 +2,26 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
-from aiokafka.errors import GroupCoordinatorNotAvailableError, for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+    for_code,
+)
 from aiokafka.protocol.commit import OffsetFetchRequest
 
 from worker.kafka.admin import POLL_SECONDS, TopicAdmin, controller_known
 from worker.kafka.errors import KafkaFailed
+
+_PASSING: Final = (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+)
 
 
 class PartitionAdmin(TopicAdmin):
@@ -17,16 +30,18 @@ class PartitionAdmin(TopicAdmin):
     async def members(self, group: str) -> int:
         """Return how many members the group has, those too that died within their session time-out."""
         async with self._client() as client:
-            while True:
-                try:
-                    (answer,) = await client.describe_consumer_groups([group])
-                    break
-                except GroupCoordinatorNotAvailableError:  # a cluster that has had no group yet
-                    await asyncio.sleep(POLL_SECONDS)
-        ((code, _, _, _, _, members, *_),) = answer.groups
-        if code:
-            raise KafkaFailed(f"group {group} could not be described: {for_code(code).__name__}")
-        return len(members)
+            return await self._members(client, group)
+
+    async def _members(self, client: AIOKafkaAdminClient, group: str) -> int:
+        while True:
+            with suppress(GroupCoordinatorNotAvailableError):  # a cluster that has had no group yet
+                (answer,) = await client.describe_consumer_groups([group])
+                ((code, _, _, _, _, members, *_),) = answer.groups
+                if not code:
+                    return len(members)
+                if not _is_passing(code):
+                    raise KafkaFailed(f"group {group} could not be described: {for_code(code).__name__}")
+            await asyncio.sleep(POLL_SECONDS)
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the committed offset of each partition of the topic that has one."""
@@ -41,18 +56,22 @@ class PartitionAdmin(TopicAdmin):
 
     async def _offsets(self, client: AIOKafkaAdminClient, group: str) -> dict[tuple[str, int], int]:
         while True:
-            try:
+            with suppress(GroupCoordinatorNotAvailableError):  # a cluster that has had no group yet
                 coordinator = await client.find_coordinator(group)
-                break
-            except GroupCoordinatorNotAvailableError:  # a cluster that has had no group yet
-                await asyncio.sleep(POLL_SECONDS)
-        # Asked for by hand: the client's own method takes a refusal for a group without offsets.
-        answer = await client._send_request(OffsetFetchRequest(group, None), coordinator)  # noqa: SLF001
-        codes = [getattr(answer, "error_code", 0), *(each[3] for _, of in answer.topics for each in of)]
-        if any(codes):
-            why = for_code(max(codes)).__name__
-            raise KafkaFailed(f"the offsets of group {group} could not be read: {why}; allow Describe on it")
-        return {(name, number): offset for name, of in answer.topics for number, offset, *_ in of}
+                # Asked for by hand: the client's own method takes a refusal for a group without offsets.
+                answer = await client._send_request(OffsetFetchRequest(group, None), coordinator)  # noqa: SLF001
+                found = {(name, number): offset for name, of in answer.topics for number, offset, *_ in of}
+                of_each = (each[3] for _, of in answer.topics for each in of)
+                codes = {getattr(answer, "error_code", 0), *of_each}
+                final = [code for code in codes if code and not _is_passing(code)]
+                if final:
+                    why = for_code(max(final)).__name__
+                    raise KafkaFailed(
+                        f"the offsets of group {group} could not be read: {why}; allow Describe on it"
+                    )
+                if not any(codes):
+                    return found
+            await asyncio.sleep(POLL_SECONDS)
 
     async def raise_partitions(self, names: Iterable[str], partitions: int) -> None:
         """Give the topics so many partitions; returns once the cluster has them."""
@@ -73,6 +92,11 @@ class PartitionAdmin(TopicAdmin):
                 if code:
                     raise KafkaFailed(f"topic {name} could not be deleted: {for_code(code).__name__}")
             await _until(client, lambda found: name not in found)
+
+
+def _is_passing(code: int) -> bool:
+    """Whether it is worth asking again: a group's coordinator moves, and loads the group, after a start."""
+    return for_code(code) in _PASSING
 
 
 async def _until(client: AIOKafkaAdminClient, arrived: Callable[[dict[str, int]], bool]) -> None:

@@ -143,7 +143,7 @@ Names = Annotated[
     tuple[str, ...],
     BeforeValidator(_split),
     AfterValidator(_no_star),
-    Expects("event names, such as customerAdded,customerUpdated, or empty for none"),
+    Expects("event names, such as customerAdded,customerUpdated"),
 ]
 Events = Annotated[
     tuple[str, ...],

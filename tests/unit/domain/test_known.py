@@ -43,9 +43,8 @@ READ_AT: Final = NOW - 100 * SECOND
 PROGRAM: Final = 3
 ENROLLED: Final = Standing(Enrolment(key="key", event_id="old", attempts=1, enrolment_id=7))
 ELSEWHERE: Final = Standing(Enrolment(key="", event_id="told", attempts=0, issual_id=9))
-REVOKED: Final = Standing(
-    Enrolment(key="key", event_id="old", attempts=1, revoked_at=NOW - 50 * SECOND), revocations=1
-)
+ENROLMENT: Final = Enrolment(key="key", event_id="old", attempts=1, revoked_at=NOW - 50 * SECOND)
+REVOKED: Final = Standing(ENROLMENT, revocations=1)
 LIMITED: Final = Standing(limit=Limit(NOW - 3599 * SECOND, LimitReason.CUSTOMER_LIMIT))
 OVER: Final = Standing(limit=Limit(NOW - 3600 * SECOND, LimitReason.CUSTOMER_LIMIT))
 OPEN: Final = Attempt(event_id="another", key="key", number=1, noted=Evidence())
@@ -229,6 +228,15 @@ DOUBTS: Final[list[tuple[Doubt, Callable[[], object]]]] = [
     (Doubt.UNSETTLED, lambda: said(memory(promotion(timeline=TIMELINE)), REVOKED, AFTER_REVOKE)),
     (Doubt.UNSETTLED, lambda: said(ONE, ENROLLED, AFTER_EXPIRY)),
     (Doubt.UNSETTLED, lambda: said(memory(promotion(starts_at=NOW)))),
+    (Doubt.UNSETTLED, lambda: said(memory(promotion(active=False)))),
+    (
+        Doubt.NEW_PROMOTION,
+        lambda: said(
+            memory(promotion(), live=(1,)),
+            ENROLLED,
+            listing=Listing((listed(),), {1: READ_AT + SECOND}),
+        ),
+    ),
     (Doubt.ATTEMPT_OPEN, lambda: said(ONE, replace(ENROLLED, attempt=OPEN))),
     (Doubt.LIMIT_OVER, lambda: said(ONE, OVER)),
     (
@@ -269,7 +277,9 @@ def test_every_doubt_is_shown_above() -> None:
 
 def test_a_list_that_says_no_more_than_it_did() -> None:
     """A promotion that left the list, or was live when the customer was read, opens nothing."""
-    known = said(memory(promotion(), live=(1, 2, 5)), ENROLLED, listing=Listing((listed(), listed(5))))
+    known = said(
+        memory(promotion(), live=(1, 2, 5)), ENROLLED, listing=Listing((listed(), listed(5)), {5: READ_AT})
+    )
     assert isinstance(known, Known)
 
 
@@ -292,6 +302,24 @@ def test_what_is_read_after_a_change_was_told_counts_whatever_the_clocks_say() -
     """Who hears of a change reads later than it was made."""
     seen = shown(CustomerPromotions(17, ()), NotAsked(), Span.at(NOW), forgotten_at=NOW + SECOND)
     assert Memory(seen, NOW + SECOND).valid is seen
+
+
+def test_a_reading_is_as_old_as_any_clock_says() -> None:
+    """In doubt it began earlier."""
+    now = Span(NOW - SECOND, NOW)
+    assert shown(CustomerPromotions(17, ()), NotAsked(), now).read_at == NOW - SECOND
+
+
+def test_a_timeline_that_was_read_after_a_revocation_counts() -> None:
+    """It shows an enrolment that was made since."""
+    revoked = replace(REVOKED, enrolment=replace(ENROLMENT, revoked_at=READ_AT - SECOND))
+    assert isinstance(said(memory(promotion(timeline=TIMELINE)), revoked, AFTER_REVOKE), Known)
+
+
+def test_an_enrolment_that_had_expired_by_then_ends_no_trust() -> None:
+    """The lookup knew it."""
+    over = TimelineEntry(6, None, READ_AT - SECOND)
+    assert isinstance(said(memory(promotion(timeline=(over, *TIMELINE))), trust=AFTER_EXPIRY), Known)
 
 
 @pytest.mark.parametrize(

@@ -305,3 +305,21 @@ def test_a_list_that_is_said_to_have_changed_is_read_again_at_once() -> None:
         assert len(desk.list.asked_at) == asked
 
     _with(_Desk(CatalogueRead((OURS,))), story)
+
+
+def test_a_promotion_that_was_gone_for_a_while_came_back() -> None:
+    """Who was looked up while it was not active may not have been shown it; what is first seen is not new."""
+
+    async def story(desk: _Desk) -> None:
+        seen = []
+        for number in range(2):
+            await desk.catalogue.hold()
+            # Between this reading and the next one, which the question leads to.
+            desk.now = NOW + (number + 1) * timedelta(hours=1)
+            listing = desk.catalogue.listing()
+            assert isinstance(listing, Listing)
+            seen.append((listing.has_back(NOW - timedelta(days=9)), listing.has_back(desk.now)))
+            await asyncio.sleep(3 * REFRESH)
+        assert seen == [(False, False), (True, False)]
+
+    _with(_Desk(CatalogueRead((OURS,)), CatalogueRead(()), CatalogueRead((OURS,))), story)

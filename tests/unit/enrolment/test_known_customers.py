@@ -1,5 +1,6 @@
 """Known customers, with an API that remembers what it applied: who asks, and what is told without."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -145,10 +146,13 @@ async def test_no_name_is_written_down() -> None:
 
 @pytest.mark.asyncio
 async def test_a_name_of_another_source_is_another_name() -> None:
-    """A mobile number may be one customer's in a shop and another's elsewhere."""
+    """A mobile number may be another customer's elsewhere; without a source it is the default one's."""
     shop = Shop(TRUSTING)
     await told(shop, "evt-1")
-    elsewhere = record(event(eventId="evt-2", customer={"mobile": MOBILE, "source": "WECHAT"}))
+    without = record(event(eventId="evt-2", customer={"mobile": MOBILE}))
+    await told(shop, without)
+    assert shop.api.lookups == 1
+    elsewhere = record(event(eventId="evt-3", customer={"mobile": MOBILE, "source": "WECHAT"}))
     await told(shop, elsewhere)
     assert shop.api.lookups == 2
 
@@ -157,6 +161,7 @@ async def test_a_name_of_another_source_is_another_name() -> None:
 async def test_a_burst_asks_once() -> None:
     """Events of one customer that come at once, under several keys: one asks, the others wait for it."""
     shop = Shop(TRUSTING)
+    shop.api = _Slow(shop.sleep)
     await shop.handle(*(happening(f"evt-{number}", key=b"%d" % number) for number in range(9)))
     assert (shop.api.lookups, shop.api.requests) == (1, 1)
     assert sorted(names(shop.told), key=str) == [("ALREADY_ENROLLED", True)] * 8 + [("ENROLLED", None)]
@@ -310,6 +315,8 @@ class _Slow(HonestApi):
 
     async def lookup(self, identifier: Identifier, **more: Any) -> LookupAnswer:  # noqa: ANN401 - the port's
         answer = await super().lookup(identifier, **more)
+        for _ in range(9):
+            await asyncio.sleep(0)
         if self.meanwhile is not None:
             happens, self.meanwhile = self.meanwhile, None
             self.sleep.delays.append(1.0)
@@ -413,6 +420,7 @@ async def test_an_enrolment_is_taken_back(again: bool, requests: int) -> None:  
     (outcome,) = await told(shop, happening("evt-1"))
     revoked = notification("revokeIssuedPromotion", at=1.5, revokedIssualId=outcome.issual_id)
     await told(shop, revoked)
+    assert shop.ledger.memory(CUSTOMER).seen is None
     (after,) = await told(shop, happening("evt-2"))
     assert shop.api.requests == requests
     assert (after.outcome == "ENROLLED") is again
