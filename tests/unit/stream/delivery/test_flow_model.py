@@ -63,7 +63,7 @@ class FlowModel(RuleBasedStateMachine):
         in_flight=st.integers(1, 4),
         waiting=st.integers(0, 4),
         window=st.integers(1, 12),
-        backlog=st.none() | st.integers(1, 6),
+        backlog=st.sampled_from([None, 1, 2, 3]),
     )
     def begin(self, in_flight: int, waiting: int, window: int, backlog: int | None) -> None:
         self.loop = VirtualTimeLoop()
@@ -176,10 +176,10 @@ class FlowModel(RuleBasedStateMachine):
                 st.sampled_from([b"a", b"b", b"c"]),
                 st.integers(0, 3),
                 st.sampled_from([0, 700, 5_000]),
-                st.sampled_from([b"", _OLD]),
+                st.sampled_from([_OLD, b""]),
             ),
             min_size=1,
-            max_size=5,
+            max_size=8,
         ),
     )
     def produce(self, partition: Partition, made: list[tuple[bytes, int, int, bytes]]) -> None:
