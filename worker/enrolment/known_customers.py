@@ -19,7 +19,7 @@ from worker.enrolment.admission import Admitted
 from worker.enrolment.catalogue import Lists
 from worker.enrolment.known_names import MOST_MOMENTS, KnownNames, Latest, Moments
 from worker.enrolment.lease import until_certain
-from worker.enrolment.ports import Ledger, PartitionLedger, Tracker
+from worker.enrolment.ports import Ledger, Tracker
 from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
 from worker.enrolment.taking import Taken
@@ -168,9 +168,13 @@ class KnownCustomers:
         for customer_id in meant:
             self._forgotten.put(customer_id, self._resources.timer())
             # All at first: a store that holds every partition in one would show only the first of them.
-            remembering = [each for each in self._ledger.every() if _is_from_before(each, customer_id, until)]
+            remembering = [
+                each
+                for each in self._ledger.every()
+                if _is_out_of_date(each.memory(customer_id), at=at, until=until)
+            ]
             for ledger in remembering:
-                forgotten_at = _later(ledger.memory(customer_id).forgotten_at, until)
+                forgotten_at = _later(ledger.memory(customer_id).forgotten_at, at)
                 await until_certain(taken.lease, self._resources.sleep)
                 await ledger.write(MemoryEntry(customer_id, Memory(None, forgotten_at)))
 
@@ -221,10 +225,10 @@ def _partition(taken: Taken) -> int:
     return taken.arrival.record.position.partition
 
 
-def _is_from_before(ledger: PartitionLedger, customer_id: int, at: datetime) -> bool:
-    """Whether what is remembered of the customer was read up to that time."""
-    seen = ledger.memory(customer_id).seen
-    return seen is not None and seen.read_at <= at
+def _is_out_of_date(memory: Memory, *, at: datetime, until: datetime) -> bool:
+    """Whether what is remembered was read before a change showed, of which nobody has told yet."""
+    is_news = memory.forgotten_at is None or memory.forgotten_at < at
+    return memory.seen is not None and memory.seen.read_at <= until and is_news
 
 
 def _later(first: datetime | None, second: datetime) -> datetime:
