@@ -8,7 +8,7 @@ from itertools import starmap
 from typing import Any, Final
 
 from tests.crash.events import Fed, number_of
-from tests.crash.owed import Promise, Served, Window, enrolled_again, handled, owed
+from tests.crash.owed import Promise, Served, Window, enrolled_again, handled, owed, served_since
 
 _EXAMPLES: Final = 3
 _THAWING_SECONDS: Final = 3.0
@@ -122,10 +122,9 @@ def _pair_of(of: Json) -> tuple[int, int]:
 
 
 def _served(books: Books) -> Served:
-    """Say who has got what: an enrolment, of a promotion that has ended any outcome about it."""
-    about = (one for one in books.outcomes if one.get("promotionId") is not None)
     return Served(
-        while_open=frozenset(map(_pair_of, books.enrolments)), in_the_end=frozenset(map(_pair_of, about))
+        since=served_since(books.enrolments, books.outcomes),
+        for_good=frozenset(map(_pair_of, books.enrolments)),
     )
 
 

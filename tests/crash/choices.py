@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from tests.crash.changes import Change, changes
+from tests.crash.changes import Change, LetIn, changes
 from worker.enrolment.checkpoints import Checkpoint
 
 _FIRST, _LAST = 0.02, 0.95
@@ -14,6 +14,7 @@ _NEW_DISK_SHARE: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 0.3
 _SECOND_HALF: Final = 0.4
 _MOST_KILLS_OF_A_REPLAY: Final = 3
+_RESTS: Final = 2
 BY_THE_SEED: Final = -1.0
 _TRUST_SECONDS: Final = 20.0
 
@@ -118,7 +119,12 @@ class Replay:
     kills: tuple[Kill, ...]
 
 
-Happening = Kill | RestartBroker | Freeze | Join | Leave | Offer | Redrive | Replay | Change
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """No event comes for longer than the workers trust what they know."""
+
+
+Happening = Kill | RestartBroker | Freeze | Join | Leave | Offer | Redrive | Replay | Rest | Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +170,9 @@ def schedule(options: Options) -> list[Due]:
     if options.trusts:
         changing = changes(options.seed, options.customers, revokes=options.reenrol == "once")
         due += [Due(round(share * options.events), change) for share, change in changing]
+        # Else there is always something new for all, for which everybody is looked up before that.
+        let_in = [share for share, change in changing if isinstance(change, LetIn)]
+        due += [Due(round(share * options.events), Rest()) for share in let_in[-_RESTS:]]
     return sorted(due, key=lambda one: one.settled)
 
 

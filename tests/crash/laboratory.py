@@ -22,6 +22,7 @@ from tests.crash.choices import (
     Options,
     Redrive,
     Replay,
+    Rest,
     RestartBroker,
     schedule,
 )
@@ -35,6 +36,8 @@ from worker.stream.exit_status import EXIT_STUCK
 
 _CHECKPOINT_SECONDS: Final = 15.0
 _REPLAY_SECONDS: Final = 300.0
+_REST_SECONDS: Final = 6.0
+_LONGEST_REST_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -103,15 +106,13 @@ class Laboratory(Run[CrashingWorker]):
                 self.chronicle.guests += 1
             case Leave():
                 self._leave()
-            case Offer(number):
-                self._offer(number)
             case Redrive(kill):
                 self._redrive()
                 self._kill(kill)
             case Replay(share, kills):
                 written = self._upstream.written
                 self._replay(written[int(share * len(written))], kills)
-            case LetIn() | Begin() | End() | Revoke():
+            case Offer() | Rest() | LetIn() | Begin() | End() | Revoke():
                 self._change(due.what)
             case _:
                 assert_never(due.what)
@@ -143,10 +144,27 @@ class Laboratory(Run[CrashingWorker]):
         self._standstills.append(datetime.now(UTC))
         self.chronicle.broker_restarts += 1
 
-    def _change(self, change: Change) -> None:
+    def _change(self, what: Offer | Rest | Change) -> None:
+        """Let something happen at Capillary, or nothing at all for a while."""
+        if isinstance(what, Offer):
+            self._offer(what.number)
+            return
+        if isinstance(what, Rest):
+            self._rest()
+            return
         told = (outcome.value for outcome in self._ground.stage.outcomes.read())
-        self._note(self._organisation.let(change, told))
+        self._note(self._organisation.let(what, told))
         self.chronicle.changes += 1
+
+    def _rest(self) -> None:
+        """Feed no event until what is known now is trusted no more."""
+        seconds = min(self._ground.options.trusts + _REST_SECONDS, _LONGEST_REST_SECONDS)
+        self._note(f"no event comes for {seconds:g} s")
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            time.sleep(0.1)
+            self._revive()
+            self._upstream.notices.hand_on()
 
     def _leave(self) -> None:
         guest = self._workers.pop()

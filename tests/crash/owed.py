@@ -42,26 +42,25 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handled:
-    """What became of an event: when it was looked up first, and told of first and last."""
+    """What became of an event: its first lookup, its first outcome that is no deferral, its last outcome."""
 
     number: int
     looked_up: datetime | None = None
-    first_told: datetime | None = None
+    told: datetime | None = None
     last_told: datetime | None = None
 
     @property
     def was_known(self) -> bool:
         """Whether it was told of without a lookup; a replay may look it up later."""
-        told = self.first_told
-        return told is not None and (self.looked_up is None or self.looked_up > told)
+        return self.told is not None and (self.looked_up is None or self.looked_up > self.told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """Who has got what was owed: of promotions that are open still, and of those that have ended."""
+    """Since when somebody has a promotion, or was told anything of it; and who has it for good."""
 
-    while_open: frozenset[Pair]
-    in_the_end: frozenset[Pair]
+    since: Mapping[Pair, datetime]
+    for_good: frozenset[Pair]
 
 
 def handled(
@@ -73,20 +72,34 @@ def handled(
         if one["customerId"] is not None and one["endpoint"] == "lookup" and _FILTER in one["query"]:
             lookups.setdefault(number_of(one["traceparent"]), datetime.fromisoformat(one["at"]))
     told: defaultdict[str, list[datetime]] = defaultdict(list)
+    settled: defaultdict[str, list[datetime]] = defaultdict(list)
     for one in outcomes:
-        told[one["activity"]["eventId"]].append(datetime.fromisoformat(one["occurredAt"]))
+        event_id, at = one["activity"]["eventId"], datetime.fromisoformat(one["occurredAt"])
+        told[event_id].append(at)
+        if one["outcome"] != "DEFERRED":
+            settled[event_id].append(at)
     events: defaultdict[int, list[Handled]] = defaultdict(list)
     for each in fed:
-        times = told[each.event_id]
         events[each.customer_id].append(
             Handled(
                 number=each.number,
                 looked_up=lookups.get(each.number),
-                first_told=min(times, default=None),
-                last_told=max(times, default=None),
+                told=min(settled[each.event_id], default=None),
+                last_told=max(told[each.event_id], default=None),
             )
         )
     return events
+
+
+def served_since(enrolments: Iterable[Json], outcomes: Iterable[Json]) -> dict[Pair, datetime]:
+    """Return since when somebody is enrolled, or was told anything of a promotion."""
+    times = [(one, one["at"]) for one in enrolments]
+    times += [(one, one["occurredAt"]) for one in outcomes if one.get("promotionId") is not None]
+    since: dict[Pair, datetime] = {}
+    for one, text in times:
+        pair, at = (one["customerId"], one["promotionId"]), datetime.fromisoformat(text)
+        since[pair] = min(at, since.get(pair, at))
+    return since
 
 
 def enrolled_again(enrolments: Iterable[Json]) -> Iterator[Pair]:
@@ -106,33 +119,46 @@ def owed(
     promise: Promise | None,
     served: Served,
 ) -> Iterator[Pair]:
-    """Name who was owed an enrolment, and did not get it.
+    """Name who was owed an enrolment, and did not get it, or not before an event that had to know of it.
 
-    What counts is a customer's last event; for a promotion that has ended, the last that was told of before.
     Without a promise every event has to be looked up.
     """
     for window in windows:
-        have = served.while_open if window.until is None else served.in_the_end
         for customer_id in events if window.customer_id is None else (window.customer_id,):
-            last = _last_within(events.get(customer_id, ()), window)
-            pair = customer_id, window.promotion_id
-            if last is not None and pair not in have and _is_found(last, window, promise):
+            theirs, pair = events.get(customer_id, ()), (customer_id, window.promotion_id)
+            if _is_missed(theirs, pair, window, promise, served) or (
+                promise is not None and _is_found_late(theirs, pair, window, promise, served)
+            ):
                 yield pair
 
 
-def _last_within(events: Sequence[Handled], window: Window) -> Handled | None:
-    if window.until is None:
-        return events[-1] if events else None
-    before = (one for one in reversed(events) if one.last_told is not None and one.last_told < window.until)
-    return next(before, None)
+def _is_missed(
+    events: Sequence[Handled], pair: Pair, window: Window, promise: Promise | None, served: Served
+) -> bool:
+    """Whether the last event that was looked up had to find it; before its end if it has one."""
+    until = window.until
+    asked = [
+        one
+        for one in events
+        if (until is None or (one.last_told is not None and one.last_told < until))
+        and not (promise is not None and one.was_known)
+    ]
+    has = pair in served.for_good if until is None else pair in served.since
+    return bool(asked) and not has and (asked[-1].looked_up is None or asked[-1].looked_up > window.since)
 
 
-def _is_found(event: Handled, window: Window, promise: Promise | None) -> bool:
-    """Whether the event has to find the promotion: by its lookup, or as late as is promised without one."""
-    told = event.first_told
-    if promise is None or told is None or not event.was_known:
-        return event.looked_up is None or event.looked_up > window.since
-    if any(timedelta() <= told - end < _AFTER_A_STANDSTILL for end in promise.standstills):
-        return False
+def _is_found_late(
+    events: Sequence[Handled], pair: Pair, window: Window, promise: Promise, served: Served
+) -> bool:
+    """Whether an event without a lookup missed what had been open for longer than is promised."""
     late = promise.all if window.customer_id is None else promise.alone
-    return told > window.since + late + promise.slack
+    known_from = window.since + late + promise.slack
+    found = served.since.get(pair)
+    return any(
+        known_from < one.told
+        and (window.until is None or one.told < window.until)
+        and (found is None or one.told + promise.slack < found)
+        and not any(timedelta() <= one.told - end < _AFTER_A_STANDSTILL for end in promise.standstills)
+        for one in events
+        if one.told is not None and one.was_known
+    )

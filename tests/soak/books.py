@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tests.crash.events import Fed
-from tests.crash.owed import Promise, Served, Window, enrolled_again, handled, owed
+from tests.crash.owed import Promise, Served, Window, enrolled_again, handled, owed, served_since
 
 _MINUTE: Final = timedelta(minutes=1)
 _TOLERATED: Final = 1.02
@@ -91,10 +91,8 @@ def _judged(books: Books) -> Iterator[tuple[str, object]]:
 
 def _owed(books: Books) -> Iterator[tuple[int, int]]:
     """Name who was owed an enrolment of which nothing was told at all: a refusal is final here."""
-    about = (one for one in books.outcomes if one.get("promotionId") is not None)
-    named = frozenset((one["customerId"], one["promotionId"]) for one in about)
-    enrolled = frozenset((one["customerId"], one["promotionId"]) for one in books.enrolments)
-    served = Served(while_open=named | enrolled, in_the_end=named)
+    since = served_since(books.enrolments, books.outcomes)
+    served = Served(since=since, for_good=frozenset(since))
     return owed(handled(books.fed, books.requests, books.outcomes), books.windows, books.promise, served)
 
 

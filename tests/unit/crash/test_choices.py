@@ -14,6 +14,7 @@ from tests.crash.choices import (
     Options,
     Redrive,
     Replay,
+    Rest,
     RestartBroker,
     customers_of_events,
     schedule,
@@ -55,3 +56,13 @@ def test_every_second_seed_lets_workers_trust_what_they_know(given: float, seed:
     changing = [one for one in schedule(options) if isinstance(one.what, LetIn | Begin | End | Revoke)]
     assert bool(changing) is bool(trusted)
     assert all(0 < one.settled < options.events for one in changing)
+
+
+def test_workers_rest_once_somebody_was_let_in() -> None:
+    """Else nobody would see whether they trust for too long."""
+    due = schedule(Options(seed=2))
+    let_in = [one.settled for one in due if isinstance(one.what, LetIn)]
+    rests = [at for at, one in enumerate(due) if isinstance(one.what, Rest)]
+    assert [due[at].settled for at in rests] == let_in[-2:]
+    assert all(any(isinstance(one.what, LetIn) for one in due[max(0, at - 3) : at]) for at in rests)
+    assert not any(isinstance(one.what, Rest) for one in schedule(Options(seed=1)))

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.crash.events import Fed
-from tests.crash.owed import Handled, Promise, Served, Window, enrolled_again, handled, owed
+from tests.crash.owed import Handled, Promise, Served, Window, enrolled_again, handled, owed, served_since
 
 _OPENS = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
-_NOBODY = Served(while_open=frozenset(), in_the_end=frozenset())
+_NOBODY = Served(since={}, for_good=frozenset())
 _PROMISE = Promise(alone=timedelta(seconds=20), all=timedelta(seconds=3), slack=timedelta(seconds=2))
 _TO_ALL = Window(promotion_id=7, since=_OPENS)
 _TO_ONE = Window(promotion_id=7, since=_OPENS, customer_id=1)
@@ -20,14 +20,19 @@ def _at(seconds: float) -> datetime:
 
 
 def _told(
-    first: float, last: float | None = None, looked_up: float | None = None, number: int = 0
+    first: float, last: float | None = None, looked_up: float | None = None, *, number: int = 0
 ) -> Handled:
     return Handled(
         number=number,
         looked_up=None if looked_up is None else _at(looked_up),
-        first_told=_at(first),
+        told=_at(first),
         last_told=_at(first if last is None else last),
     )
+
+
+def _served(since: float | None = None, *, for_good: bool = True) -> Served:
+    pairs = {} if since is None else {(1, 7): _at(since)}
+    return Served(since=pairs, for_good=frozenset(pairs) if for_good else frozenset())
 
 
 def _owed(
@@ -47,6 +52,12 @@ def test_without_a_lookup_it_may_be_found_as_late_as_is_promised(
     assert _owed(_told(told), window=window) is is_owed
 
 
+@pytest.mark.parametrize(("found", "is_owed"), [(30, False), (31.9, False), (32.1, True)])
+def test_what_is_found_too_late_was_owed_all_the_same(found: float, *, is_owed: bool) -> None:
+    """Each event counts, not the last alone: what it missed may be found by one that is looked up."""
+    assert _owed(_told(30), _told(33, looked_up=32.5), served=_served(found)) is is_owed
+
+
 @pytest.mark.parametrize("window", [_TO_ALL, _TO_ONE])
 @pytest.mark.parametrize(("looked_up", "is_owed"), [(0.1, True), (-0.1, False)])
 def test_a_lookup_finds_what_is_open(window: Window, looked_up: float, *, is_owed: bool) -> None:
@@ -54,9 +65,10 @@ def test_a_lookup_finds_what_is_open(window: Window, looked_up: float, *, is_owe
     assert _owed(_told(30, looked_up=looked_up), window=window) is is_owed
 
 
-def test_a_lookup_after_the_outcome_finds_nothing_new() -> None:
-    """A replay of what was told already looks into attempts only."""
-    assert not _owed(_told(4, looked_up=30))
+def test_a_lookup_after_the_outcome_shows_what_was_missed() -> None:
+    """An event that was known may be looked up by a replay; that asks for nothing more, nor for less."""
+    assert not _owed(_told(4, looked_up=30), _told(4))
+    assert _owed(_told(30, looked_up=60), served=_served(61))
 
 
 @pytest.mark.parametrize(("looked_up", "is_owed"), [(None, True), (0.1, True), (-0.1, False)])
@@ -65,11 +77,21 @@ def test_without_a_promise_each_event_is_looked_up(looked_up: float | None, *, i
     assert _owed(_told(-5, looked_up=looked_up), promise=None) is is_owed
 
 
-def test_the_last_event_counts() -> None:
+@pytest.mark.parametrize("promise", [None, _PROMISE])
+def test_the_last_event_that_was_looked_up_counts(promise: Promise | None) -> None:
     """An earlier one may have come too early, and what it missed is found by the last."""
-    assert _owed(_told(-5), _told(30))
-    assert not _owed(_told(30), _told(-5))
-    assert not _owed()
+    early, late = _told(-5, looked_up=-6), _told(30, looked_up=29)
+    assert _owed(early, late, promise=promise)
+    assert not _owed(late, early, promise=promise)
+    assert not _owed(promise=promise)
+
+
+def test_what_a_lookup_found_is_owed_though_the_last_event_was_known() -> None:
+    """As long as nobody is enrolled; what was told of it then does not count."""
+    told_of = _served(2, for_good=False)
+    assert _owed(_told(2, looked_up=1), _told(3), served=told_of)
+    assert not _owed(_told(2, looked_up=1), _told(3), served=_served(2))
+    assert not _owed(_told(3), served=told_of)
 
 
 @pytest.mark.parametrize(("told", "is_owed"), [(30.0, False), (39.9, False), (40.1, True), (29.9, True)])
@@ -79,30 +101,22 @@ def test_after_a_standstill_an_outcome_may_be_an_old_decision(told: float, *, is
     assert _owed(_told(told), promise=promise) is is_owed
 
 
-def test_who_is_served_is_owed_nothing() -> None:
-    """As long as it is open an enrolment serves; of what has ended, anything that was told of it."""
-    enrolled = Served(while_open=frozenset({(1, 7)}), in_the_end=frozenset())
-    named = Served(while_open=frozenset(), in_the_end=frozenset({(1, 7)}))
-    has_ended = Window(promotion_id=7, since=_OPENS, until=_at(60))
-    assert not _owed(_told(30), served=enrolled)
-    assert _owed(_told(30), served=named)
-    assert _owed(_told(30), window=has_ended, served=enrolled)
-    assert not _owed(_told(30), window=has_ended, served=named)
-
-
 @pytest.mark.parametrize(
     ("events", "is_owed"),
     [
-        ([_told(30, 59.9)], True),
-        ([_told(30, 60.1)], False),
-        ([_told(30), _told(61)], True),
-        ([_told(4), _told(61)], False),
-        ([_told(30), Handled(number=2)], True),
+        ([_told(30, 59.9, 20)], True),
+        ([_told(30, 60.1, 20)], False),
+        ([_told(30, looked_up=20), _told(61, looked_up=60.5)], True),
+        ([_told(30, looked_up=-1), _told(61, looked_up=60.5)], False),
+        ([_told(59.9)], True),
+        ([_told(60.1)], False),
     ],
 )
-def test_of_what_has_ended_the_last_event_before_counts(events: list[Handled], *, is_owed: bool) -> None:
-    """One that was still being told of at the end may have come to nothing."""
-    assert _owed(*events, window=Window(promotion_id=7, since=_OPENS, until=_at(60))) is is_owed
+def test_of_what_has_ended_only_events_before_count(events: list[Handled], *, is_owed: bool) -> None:
+    """One that was still being told of at the end may have come to nothing; nor does a refusal matter."""
+    has_ended = Window(promotion_id=7, since=_OPENS, until=_at(60))
+    assert _owed(*events, window=has_ended) is is_owed
+    assert not _owed(*events, window=has_ended, served=_served(30, for_good=False))
 
 
 def test_what_opens_to_one_is_owed_to_no_other() -> None:
@@ -131,7 +145,7 @@ def _request(fed: Fed, seconds: float, endpoint: str = "lookup", **query: str) -
 
 
 def test_what_became_of_events() -> None:
-    """The first lookup that plans, the first outcome and the last; by customer, in the order of events."""
+    """The first lookup that plans, the first outcome that is no deferral, the last; by customer, in order."""
     first, other, second = Fed(0, 1), Fed(1, 2), Fed(2, 1)
     plans = {"promotionStatusForCustomer": "AVAILABLE_TO_ENROL"}
     requests = [
@@ -142,10 +156,28 @@ def test_what_became_of_events() -> None:
         _request(first, 4, "issue", **plans),
     ]
     outcomes = [
-        {"activity": {"eventId": fed.event_id}, "occurredAt": _at(seconds).isoformat()}
-        for fed, seconds in ((second, 6), (second, 5), (second, 7), (first, 8))
+        {"activity": {"eventId": fed.event_id}, "outcome": name, "occurredAt": _at(seconds).isoformat()}
+        for fed, name, seconds in (
+            (second, "ENROLLED", 6),
+            (second, "DEFERRED", 4),
+            (second, "ENROLLED", 5),
+            (second, "DEFERRED", 7),
+            (first, "ENROLLED", 8),
+        )
     ]
     assert handled([first, other, second], requests, outcomes) == {
         1: [_told(8), _told(5, 7, looked_up=2, number=2)],
         2: [Handled(number=1)],
     }
+
+
+def test_since_when_customers_are_served() -> None:
+    """Since the first outcome about the promotion, or since the enrolment, whoever made it."""
+    pair: dict[str, Any] = {"customerId": 1, "promotionId": 7}
+    enrolments = [pair | {"at": _at(5).isoformat()}, pair | {"promotionId": 8, "at": _at(6).isoformat()}]
+    outcomes = [
+        pair | {"occurredAt": _at(4).isoformat()},
+        pair | {"occurredAt": _at(9).isoformat()},
+        {"customerId": 1, "occurredAt": _at(1).isoformat()},
+    ]
+    assert served_since(enrolments, outcomes) == {(1, 7): _at(4), (1, 8): _at(6)}

@@ -11,6 +11,7 @@ from tests.crash.owed import Promise, Window
 from tests.soak.books import Books, busiest_minute, findings
 
 START = datetime(2026, 1, 31, tzinfo=UTC)
+LATER = (START + timedelta(seconds=1)).isoformat()
 
 
 def outcome(name: str, offset: int, key: str | None = None) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def outcome(name: str, offset: int, key: str | None = None) -> dict[str, Any]:
 
 def enrolment(key: str | None, customer: int = 1, **more: object) -> dict[str, Any]:
     """Return an applied enrolment."""
-    made = {"customerId": customer, "promotionId": 7, "at": "1", "revokedAt": None}
+    made = {"customerId": customer, "promotionId": 7, "at": START.isoformat(), "revokedAt": None}
     return {"idempotencyKey": key} | made | more
 
 
@@ -70,7 +71,12 @@ def test_sound_books_agree() -> None:
         ({"enrolments": [enrolment("k"), enrolment("l", 2)]}, "not told"),
         ({"enrolments": [enrolment("k"), enrolment(None)]}, "enrolled twice"),
         (
-            {"enrolments": [enrolment("k", revokedAt="2"), enrolment("l", at="3")]},
+            {
+                "enrolments": [
+                    enrolment("k", revokedAt=START.isoformat()),
+                    enrolment("l", at=(START + timedelta(seconds=1)).isoformat()),
+                ]
+            },
             "again after a revocation",
         ),
         ({"outcomes": [*SOUND.outcomes, outcome("ENROLLED", 3, "k")]}, "want none"),
