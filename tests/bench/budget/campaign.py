@@ -10,7 +10,7 @@ from tests.support.e2e.events import event
 from tests.support.e2e.feeds import Message
 from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
 from tests.support.e2e.worker_process import WorkerProcess
-from worker.demo.simulator import Promotion, RunningSimulator, World
+from worker.demo.simulator import Promotion, RunningSimulator
 
 SEED: Final = 15
 THIRD: Final = 3
@@ -97,16 +97,21 @@ def asked(lab: Lab, simulator: RunningSimulator) -> dict[str, int]:
     return {each: sum(n for (endpoint, _), n in counts.items() if endpoint == each) for each in endpoints}
 
 
-def bill(lab: Lab, simulator: RunningSimulator, customer_ids: Sequence[int]) -> Bill:
-    """Return what the events of these customers have cost and led to."""
-    world: World = simulator.world
+def owed_to(customer_ids: Iterable[int], promotions: Sequence[Promotion]) -> set[tuple[int, int]]:
+    """Return into which of these promotions, by id, each of these customers is to be enrolled."""
+    return {(who, each.promotion_id) for who in customer_ids for each in promotions if each.is_for(who)}
+
+
+def bill(
+    lab: Lab, simulator: RunningSimulator, customer_ids: Sequence[int], owed: set[tuple[int, int]]
+) -> Bill:
+    """Return what the events of these customers have cost and led to, beside what was owed."""
+    world = simulator.world
     applied = lab.loop.call(lambda: [(each.customer_id, each.promotion_id) for each in world.applied])
-    seen = set(customer_ids)
-    owed = {(who, each.promotion_id) for who in seen for each in world.promotions_of(who)}
     requests = asked(lab, simulator)
     return Bill(
         events=len(customer_ids),
-        seen=len(seen),
+        seen=len(set(customer_ids)),
         requests=sum(requests.values()),
         lookups=requests.get("lookup", 0),
         issues=requests.get("issue", 0),

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.bench.budget.campaign import ON, PROMOTIONS, Campaign, bill, feed, start, wait_committed
+from tests.bench.budget.campaign import ON, PROMOTIONS, Campaign, bill, feed, owed_to, start, wait_committed
 from tests.bench.contest import PARTITIONS
 from tests.bench.table import table
 from tests.support.e2e.lab import Lab, Stage
@@ -47,7 +47,7 @@ def measure_killed(lab: Lab) -> bool:
                 if each.endpoint is Endpoint.LOOKUP and each.number > before and each.customer_id in known
             ]
         )
-        result = bill(lab, simulator, customer_ids)
+        result = bill(lab, simulator, customer_ids, owed_to(customer_ids, PROMOTIONS))
     after = [number for number in range(len(customer_ids)) if number not in done]
     of_known = sum(customer_ids[number] in known for number in after)
     share = len(again) / len(known)

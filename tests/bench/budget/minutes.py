@@ -14,6 +14,7 @@ from tests.bench.budget.campaign import (
     Campaign,
     bill,
     feed,
+    owed_to,
     start,
     wait_committed,
 )
@@ -85,7 +86,9 @@ def _run(lab: Lab, campaign: Campaign, settings: Mapping[str, str]) -> _Run:
         half = time.monotonic() - began
         wait_committed(stage, worker, campaign.events, _PATIENCE_SECONDS)
         took = time.monotonic() - began
-        return _Run(half / 60, took / 60, bill(lab, simulator, customer_ids))
+        return _Run(
+            half / 60, took / 60, bill(lab, simulator, customer_ids, owed_to(customer_ids, PROMOTIONS))
+        )
 
 
 def _row(name: str, run: _Run) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from tests.bench.budget.campaign import (
     Campaign,
     bill,
     feed,
+    owed_to,
     start,
     wait_committed,
 )
@@ -56,7 +57,7 @@ def _run(lab: Lab, settings: Mapping[str, str]) -> Bill:
         customer_ids = _CAMPAIGN.customer_ids()
         feed(stage, "event", customer_ids)
         wait_committed(stage, worker, len(customer_ids), _PATIENCE_SECONDS)
-        return bill(lab, simulator, customer_ids)
+        return bill(lab, simulator, customer_ids, owed_to(customer_ids, PROMOTIONS))
 
 
 def _row(name: str, each: Bill) -> tuple[str, ...]:
