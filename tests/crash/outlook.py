@@ -30,6 +30,11 @@ class Outlook:
         """The events that had an outcome, other than DEFERRED, at the last look."""
         return self._settled
 
+    @property
+    def told(self) -> int:
+        """How many outcomes there were at the last look, repeats and all: events handled again tell again."""
+        return self._read
+
     def count(self, *names: str) -> int:
         """Return how many promotions of events had such an outcome last, at the last look."""
         return sum(name in names for name in self._last.values())
