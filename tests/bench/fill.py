@@ -14,7 +14,7 @@ from tests.bench.contest import CUSTOMERS
 from tests.support.e2e.events import event
 from tests.support.e2e.lab import Stage
 from tests.support.kafka.brokers import create_topic
-from worker.domain.known import Memory, Offer, Shown
+from worker.domain.memory import Memory, Offer, Shown
 from worker.domain.promotions import TimelineEntry
 from worker.kafka.partitioners import Partitioner, key_hashes_of, partition_of
 from worker.ledger.entries import MemoryEntry

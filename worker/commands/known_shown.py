@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from topics.times import written
-from worker.domain.known import Offer
+from worker.domain.memory import Offer
 from worker.operations.known_customer import NOTHING_TRUSTED, KnownCustomer, Remembered
 
 

@@ -4,23 +4,19 @@ Whatever could have become open since, as far as anybody tells us, ends the trus
 nobody tells, an audience that one customer is added to, is found once the trust ends (contract, 5a).
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from worker.domain.answers import Notice
 from worker.domain.catalogue import Listing, NotAsked, Unread
 from worker.domain.identity import Reenrol, organisation
 from worker.domain.ledger import CoolingDown, NotAgain, Standing
+from worker.domain.memory import Memory, Nobody, Shown
 from worker.domain.plan import Already, Foreign, Objection, Policy, UsedUp, objection, obstacle
 from worker.domain.promotions import (
-    ENROL_AND_ISSUE,
-    CustomerPromotions,
     Promotion,
-    Restriction,
-    TimelineEntry,
 )
 from worker.domain.settlement import (
     AlreadyEnrolled,
@@ -32,127 +28,10 @@ from worker.domain.settlement import (
     UnknownCustomer,
 )
 from worker.domain.settling import settle_by_ledger, settle_unasked
-from worker.domain.times import EARLIEST, Span, is_within, moved
+from worker.domain.times import Span, is_within
 
-UNKNOWN_SECONDS: Final = 60.0
+_UNKNOWN: Final = timedelta(seconds=60)
 """How long a customer that the API does not know is trusted to stay unknown, at most."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """A promotion that a lookup listed, as far as it says something against an enrolment, or for one."""
-
-    promotion_id: int
-    program_id: int
-    name: str = ""
-    org_id: int | None = None
-    active: bool = True
-    starts_at: datetime | None = None
-    ends_at: datetime | None = None
-    timeline: tuple[TimelineEntry, ...] = ()
-    used_up: tuple[Restriction, ...] = ()
-
-    @classmethod
-    def of(cls, promotion: Promotion) -> "Offer":
-        """Keep of a promotion what counts."""
-        return cls(
-            promotion_id=promotion.promotion_id,
-            program_id=promotion.program_id,
-            name=promotion.name,
-            org_id=promotion.org_id,
-            active=promotion.active,
-            starts_at=promotion.starts_at,
-            ends_at=promotion.ends_at,
-            timeline=promotion.timeline or (),
-            used_up=tuple(each for each in promotion.issual_restrictions if each.used_up),
-        )
-
-    def as_promotion(self) -> Promotion:
-        """Return the promotion, without what did not count."""
-        return Promotion(
-            promotion_id=self.promotion_id,
-            program_id=self.program_id,
-            name=self.name,
-            offer_type=ENROL_AND_ISSUE,
-            active=self.active,
-            starts_at=self.starts_at,
-            ends_at=self.ends_at,
-            issual_restrictions=self.used_up,
-            timeline=self.timeline,
-            org_id=self.org_id,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """What a complete lookup showed."""
-
-    read_at: datetime
-    """When it began, for certain not later."""
-    offers: tuple[Offer, ...]
-    live: tuple[int, ...] | None = None
-    """Promotions that the list which held then said were live; None if none held."""
-    programs: tuple[int, ...] = ()
-    """Programs that alone were asked for; none for all."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Nobody:
-    """The API knows no such customer."""
-
-    read_at: datetime
-    errors: tuple[Notice, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What is remembered of a customer; and until when nothing that was read of them counts any more."""
-
-    seen: Shown | Nobody | None = None
-    forgotten_at: datetime | None = None
-
-    @property
-    def valid(self) -> Shown | Nobody | None:
-        """What was read after the customer was forgotten last."""
-        seen, since = self.seen, self.forgotten_at
-        return None if seen is None or (since is not None and seen.read_at <= since) else seen
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Name:
-    """Whom a lookup found under a name; no customer stands for nobody, with the API's words."""
-
-    read_at: datetime
-    customer_id: int | None = None
-    errors: tuple[Notice, ...] = ()
-
-    def holds(self, trust: timedelta, now: Span, forgotten_at: datetime | None) -> bool:
-        """Whether it still tells who is meant: names move from one customer to another."""
-        is_since = forgotten_at is None or self.read_at > forgotten_at
-        return is_since and is_within(self.read_at, trust, now.latest)
-
-
-def shown(
-    customer: CustomerPromotions,
-    listing: Listing | Unread | NotAsked,
-    now: Span,
-    *,
-    programs: Collection[int] = (),
-    forgotten_at: datetime | None = None,
-) -> Shown:
-    """Return what to remember of a lookup of these programs that began now, after the customer was forgotten.
-
-    Whatever the clocks say: who tells that something changed is heard after it did.
-    """
-    since = EARLIEST if forgotten_at is None else moved(forgotten_at, timedelta.resolution)
-    offers = (each for each in customer.promotions if each.offer_type == ENROL_AND_ISSUE)
-    live = listing.certainly_live(now) if isinstance(listing, Listing) else None
-    return Shown(
-        read_at=max(now.earliest, since),
-        offers=tuple(map(Offer.of, offers)),
-        live=live,
-        programs=tuple(sorted(programs)),
-    )
 
 
 class Doubt(StrEnum):
@@ -202,6 +81,10 @@ class Trust:
         """How long."""
         return timedelta(seconds=self.seconds)
 
+    def length_of(self, seen: Shown | Nobody) -> timedelta:
+        """Return how long what was seen is trusted: that there is nobody for a minute at most."""
+        return min(self.length, _UNKNOWN) if isinstance(seen, Nobody) else self.length
+
     @property
     def is_on(self) -> bool:
         """Whether anything is."""
@@ -224,15 +107,17 @@ def recall(
     events name. Never says *known* if a promotion that the customer could be enrolled into may be there, as
     far as the list, the ledger and the lookup tell.
     """
-    doubt = _doubt_of(memory, trust, event_name, listing, now)
-    if doubt is not None:
-        return Ask(doubt)
-    seen = memory.valid
-    if isinstance(seen, Nobody):
-        return Known((UnknownCustomer(seen.errors, None, cached=True),))
+    seen = _trusted(memory, trust, event_name, listing, now)
+    match seen:
+        case Doubt():
+            return Ask(seen)
+        case Nobody():
+            return Known((UnknownCustomer(seen.errors, None, cached=True),))
+        case Shown():
+            pass
     settlements: list[Settlement] = []
     by_feedback = False
-    for offer in seen.offers if seen else ():
+    for offer in seen.offers:
         promotion = offer.as_promotion()
         against = objection(promotion, trust.policy, now)
         if against is Objection.INACTIVE:
@@ -241,7 +126,7 @@ def recall(
             continue
         org_id = organisation(promotion.org_id, trust.policy.org_id, learnt_org)
         known = standing(Subject.of(promotion, org_id))
-        settled = _settled(promotion, org_id, known, trust, now, seen.read_at if seen else now.earliest)
+        settled = _settled(promotion, org_id, known, trust, now, seen.read_at)
         if isinstance(settled, Doubt):
             return Ask(settled)
         by_feedback |= known.enrolment is not None and known.enrolment.is_anothers
@@ -249,10 +134,10 @@ def recall(
     return Known(tuple(settlements) or (NothingAvailable(cached=True),), by_feedback)
 
 
-def _doubt_of(
+def _trusted(
     memory: Memory, trust: Trust, event_name: str, listing: Listing | Unread | NotAsked, now: Span
-) -> Doubt | None:
-    """Return why what is remembered does not count, whatever it is."""
+) -> Shown | Nobody | Doubt:
+    """Return what of the memory counts, or why nothing does."""
     seen = memory.valid
     if event_name in trust.always:
         return Doubt.ALWAYS
@@ -260,12 +145,9 @@ def _doubt_of(
         return Doubt.EVERY_EVENT
     if seen is None:
         return Doubt.NOTHING_REMEMBERED if memory.forgotten_at is None else Doubt.FORGOTTEN
-    if isinstance(seen, Nobody):
-        length = min(trust.length, timedelta(seconds=UNKNOWN_SECONDS))
-        return None if is_within(seen.read_at, length, now.latest) else Doubt.TOO_OLD
-    if not is_within(seen.read_at, trust.length, now.latest):
+    if not is_within(seen.read_at, trust.length_of(seen), now.latest):
         return Doubt.TOO_OLD
-    return next(_since(seen, trust.policy, listing, now), None)
+    return seen if isinstance(seen, Nobody) else next(_since(seen, trust.policy, listing, now), seen)
 
 
 def _since(seen: Shown, policy: Policy, listing: Listing | Unread | NotAsked, now: Span) -> Iterator[Doubt]:

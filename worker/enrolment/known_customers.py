@@ -11,7 +11,8 @@ from weakref import WeakValueDictionary
 
 from worker.domain.answers import CustomerNotFound, Found, LookupAnswer
 from worker.domain.catalogue import Listing, NotAsked, Unread
-from worker.domain.known import Known, Memory, Name, Nobody, recall, shown
+from worker.domain.known import Known, recall
+from worker.domain.memory import Memory, Name, Nobody, shown
 from worker.domain.promotions import CustomerPromotions, Identifier, IdentifierName
 from worker.domain.settlement import UnknownCustomer
 from worker.domain.times import Span, moved

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final, Generic, TypeVar
 
 from worker.domain.identity import name_hash
-from worker.domain.known import Name
+from worker.domain.memory import Name
 from worker.domain.promotions import Identifier
 from worker.domain.times import EARLIEST
 from worker.enrolment.lease import until_certain

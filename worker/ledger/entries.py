@@ -8,8 +8,8 @@ from topics.origin import Origin
 from topics.outcome import Outcome, OutcomeName
 from worker.domain.evidence import Evidence
 from worker.domain.identity import Reenrol
-from worker.domain.known import Memory, Name
 from worker.domain.ledger import Attempt, Standing
+from worker.domain.memory import Memory, Name
 from worker.domain.plan import Policy
 from worker.domain.settlement import Subject
 

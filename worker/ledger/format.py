@@ -17,8 +17,8 @@ from typing import Any, Final, Generic, TypeVar, assert_never
 from pydantic import TypeAdapter
 
 from topics.outcome import Outcome
-from worker.domain.known import Memory, Name
 from worker.domain.ledger import Standing
+from worker.domain.memory import Memory, Name
 from worker.domain.settlement import Subject
 from worker.ledger.entries import (
     EventPlan,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from topics.record import Record
-from worker.domain.known import Memory, Name
 from worker.domain.ledger import UNKNOWN, Standing
+from worker.domain.memory import Memory, Name
 from worker.domain.settlement import Subject
 from worker.ledger.entries import EventPlan, LedgerEntry, MemoryEntry, NameEntry, Result
 from worker.ledger.standings import Read, standing_of

@@ -18,7 +18,7 @@ from topics.activity_shapes import Customer, PlainEvent
 from topics.feedback import FORGET_EVENT
 from topics.names import ledger_of
 from worker.composition.from_settings import capillary_client
-from worker.domain.known import Memory
+from worker.domain.memory import Memory
 from worker.domain.promotions import Identifier, IdentifierName
 from worker.kafka.admin import TopicAdmin
 from worker.kafka.errors import translated

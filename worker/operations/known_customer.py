@@ -5,7 +5,7 @@ The decision is the worker's own: `recall`, partition by partition, as each reme
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -14,8 +14,9 @@ from topics.outcome import Outcome
 from worker.domain.answers import CatalogueRead, Fault
 from worker.domain.catalogue import Listing, NotAsked, Unread, may_enrol_into
 from worker.domain.identity import organisation
-from worker.domain.known import UNKNOWN_SECONDS, Ask, Known, Memory, Nobody, Offer, Trust, recall
+from worker.domain.known import Ask, Known, Trust, recall
 from worker.domain.ledger import Standing
+from worker.domain.memory import Memory, Nobody, Offer
 from worker.domain.plan import Policy
 from worker.domain.settlement import NothingAvailable, PassedOver, Subject
 from worker.domain.times import Span, moved
@@ -168,9 +169,8 @@ def _turns(
     seen = memory.valid
     if seen is None:
         return
-    yield moved(seen.read_at, trust.length)
+    yield moved(seen.read_at, trust.length_of(seen))
     if isinstance(seen, Nobody):
-        yield moved(seen.read_at, timedelta(seconds=UNKNOWN_SECONDS))
         return
     yield moved(seen.read_at, trust.cool_down)
     for offer in seen.offers:

@@ -9,8 +9,8 @@ from topics.dead_letter import Failure
 from topics.outcome import Outcome
 from topics.record import Record
 from worker.domain.answers import Fault, IssueAnswer, LookupAnswer, Refused
-from worker.domain.known import Memory, Name
 from worker.domain.ledger import Standing
+from worker.domain.memory import Memory, Name
 from worker.domain.priority import Priority
 from worker.domain.promotions import (
     Identifier,

@@ -14,9 +14,10 @@ from worker.domain.answers import Notice
 from worker.domain.catalogue import ListedPromotion, Listing, NotAsked, Unread
 from worker.domain.evidence import Evidence
 from worker.domain.identity import Reenrol
-from worker.domain.known import Ask, Doubt, Known, Memory, Name, Nobody, Trust, recall, shown
+from worker.domain.known import Ask, Doubt, Known, Trust, recall
 from worker.domain.ledger import Attempt, Enrolment, Limit, Standing
 from worker.domain.limits import LimitReason
+from worker.domain.memory import Memory, Name, Nobody, shown
 from worker.domain.plan import Policy
 from worker.domain.promotions import (
     ENROL_AND_ISSUE,

@@ -12,7 +12,7 @@ from worker.domain.answers import (
     Found,
 )
 from worker.domain.identity import Reenrol
-from worker.domain.known import Memory
+from worker.domain.memory import Memory
 from worker.domain.promotions import CustomerPromotions
 from worker.enrolment.rules import Rules
 from worker.ledger import format as ledger_format

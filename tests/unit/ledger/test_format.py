@@ -15,9 +15,9 @@ from topics.origin import Origin
 from topics.outcome import ActivityReference, CodeAndMessage, Outcome, OutcomeName, RestrictionUsed
 from worker.domain.answers import Notice
 from worker.domain.evidence import Evidence
-from worker.domain.known import Memory, Name, Nobody, Offer, Shown
 from worker.domain.ledger import Attempt, Enrolment, Limit, Standing
 from worker.domain.limits import LimitReason
+from worker.domain.memory import Memory, Name, Nobody, Offer, Shown
 from worker.domain.promotions import Restriction, TimelineEntry
 from worker.domain.settlement import Subject
 from worker.ledger import format as ledger_format

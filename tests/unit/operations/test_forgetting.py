@@ -8,7 +8,7 @@ import pytest
 from tests.support.use_case.values import CUSTOMER, NOW, record
 from topics.activity import Activity, read_activity
 from topics.feedback import CustomerChanged
-from worker.domain.known import Memory, Shown
+from worker.domain.memory import Memory, Shown
 from worker.enrolment.admission import Told, admit
 from worker.enrolment.rules import Rules
 from worker.operations.forgetting import forget_event

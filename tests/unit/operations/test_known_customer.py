@@ -11,9 +11,9 @@ from worker.commands.known_shown import known_as_object, lines_of_known
 from worker.domain.answers import CatalogueRead, Misconfigured
 from worker.domain.catalogue import ListedPromotion, Listing, NotAsked, Unread
 from worker.domain.identity import Reenrol
-from worker.domain.known import Memory, shown
 from worker.domain.ledger import Enrolment, Limit, Standing
 from worker.domain.limits import LimitReason
+from worker.domain.memory import Memory, shown
 from worker.domain.plan import Policy
 from worker.domain.promotions import CustomerPromotions, Promotion, TimelineEntry
 from worker.domain.settlement import Subject

@@ -13,8 +13,8 @@ from faust.types.tuples import RecordMetadata
 
 from topics.record import Record
 from worker.domain.identity import UNNAMED_ORG
-from worker.domain.known import Memory, Name
 from worker.domain.ledger import Standing
+from worker.domain.memory import Memory, Name
 from worker.domain.settlement import Subject
 from worker.enrolment.ports import Stamps
 from worker.kafka.partitioners import key_hashes_of

@@ -14,7 +14,7 @@ from faust.types.tuples import RecordMetadata
 from tests.support.unit.tables import table_of
 from tests.support.use_case.values import NOW, record
 from topics.record import Position
-from worker.domain.known import Memory, Name, Nobody, Offer, Shown
+from worker.domain.memory import Memory, Name, Nobody, Offer, Shown
 from worker.kafka.partitioners import key_hashes_of
 from worker.ledger import format as ledger_format
 from worker.ledger.entries import MemoryEntry, NameEntry
