@@ -16,7 +16,9 @@ MERGE_EVENT: Final = "loyaltyCustomerMerge"
 FORGET_EVENT: Final = "enrolmentForget"
 """Our own, which `explain --forget` writes: what is known of the customer is to be forgotten."""
 CUSTOMER_EVENTS: Final = frozenset({"customerAdded", "customerUpdated"})
-FEEDBACK_EVENTS: Final = PROMOTION_EVENTS | CUSTOMER_EVENTS | {MERGE_EVENT, FORGET_EVENT}
+TELLING_EVENTS: Final = PROMOTION_EVENTS | {MERGE_EVENT, FORGET_EVENT}
+"""What they tell is all that they are about: they lead to no outcome, whatever the triggers are."""
+FEEDBACK_EVENTS: Final = TELLING_EVENTS | CUSTOMER_EVENTS
 _ISSUAL_IDS: Final = ("revokedIssualId", "issualId")
 _PROGRAM_IDS: Final = ("loyaltyProgramId", "programId")
 

@@ -4,7 +4,7 @@ The list knows no customers. It can only rule out, and only when it is certain: 
 looked up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -68,6 +68,15 @@ class Listing:
     candidates: tuple[ListedPromotion, ...]
     came_back: Mapping[int, datetime] = field(default_factory=dict)
     """When a reading began that had a promotion again that the one before did not have."""
+
+    @classmethod
+    def of(cls, promotions: Iterable[ListedPromotion], policy: Policy) -> "Listing":
+        """Keep of a reading what may be enrolled into by us."""
+        return cls(tuple(each for each in promotions if may_enrol_into(each, policy)))
+
+    def rules_out(self, now: Span) -> bool:
+        """Tell whether a lookup certainly finds nothing to enrol into."""
+        return not any(may_be_open(each, now) for each in self.candidates)
 
     def may_be_live(self, now: Span) -> set[int]:
         """Return what may be live by now."""

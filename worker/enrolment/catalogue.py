@@ -6,13 +6,13 @@ would take a topic and a leader. A replica that has no events asks nothing, so i
 
 import asyncio
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
 
 from worker.domain.answers import CatalogueRead, Fault, Throttled
-from worker.domain.catalogue import Listing, NotAsked, Unread, may_be_open, may_enrol_into
+from worker.domain.catalogue import Listing, NotAsked, Unread
 from worker.domain.plan import Policy
 from worker.domain.times import Span
 from worker.enrolment.ports import CatalogueTracker, PromotionList
@@ -118,9 +118,7 @@ class Catalogue:
     def rules_out(self, now: Span) -> bool:
         """Tell whether a lookup certainly finds nothing to enrol into; False on any doubt. Never waits."""
         listing = self.listing()
-        if not isinstance(listing, Listing):
-            return False
-        return not any(may_be_open(promotion, now) for promotion in listing.candidates)
+        return isinstance(listing, Listing) and listing.rules_out(now)
 
     def listing(self) -> Listing | Unread:
         """Return the reading that holds. Never waits."""
@@ -188,11 +186,11 @@ class Catalogue:
         with self._sign.covers():
             answer = await self._api.live_promotions()
         if isinstance(answer, CatalogueRead):
-            candidates = tuple(p for p in answer.promotions if may_enrol_into(p, self._policy))
-            self._note_returns(frozenset(each.promotion_id for each in candidates), began)
-            self._reading = _Reading(Listing(candidates, self._came_back), began_at, began)
+            listing = Listing.of(answer.promotions, self._policy)
+            listing = replace(listing, came_back=self._note_returns(listing, began))
+            self._reading = _Reading(listing, began_at, began)
             self._failures = 0
-            self._tracker.catalogue_read(len(answer.promotions), len(candidates))
+            self._tracker.catalogue_read(len(answer.promotions), len(listing.candidates))
             return self._pause()
         self._reading = None
         self._failures += 1
@@ -200,12 +198,14 @@ class Catalogue:
         self._tracker.catalogue_failed(answer, self._failures, seconds)
         return seconds
 
-    def _note_returns(self, live: frozenset[int], began: datetime) -> None:
-        """Note what was not there the last time; what this process saw first need not be new."""
+    def _note_returns(self, listing: Listing, began: datetime) -> Mapping[int, datetime]:
+        """Return what was not there in a reading before; what this process saw first need not be new."""
+        live = frozenset(each.promotion_id for each in listing.candidates)
         if self._last is not None:
             news = dict.fromkeys(live - self._last, began)
             self._came_back = {key: at for key, at in self._came_back.items() if key in live} | news
         self._last = live
+        return self._came_back
 
     def _pause(self) -> float:
         return self._refresh_seconds * (_SHARE - _JITTER_SHARE * self._jitter())

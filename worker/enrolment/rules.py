@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from topics.feedback import CUSTOMER_EVENTS, FEEDBACK_EVENTS
+from topics.feedback import CUSTOMER_EVENTS, TELLING_EVENTS
 from worker.domain.known import Trust
 from worker.domain.plan import Policy
 
@@ -37,10 +37,8 @@ class Rules:
 
     def acts_on(self, event_name: str) -> bool:
         """Whether an event of this name leads to a lookup."""
-        if event_name in FEEDBACK_EVENTS - CUSTOMER_EVENTS:
-            # What Capillary tells of promotions and merges leads to no outcome, whatever the triggers are.
-            return False
-        return EVERY_EVENT in self.triggers or event_name in self.triggers
+        is_trigger = EVERY_EVENT in self.triggers or event_name in self.triggers
+        return is_trigger and event_name not in TELLING_EVENTS
 
     @property
     def trust(self) -> Trust:

@@ -12,7 +12,7 @@ from typing import Final
 from topics.origin import Origin
 from topics.outcome import Outcome
 from worker.domain.answers import CatalogueRead, Fault
-from worker.domain.catalogue import Listing, NotAsked, Unread, may_enrol_into
+from worker.domain.catalogue import Listing, NotAsked, Unread
 from worker.domain.identity import organisation
 from worker.domain.known import Ask, Known, Trust, recall
 from worker.domain.ledger import Standing
@@ -92,7 +92,7 @@ def listing_of(
         return NotAsked()
     if not isinstance(answer, CatalogueRead):
         return Unread()
-    return Listing(tuple(each for each in answer.promotions if may_enrol_into(each, policy)))
+    return Listing.of(answer.promotions, policy)
 
 
 def known_customer(
@@ -146,7 +146,7 @@ def known_customer(
 
 def _said(said: Known | Ask, rules: Rules, listing: Listing | Unread | NotAsked, now: Span) -> Known | str:
     """Return what an event leads to, or why it asks; the list and the settings go before what is known."""
-    if isinstance(listing, Listing) and not listing.may_be_live(now):
+    if isinstance(listing, Listing) and listing.rules_out(now):
         return Known((NothingAvailable(PassedOver.CATALOGUE),))
     if rules.dry_run:
         return DRY_RUN
