@@ -18,12 +18,13 @@ from worker.domain.settlement import UnknownCustomer
 from worker.domain.times import Span, moved
 from worker.enrolment.admission import Admitted
 from worker.enrolment.catalogue import Lists
-from worker.enrolment.known_names import MOST_MOMENTS, KnownNames, Latest, Moments
+from worker.enrolment.known_names import KnownNames
 from worker.enrolment.lease import until_certain
 from worker.enrolment.ports import Ledger, Tracker
 from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
 from worker.enrolment.taking import Taken
+from worker.latest import MOST_MOMENTS, Latest, Moments
 from worker.ledger.entries import MemoryEntry
 from worker.signs import Turn
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from collections import OrderedDict
 from contextlib import aclosing
 from typing import Final
 
@@ -15,6 +14,7 @@ from worker.kafka.admin import TopicAdmin
 from worker.kafka.errors import KafkaFailed
 from worker.kafka.log_reader import log_reader
 from worker.kafka.sizes import batch_bytes
+from worker.latest import Latest
 from worker.settings import KafkaSettings
 from worker.timing import Sleep
 
@@ -34,14 +34,14 @@ class LetterProof:
         self._settings = settings
         self._topic = settings.topic_names.dead_letters
         self._sleep = sleep
-        self._digests: OrderedDict[Position, bytes] = OrderedDict()
+        self._digests: Latest[Position, bytes] = Latest(_REMEMBERED)
         self._turn = asyncio.Lock()
         self._told = False
 
     async def bears_out(self, letter: Position, redriven: Record) -> bool | None:
         """Tell whether the record is what a redrive makes of the dead letter there; waits for Kafka."""
         async with self._turn:
-            if letter not in self._digests:
+            if self._digests.get(letter) is None:
                 await self._read_from(letter)
             known = self._digests.get(letter)
         return None if known is None else known == _digest(redriven, redriven.headers)
@@ -77,9 +77,7 @@ class LetterProof:
                         return
 
     def _remember(self, record: Record) -> None:
-        self._digests[record.position] = _digest(record, redriven_headers(record))
-        while len(self._digests) > _REMEMBERED:
-            self._digests.popitem(last=False)
+        self._digests.put(record.position, _digest(record, redriven_headers(record)))
 
     def _tell_forbidden(self) -> None:
         if not self._told:
