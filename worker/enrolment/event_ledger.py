@@ -6,7 +6,6 @@ from topics.outcome import Outcome, OutcomeName
 from worker.domain.ledger import Standing
 from worker.domain.settlement import Settlement, Subject, Unresolved
 from worker.enrolment.checkpoints import Checkpoint
-from worker.enrolment.lease import until_certain
 from worker.enrolment.outcomes import tell
 from worker.enrolment.resources import Resources
 from worker.enrolment.taking import Taken
@@ -98,6 +97,5 @@ class EventLedger:
 
     async def write(self, *entries: LedgerEntry) -> None:
         """Write in one batch, the plan first if it is not in the ledger yet."""
-        await until_certain(self._taken.lease, self._resources.sleep)
-        await self._taken.ledger.write(*self._unwritten, *entries)
+        await self._taken.write(self._resources.sleep, *self._unwritten, *entries)
         self._unwritten = ()

@@ -24,12 +24,11 @@ from worker.enrolment.admission import Told
 from worker.enrolment.catalogue import Lists
 from worker.enrolment.doubts import result_of_found
 from worker.enrolment.known_customers import KnownCustomers
-from worker.enrolment.lease import until_certain
 from worker.enrolment.ports import Tracker
 from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
 from worker.enrolment.taking import Taken
-from worker.ledger.entries import LedgerEntry, Request, ResultEntry, StandingEntry
+from worker.ledger.entries import Request, ResultEntry, StandingEntry
 from worker.signs import Turn
 
 _CLOCKS_APART: Final = timedelta(seconds=5)
@@ -111,7 +110,7 @@ class Feedback:
             elif not is_proven:
                 after = changes.issued(after, notice)
             if after != standing:
-                await self._write(taken, StandingEntry(customer_id, subject, after))
+                await taken.write(self._resources.sleep, StandingEntry(customer_id, subject, after))
         if isinstance(change, PromotionRevoked):
             await self._known.forget(taken, (customer_id,), (), notice.at)
         return "feedback"
@@ -135,10 +134,6 @@ class Feedback:
             found = Applied(None, notice.issual_id)
             result = result_of_found(plan, known, named, attempt, found, self._resources.clock())
             if result is not known:
-                await self._write(taken, ResultEntry(plan.event_id, named, result))
+                await taken.write(self._resources.sleep, ResultEntry(plan.event_id, named, result))
             await taken.telling.outcome(plan.origin, result.outcome)
         return states.enrolled(standing, self._resources.machine_time(), issual_id=notice.issual_id)
-
-    async def _write(self, taken: Taken, entry: LedgerEntry) -> None:
-        await until_certain(taken.lease, self._resources.sleep)
-        await taken.ledger.write(entry)

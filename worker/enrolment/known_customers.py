@@ -19,7 +19,6 @@ from worker.domain.times import Span, moved
 from worker.enrolment.admission import Admitted
 from worker.enrolment.catalogue import Lists
 from worker.enrolment.known_names import KnownNames
-from worker.enrolment.lease import until_certain
 from worker.enrolment.ports import Ledger, Tracker
 from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
@@ -177,8 +176,8 @@ class KnownCustomers:
             ]
             for ledger in remembering:
                 forgotten_at = _later(ledger.memory(customer_id).forgotten_at, at)
-                await until_certain(taken.lease, self._resources.sleep)
-                await ledger.write(MemoryEntry(customer_id, Memory(None, forgotten_at)))
+                entry = MemoryEntry(customer_id, Memory(None, forgotten_at))
+                await taken.write(self._resources.sleep, entry, to=ledger)
 
     def who(self, taken: Taken, names: Iterable[Identifier]) -> int | None:
         """Return whom the names mean, as far as they or lookups of late tell."""
@@ -213,7 +212,7 @@ class KnownCustomers:
     def _reason(self, taken: Taken, who: int | None, said: Known) -> str:
         if said.by_feedback:
             return "feedback"
-        came, answered = taken.taken_at, self._answered.get((_partition(taken), who or 0))
+        came, answered = taken.delivery.taken_at, self._answered.get((_partition(taken), who or 0))
         is_burst = came is not None and answered is not None and came <= answered
         return "burst" if is_burst else "known"
 

@@ -12,7 +12,6 @@ from worker.domain.identity import name_hash
 from worker.domain.memory import Name
 from worker.domain.promotions import Identifier
 from worker.domain.times import EARLIEST
-from worker.enrolment.lease import until_certain
 from worker.enrolment.ports import Ledger, PartitionLedger
 from worker.enrolment.resources import Resources
 from worker.enrolment.rules import Rules
@@ -71,8 +70,7 @@ class KnownNames:
         for ledger, name in found:
             if name is not None and EARLIEST < name.read_at <= until:
                 meant |= _meant(name)
-                await until_certain(taken.lease, self._resources.sleep)
-                await ledger.write(NameEntry(hashed, nobody))
+                await taken.write(self._resources.sleep, NameEntry(hashed, nobody), to=ledger)
         return meant
 
     def _hash(self, who: Identifier) -> str:

@@ -20,7 +20,6 @@ from worker.domain.settling import unresolved_by
 from worker.domain.times import is_within
 from worker.enrolment.admission import Admitted
 from worker.enrolment.known_customers import KnownCustomers
-from worker.enrolment.lease import until_certain
 from worker.enrolment.lookups import look_up
 from worker.enrolment.outcomes import tell
 from worker.enrolment.resources import Resources
@@ -44,7 +43,7 @@ class LookingUp:
         """Return the customer and when the reading began; None once it is told why there is nobody."""
         glimpse = await self._known.glimpse()
         read_at, began = self._resources.machine_time(), self._resources.timer()
-        answer, attempts = await look_up(self._resources, event, taken.is_waited_for)
+        answer, attempts = await look_up(self._resources, event, taken.delivery.is_waited_for)
         await self._known.remember(taken, event, answer, glimpse)
         if isinstance(answer, Found):
             return answer.customer, read_at
@@ -101,8 +100,7 @@ class LookingUp:
             key_hashes=event.key_hashes,
         )
         if not self._rules.dry_run:
-            await until_certain(taken.lease, self._resources.sleep)
-            await taken.ledger.write(PlanEntry(plan.event_id, plan))
+            await taken.write(self._resources.sleep, PlanEntry(plan.event_id, plan))
         await self.tell_again(taken, plan)
 
     def _is_young(self, taken: Taken, event: Admitted) -> bool:

@@ -7,7 +7,6 @@ before anything there is decided by it: a replay, and the partition's next owner
 import structlog
 
 from worker.domain.identity import UNNAMED_ORG
-from worker.enrolment.lease import until_certain
 from worker.enrolment.ports import PartitionLedger
 from worker.enrolment.taking import Taken
 from worker.ledger.entries import OrganisationEntry
@@ -59,6 +58,5 @@ class Organisation:
             log.info("organisation learnt from an event; ENROLMENT_ORG_ID would say it", org_id=named)
         if known is None or self._configured is not None or not self._keeps or partition in self._kept:
             return
-        await until_certain(taken.lease, self._sleep)
-        await taken.ledger.write(OrganisationEntry(partition, known))
+        await taken.write(self._sleep, OrganisationEntry(partition, known))
         self._kept.add(partition)

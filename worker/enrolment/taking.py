@@ -1,6 +1,5 @@
 """A delivery taken in hand: what arrived, what its partition's ledger knows, and how it is told."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from topics.dead_letter import DeadLetterReason
@@ -11,25 +10,36 @@ from worker.enrolment.admission import Unusable
 from worker.enrolment.arrivals import Arrival, Claim, Damaged, NotOurs, arrive
 from worker.enrolment.delivery import Delivery
 from worker.enrolment.identities import Identities
-from worker.enrolment.lease import Lease
+from worker.enrolment.lease import Lease, until_certain
 from worker.enrolment.ports import Ledger, Letters, PartitionLedger
 from worker.enrolment.telling import Means, Telling
+from worker.ledger.entries import LedgerEntry
+from worker.timing import Sleep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
     """A delivery that is being handled."""
 
+    delivery: Delivery
     arrival: Arrival
-    lease: Lease
     ledger: PartitionLedger
     telling: Telling
-    taken_at: float | None = None
-    """When the delivery was taken, on the timer."""
-    is_waited_for: Callable[[], bool] = lambda: False
-    """Whether a live event waits for this one."""
     damage: Unusable | None = None
     """Why the record cannot be what it says."""
+
+    @property
+    def lease(self) -> Lease:
+        """The delivery's."""
+        return self.delivery.lease
+
+    async def write(self, sleep: Sleep, *entries: LedgerEntry, to: PartitionLedger | None = None) -> None:
+        """Write to the delivery's ledger, or to another one of this process, once the lease is certain.
+
+        Returns once Kafka has acknowledged; raises Abandoned and PublishFailed.
+        """
+        await until_certain(self.lease, sleep)
+        await (to or self.ledger).write(*entries)
 
 
 class Taking:
@@ -46,7 +56,7 @@ class Taking:
 
     async def take(self, delivery: Delivery) -> Taken | NotOurs:
         """Say what the delivery is; may read the dead letter that it claims to come from."""
-        ledger, lease = self._ledger.of(delivery.record), delivery.lease
+        ledger = self._ledger.of(delivery.record)
         arrived, damage = await self._arrived(delivery.record, ledger), None
         if isinstance(arrived, NotOurs):
             return arrived
@@ -54,16 +64,8 @@ class Taking:
             origin = Origin.of_record(arrived.record)
             damage = Unusable(origin, DeadLetterReason.MALFORMED_EVENT, arrived.message)
         arrival = Arrival(arrived.record) if isinstance(arrived, Damaged) else arrived
-        telling = Telling(self._means, arrival, lease)
-        return Taken(
-            arrival=arrival,
-            lease=lease,
-            ledger=ledger,
-            telling=telling,
-            taken_at=delivery.taken_at,
-            is_waited_for=delivery.is_waited_for,
-            damage=damage,
-        )
+        telling = Telling(self._means, arrival, delivery.lease)
+        return Taken(delivery=delivery, arrival=arrival, ledger=ledger, telling=telling, damage=damage)
 
     async def _arrived(self, record: Record, ledger: PartitionLedger) -> Arrival | NotOurs | Damaged:
         """Say what the record is; a redrive is one by its dead letter, else by the ledger."""

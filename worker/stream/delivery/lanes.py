@@ -13,14 +13,12 @@ from worker.enrolment.lease import Abandoned
 from worker.stream.delivery.lane import Lane, Work
 from worker.stream.delivery.order_book import OrderBook
 from worker.stream.delivery.partition import Partition
-from worker.stream.delivery.room import Bounds, Room
+from worker.stream.delivery.room import FILLED, Bounds, Room
 from worker.stream.delivery.slots import Slots
 
 log = structlog.get_logger(__name__)
 
 
-_FILLED: Final = 3 / 4
-"""Of a partition's window."""
 _CANCEL_GRACE_SECONDS: Final = 2.0
 """How long cancelled work may take to unwind before it is left behind."""
 
@@ -129,7 +127,7 @@ class Lanes:
     def is_filled(self, partition: Partition, *, is_backlog: bool) -> bool:
         """Whether events that come of the partition now, of a backlog or not, would soon be turned away."""
         is_filled = is_backlog and self._room.is_filled(partition)
-        return is_filled or not self._is_within_window(partition, _FILLED)
+        return is_filled or not self._is_within_window(partition, FILLED)
 
     async def submit(self, delivery: Delivery, *, is_backlog: bool = False) -> bool:
         """Queue a delivery behind those of its key; wait while the bounds are reached (back-pressure).

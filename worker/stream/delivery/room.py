@@ -8,7 +8,7 @@ from worker.stream.delivery.partition import Partition
 
 _BACKLOG_OCTETS: Final = 1 / 2
 """Of the octets may be those of a backlog."""
-_FILLED: Final = 3 / 4
+FILLED: Final = 3 / 4
 """Of the room may be taken before no more is fetched for it: what is fetched already has room then."""
 _OWN: Final = 1 / 64
 """Of the backlog's records may be those of each partition, whatever others have on hand."""
@@ -56,7 +56,7 @@ class Room:
 
     def is_filled(self, partition: Partition) -> bool:
         """Whether the backlog's room is so full that no more of the partition's is to be fetched."""
-        return self._reaches(partition, _FILLED)
+        return self._reaches(partition, FILLED)
 
     def take(self, partition: Partition, octets: int, *, is_backlog: bool) -> None:
         """Note an event that came."""
