@@ -25,6 +25,15 @@ from worker.enrolment.checkpoints import Checkpoint
 from worker.enrolment.rules import Rules
 
 
+async def _left_open(*, is_applied: bool, rules: Rules = TRUSTING) -> Shop:
+    """Return a shop whose process died over an attempt of evt-1 that nobody knows the fate of."""
+    shop = Shop(rules)
+    shop.api.script.append((is_applied, LOST))
+    shop.wait(1)
+    await shop.handle(happening("evt-1"), die_at=Checkpoint.ANSWERED)
+    return shop
+
+
 @pytest.mark.asyncio
 async def test_an_enrolment_that_is_told_is_known() -> None:
     """It needs no lookup, and no request is made for it."""
@@ -39,10 +48,7 @@ async def test_an_enrolment_that_is_told_is_known() -> None:
 @pytest.mark.asyncio
 async def test_an_enrolment_that_is_told_settles_an_open_attempt() -> None:
     """Its event is told, with the id of the notification; when it comes again it tells the same."""
-    shop = Shop(TRUSTING)
-    shop.api.script.extend([(True, LOST)])
-    shop.wait(1)
-    await shop.handle(happening("evt-1"), die_at=Checkpoint.ANSWERED)
+    shop = await _left_open(is_applied=True)
     assert shop.told == []
     outcomes = await told(shop, notification("promotionIssued", at=2, issualId=77))
     assert names(outcomes) == [("ENROLLED", None)]
@@ -58,10 +64,7 @@ async def test_an_enrolment_that_is_told_settles_an_open_attempt() -> None:
 @pytest.mark.parametrize("die_at", [None, *Checkpoint])
 async def test_a_kill_while_an_attempt_is_settled_by_a_notification(die_at: Checkpoint | None) -> None:
     """The notification comes again, and the outcome is told at least once and always the same."""
-    shop = Shop(TRUSTING)
-    shop.api.script.extend([(True, LOST)])
-    shop.wait(1)
-    await shop.handle(happening("evt-1"), die_at=Checkpoint.ANSWERED)
+    shop = await _left_open(is_applied=True)
     notified = notification("promotionIssued", at=2, issualId=77)
     for entries_left in (0, 1, None):
         await shop.handle(notified, entries_left=entries_left, die_at=die_at)
@@ -75,10 +78,7 @@ async def test_a_kill_while_an_attempt_is_settled_by_a_notification(die_at: Chec
 @pytest.mark.parametrize("at", [-5.0, 0.5])
 async def test_an_enrolment_from_before_the_attempt_proves_nothing(at: float) -> None:
     """The attempt is found out as ever."""
-    shop = Shop(TRUSTING)
-    shop.api.script.extend([(False, LOST)])
-    shop.wait(1)
-    await shop.handle(happening("evt-1"), die_at=Checkpoint.ANSWERED)
+    shop = await _left_open(is_applied=False)
     assert await told(shop, notification("promotionIssued", at=at, issualId=77)) == []
     (standing,) = (shop.ledger.standing(CUSTOMER, shop.subject),)
     assert standing.attempt is not None
@@ -185,10 +185,7 @@ async def test_a_notification_that_lacks_what_it_is_about_is_reported() -> None:
 @pytest.mark.asyncio
 async def test_a_notification_without_a_time_settles_no_attempt() -> None:
     """It may be of an older enrolment."""
-    shop = Shop(TRUSTING)
-    shop.api.script.extend([(False, LOST)])
-    shop.wait(1)
-    await shop.handle(happening("evt-1"), die_at=Checkpoint.ANSWERED)
+    shop = await _left_open(is_applied=False)
     untimed = notification("promotionIssued", issualId=77, promotionId=1)
     body = {name: value for name, value in json.loads(untimed.value or b"").items() if name != "createdAt"}
     assert await told(shop, record(body)) == []
@@ -199,10 +196,9 @@ async def test_a_notification_without_a_time_settles_no_attempt() -> None:
 @pytest.mark.parametrize("again", [False, True])
 async def test_an_attempt_that_was_applied_and_taken_back_is_not_repeated(again: bool) -> None:  # noqa: FBT001 - a table
     """That it was taken back shows that it was made; its event is told so."""
-    shop = Shop(replace(policy(reenrol_after_revoke=again), trust_seconds=600.0))
-    shop.api.script.append((True, LOST))
-    shop.wait(1)
-    await shop.handle(happening("evt-1"), die_at=Checkpoint.ANSWERED)
+    shop = await _left_open(
+        is_applied=True, rules=replace(policy(reenrol_after_revoke=again), trust_seconds=600.0)
+    )
     shop.api.applied.clear()
     revoked = notification("revokeIssuedPromotion", at=2.5, revokedIssualId=77)
     shop.wait(1)
@@ -217,10 +213,7 @@ async def test_an_attempt_that_was_applied_and_taken_back_is_not_repeated(again:
 @pytest.mark.asyncio
 async def test_an_attempt_beside_anothers_enrolment_is_not_repeated() -> None:
     """An enrolment from before the attempt is told of while that is open: once is once."""
-    shop = Shop(TRUSTING)
-    shop.api.script.append((False, LOST))
-    shop.wait(1)
-    await shop.handle(happening("evt-1"), die_at=Checkpoint.ANSWERED)
+    shop = await _left_open(is_applied=False)
     await told(shop, notification("promotionIssued", at=-5, issualId=77))
     assert names(await told(shop, happening("evt-1"))) == [("ALREADY_ENROLLED", None)]
     assert shop.api.requests == 1
