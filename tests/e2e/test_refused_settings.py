@@ -24,7 +24,7 @@ def _refused(worker: WorkerProcess) -> str:
 
 def test_a_session_time_out_that_the_brokers_do_not_allow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Found out when it joins the group; it does not idle there for ever."""
-    monkeypatch.setitem(apache_kafka._SETTINGS, "group.max.session.timeout.ms", "5000")
+    monkeypatch.setitem(apache_kafka.SETTINGS, "group.max.session.timeout.ms", "5000")
     with breakable_lab() as own, own.lab.stage(_API) as stage:
         line = _refused(stage.worker(**CREDENTIALS))
     assert line.startswith("ENROLMENT_KAFKA_SESSION_TIMEOUT_SECONDS is 6, which the brokers do not allow; ")

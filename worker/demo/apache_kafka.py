@@ -1,33 +1,22 @@
 """Apache Kafka itself: one node, broker and controller, as a Java process on loopback ports."""
 
 import base64
-import signal
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from worker.demo.errors import BrokerFailed
-from worker.demo.java import Java
+from worker.demo.kafka_node import KafkaNode, KafkaProgram, escaped
 from worker.demo.ports import HOST, free_ports
-from worker.demo.processes import ChildProcess, Household
-from worker.demo.readiness import wait_until_ready
+from worker.demo.processes import Household
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SCRAM_MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 _PORT_ATTEMPTS = 3
-# Quick to start and small: a compiler tier less, the simplest collector, a heap for a few hundred partitions.
-_JVM_OPTIONS = (
-    "-Xms64m",
-    "-Xmx256m",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-Xshare:auto",
-    "-Djava.awt.headless=true",
-)
-_SETTINGS = {
+SETTINGS: Final = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
@@ -60,27 +49,6 @@ _SETTINGS = {
     "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),
     "log.index.size.max.bytes": str(1024 * 1024),
 }
-# Warnings and errors, but for the node's impatience with itself while it starts; a storm of them is thinned
-# out to 20 a second. If there are ACLs, each right that was asked for.
-_LOG_CONFIGURATION = """\
-<Configuration status="error" shutdownHook="disable">
-  <Appenders>
-    <Console name="out">
-      <PatternLayout pattern="%d{HH:mm:ss.SSS} %-5p %m (%c{1})%n%rEx{8}"/>
-      <BurstFilter level="FATAL" rate="20" maxBurst="1000"/>
-    </Console>
-    <Console name="audit"><PatternLayout pattern="%m%n"/></Console>
-  </Appenders>
-  <Loggers>
-    <Root level="warn"><AppenderRef ref="out"/></Root>
-    <Logger name="kafka.server.KafkaRaftServer" level="info"/>
-    <Logger name="org.apache.kafka.clients.NetworkClient" level="error"/>
-    <Logger name="kafka.authorizer.logger" level="trace" additivity="false">
-      <AppenderRef ref="audit"/>
-    </Logger>
-  </Loggers>
-</Configuration>
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,19 +104,15 @@ class BrokerSecurity:
         return settings
 
 
-class ApacheKafka:
-    """A node in a household. From its first `start` on, ports and data outlast `stop` and `kill`."""
+class ApacheKafka(KafkaNode):
+    """A node that is the whole cluster. From its first `start` on, ports and data outlast its end."""
 
     def __init__(
-        self, household: Household, java: Java, jars: tuple[Path, ...], security: BrokerSecurity | None = None
+        self, household: Household, program: KafkaProgram, security: BrokerSecurity | None = None
     ) -> None:
-        self._household = household
-        self._java = java
-        self._class_path = ":".join(map(str, jars))
+        super().__init__(household, program)
         self._security = security
-        self._folder = household.folder / "kafka"
-        self._process: ChildProcess | None = None
-        self._cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        self._cluster_id = new_cluster_id()
         self.listeners: dict[SecurityProtocol, str] = {}
 
     @property
@@ -159,36 +123,21 @@ class ApacheKafka:
     def start(self, timeout: float) -> None:
         """Start it and block until it serves, at most `timeout` seconds; raises `BrokerFailed`."""
         if self.listeners:
-            self._launch(timeout)
+            self._serve(timeout)
             return
         for attempt in range(_PORT_ATTEMPTS):
             self._prepare(timeout)
             try:
-                self._launch(timeout)
+                self._serve(timeout)
                 return
             except BrokerFailed as failure:
                 port_was_taken = "Address already in use" in str(failure)
                 if not port_was_taken or attempt == _PORT_ATTEMPTS - 1:
                     raise
 
-    def kill(self) -> None:
-        """End it at once, as a power cut would."""
-        if self._process:
-            self._process.kill()
-
-    def stop(self) -> None:
-        """Let it close its files and end."""
-        if self._process:
-            self._process.stop(grace=20.0)
-
-    def send(self, signal_number: signal.Signals) -> None:
-        """Send it a signal: SIGSTOP freezes it, SIGCONT thaws it."""
-        if self._process:
-            self._process.send(signal_number)
-
-    def log_tail(self, lines: int = 40) -> str:
-        """Return the last lines of its log: its start, warnings and errors."""
-        return self._process.log_tail(lines) if self._process else ""
+    def _serve(self, timeout: float) -> None:
+        self.launch()
+        self.wait_until_serving(self.bootstrap_servers, self._cluster_id, timeout)
 
     def _prepare(self, timeout: float) -> None:
         """Choose ports, write the configuration and format the data folder."""
@@ -197,7 +146,7 @@ class ApacheKafka:
             protocols += self._security.protocols()
         controller, *ports = free_ports(len(protocols) + 1)
         self.listeners = {protocol: f"{HOST}:{port}" for protocol, port in zip(protocols, ports, strict=True)}
-        settings = _SETTINGS | {
+        settings = SETTINGS | {
             "listeners": ",".join(
                 [f"CONTROLLER://{HOST}:{controller}", *(f"{p}://{a}" for p, a in self.listeners.items())]
             ),
@@ -206,64 +155,22 @@ class ApacheKafka:
                 ["CONTROLLER:PLAINTEXT", *(f"{p}:{p}" for p in self.listeners)]
             ),
             "controller.quorum.voters": f"1@{HOST}:{controller}",
-            "log.dirs": str(self._folder / "data"),
         }
         if self._security:
             settings |= self._security.settings()
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        (self._folder / "log4j2.xml").write_text(_LOG_CONFIGURATION)
-        (self._folder / "server.properties").write_text(
-            "".join(f"{name}={_escaped(value)}\n" for name, value in settings.items())
-        )
         users = self._security.users if self._security else {}
         credentials = [
             f"--add-scram={mechanism}=[name={name},password={password}]"
             for mechanism in SCRAM_MECHANISMS
             for name, password in users.items()
         ]
-        format_ = self._java_process(
-            "kafka-format",
-            "kafka.tools.StorageTool",
-            "format",
-            "--ignore-formatted",
-            f"--cluster-id={self._cluster_id}",
-            f"--config={self._folder / 'server.properties'}",
-            *credentials,
-        )
-        if format_.wait(timeout) != 0:
-            raise BrokerFailed(f"Apache Kafka's data folder cannot be formatted\n{format_.log_tail()}")
-
-    def _launch(self, timeout: float) -> None:
-        process = self._java_process("kafka", "kafka.Kafka", self._folder / "server.properties")
-        self._process = process
-        if not wait_until_ready(
-            self.bootstrap_servers, timeout, lambda: process.poll() is not None, self._cluster_id
-        ):
-            status = process.poll()
-            process.kill()
-            what = (
-                f"did not serve within {timeout:.0f} s" if status is None else f"ended with status {status}"
-            )
-            raise BrokerFailed(f"Apache Kafka {what}\n{process.log_tail()}")
-
-    def _java_process(self, name: str, main_class: str, *arguments: str | Path) -> ChildProcess:
-        return self._household.start(
-            name,
-            [
-                self._java.path,
-                *_JVM_OPTIONS,
-                f"-Dlog4j2.configurationFile={self._folder / 'log4j2.xml'}",
-                "-cp",
-                self._class_path,
-                main_class,
-                *arguments,
-            ],
-        )
+        self.format(settings, self._cluster_id, timeout, credentials)
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\")
+def new_cluster_id() -> str:
+    """Return an id that no other cluster has."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def _quoted(text: str) -> str:
-    return _escaped(text).replace('"', '\\"')
+    return escaped(text).replace('"', '\\"')

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from worker.demo.apache_kafka import ApacheKafka, BrokerSecurity, SecurityProtocol
 from worker.demo.errors import BrokerFailed, BrokerUnavailable
-from worker.demo.java import Java, find_java
-from worker.demo.kafka_jars import LOCK_FILE, cache_folder, kafka_jars, kafka_version, read_lock
+from worker.demo.java import Java
+from worker.demo.kafka_node import find_kafka
 from worker.demo.light_broker import LightBroker, find_binary
 from worker.demo.processes import Household
 from worker.demo.readiness import wait_until_ready
@@ -153,18 +153,15 @@ def _apache_kafka(
     household: Household, java: Java | None, security: BrokerSecurity | None, progress: Callable[[str], None]
 ) -> Broker:
     began = time.monotonic()
-    java = java or find_java()
-    pinned = read_lock(LOCK_FILE.read_text())
-    jars = kafka_jars(pinned, cache_folder(), progress=progress)
-    kind = f"apache-kafka {kafka_version(pinned)}"
-    progress(f"starting {kind} on {java}")
-    server = ApacheKafka(household, java, jars, security)
+    program = find_kafka(java, progress)
+    progress(f"starting {program.kind} on {program.java}")
+    server = ApacheKafka(household, program, security)
     server.start(_START_SECONDS)
     return Broker(
-        kind=kind,
+        kind=program.kind,
         bootstrap_servers=server.bootstrap_servers,
         started_in=time.monotonic() - began,
-        java=java,
+        java=program.java,
         listeners=dict(server.listeners),
         server=server,
     )

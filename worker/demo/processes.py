@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -86,12 +87,16 @@ class Household:
             report = json.loads(answer.readline())
         self._group: int = report["group"]
         self._children: list[ChildProcess] = []
+        self._lock = threading.Lock()
         self.folder = Path(report["folder"])
 
     def start(
         self, name: str, argv: Sequence[str | Path], env: Mapping[str, str] | None = None
     ) -> ChildProcess:
-        """Start a process that logs to `<folder>/<name>.log`; `env` is its whole environment, else ours."""
+        """Start a process that logs to `<folder>/<name>.log`; `env` is its whole environment, else ours.
+
+        Several threads may start some at the same time.
+        """
         log_path = self.folder / f"{name}.log"
         with log_path.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - the caller's command, no shell
@@ -103,7 +108,8 @@ class Household:
                 process_group=self._group,
             )
         child = ChildProcess(process, name, log_path)
-        self._children = [*(other for other in self._children if other.poll() is None), child]
+        with self._lock:
+            self._children = [*(other for other in self._children if other.poll() is None), child]
         return child
 
     def close(self, grace: float = 10.0) -> None:
