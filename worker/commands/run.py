@@ -123,8 +123,8 @@ def command(
 
     from worker.composition.worker import run_worker  # noqa: PLC0415 - see above
     from worker.kafka.errors import KafkaFailed  # noqa: PLC0415 - see above
-    from worker.stream.ledger.local_copy import FolderTaken  # noqa: PLC0415 - see above
     from worker.stream.replay_window import Replay  # noqa: PLC0415 - see above
+    from worker.stream.state_folder import FolderTaken  # noqa: PLC0415 - see above
     from worker.telemetry.export import BadVariable, start_export  # noqa: PLC0415 - see above
     from worker.telemetry.logs import configure_logging  # noqa: PLC0415 - see above
 

@@ -45,6 +45,7 @@ from worker.stream.publisher import KafkaPublisher
 from worker.stream.replay import Replaying
 from worker.stream.replay_window import Replay
 from worker.stream.startup import Prepared, prepare_topics
+from worker.stream.state_folder import take_folder
 from worker.telemetry.handling import observed
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.spans import Spans
@@ -71,6 +72,7 @@ def run_worker(
     STATE_DIR.
     """
     STOP.listen()
+    take_folder(settings.state_dir)
     port = bind(settings.http_host, settings.http_port)
     loop = new_event_loop()
     ground = loop.run_until_complete(_prepare(settings, replay, new_ledger=new_ledger))

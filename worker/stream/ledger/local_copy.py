@@ -21,8 +21,8 @@ from typing import Final
 import structlog
 
 from worker.kafka.topic_identity import Identity
-from worker.settings import SettingsError
 from worker.stream.ledger.disk import remove
+from worker.stream.state_folder import FolderTaken, unwritable
 
 _LEAST_AGE: Final = timedelta(days=1)
 _SHARE: Final = 4
@@ -30,10 +30,6 @@ _TRUSTED_FAULTS: Final = 2
 _OLD: Final = "is old"
 
 log = structlog.get_logger(__name__)
-
-
-class FolderTaken(Exception):  # noqa: N818 - reads as what happened
-    """Another process works with the folder; the message is one line, for the operator."""
 
 
 @dataclass(slots=True)
@@ -82,12 +78,14 @@ def open_copy(state_dir: Path, group_id: str, retention: timedelta, now: datetim
             _begin_anew(folder, flaw, now)
         return LocalCopy(folder, _origin(folder), _read(_note(folder, "lost")))
     except OSError as error:
-        line = f'ENROLMENT_STATE_DIR is "{state_dir}"; it must be a folder that can be written to'
-        raise SettingsError((f"{line} ({type(error).__name__})",)) from None
+        raise unwritable(state_dir, error) from None
 
 
 def _lock(state_dir: Path, name: str) -> None:
-    """Take the lock, which is the process's and goes with it, however it ends. Never let go of before."""
+    """Take the lock by which earlier releases keep each other from the group's copy; they know no other.
+
+    It is the process's and goes with it, however it ends. Never let go of before.
+    """
     state_dir.mkdir(parents=True, exist_ok=True)
     path = state_dir / name
     if path.is_dir():
