@@ -55,7 +55,7 @@ upgrade: install ## Let two versions of the worker take turns on one group (minu
 fuzz: install ## Feed a million hostile records to whatever reads records (minutes)
 	@$(RUN) tests.fuzz $(FUZZ_ARGS)
 
-bench: install ## Measure throughput, scale, memory, restarts, known customers (BENCH_ARGS=scale for one)
+bench: install ## Measure throughput, scale, memory, restarts, what is felt of them, known customers (BENCH_ARGS=scale for one)
 	@$(RUN) tests.bench $(BENCH_ARGS)
 
 chart: install ## Write what is generated in the Helm chart, then lint and test it

@@ -2,6 +2,7 @@
 
 import sys
 
+from tests.bench import felt
 from tests.bench.budget import ALONE, measure_budget
 from tests.bench.catalogue import measure_catalogue
 from tests.bench.compare import measure_compare
@@ -23,9 +24,10 @@ _MEASUREMENTS = {
     "tracing": measure_tracing,
     "scale": measure_scale,
     "endurance": measure_endurance,
+    "felt": felt.measure_felt,
     "budget": measure_budget,
 }
-_BY_NAME = {**_MEASUREMENTS, **ALONE}
+_BY_NAME = {**_MEASUREMENTS, **ALONE, **felt.ALONE}
 
 
 def main(names: list[str]) -> int:
