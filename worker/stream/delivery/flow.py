@@ -113,6 +113,15 @@ class Flow:
         if last is not None:
             self._pauses.seen(partition, last)
 
+    def read_up_to(self, partition: Partition, offset: int) -> None:
+        """Note which offset is read next, right after what came before it was noted as fetched.
+
+        With nothing of the partition open, what lies before it may be committed: markers of transactions,
+        and records that upstream took back.
+        """
+        if not self.is_open(partition):
+            self._lanes.pass_to(partition, offset)
+
     async def take(self, delivery: Delivery) -> None:
         """Hand the delivery to its lane, or go back in its partition and take it when it comes again.
 
@@ -170,7 +179,7 @@ class Flow:
 
     def is_open(self, partition: Partition) -> bool:
         """Whether anything that was fetched of the partition is not finished."""
-        return partition in self._lanes.held_back or self.is_on_its_way(partition)
+        return self._lanes.is_held_back(partition) or self.is_on_its_way(partition)
 
     async def look(self, partitions: Iterable[Partition]) -> None:
         """Look whether records of these got lost on their way to us; called about every second."""

@@ -111,6 +111,15 @@ class Lanes:
             if book.first is not None and id(book.first) not in attended
         }
 
+    def is_held_back(self, partition: Partition) -> bool:
+        """Whether the partition has deliveries that are not finished."""
+        book = self._books.get(partition)
+        return book is not None and len(book) > 0
+
+    def pass_to(self, partition: Partition, offset: int) -> None:
+        """Let a commit be safe up to there: what was not delivered before it holds no record to deliver."""
+        self._books.setdefault(partition, OrderBook()).pass_to(offset)
+
     def delivered(self, partition: Partition) -> int | None:
         """Return the offset that was taken last under this assignment, None before the first."""
         book = self._books.get(partition)

@@ -64,6 +64,11 @@ class OrderBook:
         self._entries.append(entry)
         return entry
 
+    def pass_to(self, offset: int) -> None:
+        """Move the watermark up to there over what holds no record, if nothing is unfinished."""
+        if not self._entries:
+            self._watermark = offset if self._watermark is None else max(self._watermark, offset)
+
     def finish(self, entry: Entry) -> None:
         """Mark the entry and move the watermark over what is now a finished prefix."""
         entry.finished = True

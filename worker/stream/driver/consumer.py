@@ -87,7 +87,21 @@ class Consumer(driver.Consumer):
             fetched = {tp: records for tp, records in fetched.items() if tp not in ours}
         for tp, records in fetched.items():
             self._flow.fetched((tp.topic, tp.partition), (record.offset for record in records))
+        if era == positions.era:
+            self._pass_over_markers(free - fetched.keys())
         return fetched
+
+    def _pass_over_markers(self, partitions: Iterable[TP]) -> None:
+        """Let a commit pass what a fetch passed without giving a record; never what is open.
+
+        All that was fetched is noted, and no fetch is under way: a position before the next one is behind
+        nothing that we do not know.
+        """
+        for tp in partitions:
+            at, position = (tp.topic, tp.partition), self._thread.position_of(tp)
+            began = self._positions.began(at)
+            if position is not None and began is not None and position > began:
+                self._flow.read_up_to(at, position)
 
     async def verify_all_partitions_active(self) -> None:
         """Leave that to the watchdog: Faust takes a partition that is paused for one that has stopped."""

@@ -45,6 +45,22 @@ def test_gaps_in_the_log_do_not_stall_it() -> None:
     assert book.watermark == 101
 
 
+def test_what_holds_no_record_is_passed_once_all_before_it_is_finished() -> None:
+    """Never what is unfinished, and never backwards."""
+    book = OrderBook()
+    book.pass_to(4)
+    assert (book.watermark, book.last) == (4, None)
+    entry = book.deliver(6)
+    book.pass_to(9)
+    assert book.watermark == 4
+    book.finish(entry)
+    assert book.watermark == 7
+    book.pass_to(9)
+    assert (book.watermark, book.last) == (9, 6)
+    book.pass_to(8)
+    assert book.watermark == 9
+
+
 def test_finishing_twice_changes_nothing() -> None:
     """A repeat neither moves the watermark nor fails."""
     book = OrderBook()

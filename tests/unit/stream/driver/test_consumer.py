@@ -44,11 +44,14 @@ def test_a_partition_can_be_read_to_its_first_open_transaction(
 
 
 class Positions:
-    """Of an assignment that changes when the test says so."""
+    """Of an assignment that changes when the test says so, and began at 3."""
 
     def __init__(self) -> None:
         self.era = 1
         self.sought: list[TP] = []
+
+    def began(self, partition: tuple[str, int]) -> int | None:
+        return 3 if partition[0] == AT.topic else None
 
     def may_read(self, _: object) -> bool:
         return True
@@ -73,6 +76,7 @@ async def test_what_was_fetched_while_the_assignment_changed_is_read_again(
     monkeypatch.setattr(driver.Consumer, "_getmany", getmany)
     consumer = Consumer.__new__(Consumer)
     consumer._positions = positions  # type: ignore[assignment]
+    consumer._thread = Thread(None, None)
     consumer._flow = SimpleNamespace(  # type: ignore[assignment]  # what a fetch asks of it
         sources={AT.topic},
         is_paused=lambda _: False,
@@ -82,3 +86,40 @@ async def test_what_was_fetched_while_the_assignment_changed_is_read_again(
     assert fetched == {ledger: [record]} | ({} if changes else {AT: [record]})
     assert positions.sought == ([AT] if changes else [])
     assert noted == [((tp.topic, tp.partition), 20) for tp in ((ledger,) if changes else (AT, ledger))]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("position", "brings", "changes", "read_up_to"),
+    [
+        (9, False, False, [9]),
+        # Where reading began there was nothing to pass.
+        (3, False, False, []),
+        (9, True, False, []),
+        # Of the next assignment, which may begin elsewhere.
+        (9, False, True, []),
+    ],
+)
+async def test_a_fetch_may_pass_markers_without_a_record(
+    monkeypatch: pytest.MonkeyPatch, *, position: int, brings: bool, changes: bool, read_up_to: list[int]
+) -> None:
+    """What it passed may be committed; not with what it brought, which nobody has taken yet."""
+    positions, passed = Positions(), list[int]()
+    consumer = Consumer.__new__(Consumer)
+    consumer._positions = positions  # type: ignore[assignment]
+    consumer._thread = thread = Thread(None, None)
+
+    async def getmany(*_: object) -> dict[TP, list[Any]]:
+        positions.era += changes
+        thread.told.position = position
+        return {AT: [SimpleNamespace(offset=8)]} if brings else {}
+
+    monkeypatch.setattr(driver.Consumer, "_getmany", getmany)
+    consumer._flow = SimpleNamespace(  # type: ignore[assignment]  # what a fetch asks of it
+        sources={AT.topic},
+        is_paused=lambda _: False,
+        fetched=lambda *_: None,
+        read_up_to=lambda _, offset: passed.append(offset),
+    )
+    await consumer._getmany({AT, TP("ledger", 0)}, 1.0)
+    assert passed == read_up_to
