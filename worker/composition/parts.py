@@ -19,6 +19,7 @@ from worker.enrolment.inactive import RestingInactive
 from worker.enrolment.ports import Stamps
 from worker.enrolment.reconciliation import Readings
 from worker.enrolment.resources import Resources
+from worker.kafka.waiting import StartWait
 from worker.ledger.read_only import NoLedger
 from worker.resilience.circuit import Circuits
 from worker.resilience.gate import ApiGate
@@ -100,12 +101,12 @@ def resources_of(settings: Settings, api: ApiAccess, timepiece: Timepiece, probe
     )
 
 
-async def followers(settings: Settings, partitions: int) -> list[LedgerFollower]:
+async def followers(settings: Settings, partitions: int, wait: StartWait) -> list[LedgerFollower]:
     """Return what follows another group's ledger, nothing if none is to be followed."""
     if settings.dry_run_ledger_group is None:
         return []
     await ensure_followable(settings, settings.dry_run_ledger_group)
-    return [LedgerFollower(settings, settings.dry_run_ledger_group, partitions)]
+    return [LedgerFollower(settings, settings.dry_run_ledger_group, partitions, wait)]
 
 
 def ledger_of(

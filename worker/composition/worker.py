@@ -3,9 +3,6 @@
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import timedelta
-from importlib.metadata import version
 from typing import Final
 
 import structlog
@@ -13,7 +10,8 @@ import structlog
 from topics.record import Record
 from worker.capillary.client import CapillaryClient
 from worker.composition.from_settings import backlog_age, patience, rules, silence
-from worker.composition.parts import ApiAccess, catalogue_of, followers, ledger_of, reach, resources_of
+from worker.composition.parts import ApiAccess, catalogue_of, ledger_of, reach, resources_of
+from worker.composition.start import Ground, Outset, outset, prepare
 from worker.enrolment.admission import lane_of
 from worker.enrolment.arrivals import wait_of
 from worker.enrolment.backlog import Backlog
@@ -21,6 +19,7 @@ from worker.enrolment.catalogue import NoCatalogue
 from worker.enrolment.checkpoints import Probe, nothing
 from worker.enrolment.handler import Enrolments
 from worker.enrolment.ports import NoLetters
+from worker.enrolment.rules import Rules
 from worker.kafka.partitioners import key_hashes_of
 from worker.ledger.read_only import NoLedger
 from worker.resilience.gate import ApiGate
@@ -28,8 +27,7 @@ from worker.settings import Settings
 from worker.signs import Heartbeat, Signs
 from worker.stopping import STOP
 from worker.stream.app import Base, Handler, Stream, build_base, connect
-from worker.stream.first_start import skip_what_is_there
-from worker.stream.health.http_port import HttpPort, Probes, bind
+from worker.stream.health.http_port import Probes
 from worker.stream.health.log_watch import LogWatch
 from worker.stream.health.partition_watch import PartitionWatch
 from worker.stream.health.status import Lookout, Status
@@ -37,14 +35,10 @@ from worker.stream.health.watchdog import Pulse, Watch, Watchdog
 from worker.stream.ledger.by_partition import FaustLedger
 from worker.stream.ledger.follower import LedgerFollower
 from worker.stream.ledger.guard import LedgerWatch
-from worker.stream.ledger.local_copy import LocalCopy, open_copy
-from worker.stream.ledger.takeover import take_over
 from worker.stream.letter_proof import LetterProof
-from worker.stream.process import Background, Closing, new_event_loop, serve
+from worker.stream.process import Background, Closing, serve
 from worker.stream.publisher import KafkaPublisher
-from worker.stream.replay import Replaying
 from worker.stream.replay_window import Replay
-from worker.stream.startup import Prepared, prepare_topics
 from worker.stream.state_folder import take_folder
 from worker.telemetry.handling import observed
 from worker.telemetry.metrics import Metrics
@@ -73,13 +67,18 @@ def run_worker(
     """
     STOP.listen()
     take_folder(settings.state_dir)
-    port = bind(settings.http_host, settings.http_port)
-    loop = new_event_loop()
-    ground = loop.run_until_complete(_prepare(settings, replay, new_ledger=new_ledger))
-    heartbeat, names = Heartbeat(), settings.topic_names
-    metrics = Metrics(frozenset(settings.trigger_events), beat=heartbeat.beat)
+    with outset(settings) as at:
+        ground = at.loop.run_until_complete(prepare(settings, replay, at.wait, new_ledger=new_ledger))
+        retries_rejected = replay is not None and replay.retry_rejected
+        return _work(settings, at, ground, rules(settings, retry_rejected=retries_rejected), probe)
+
+
+def _work(settings: Settings, at: Outset, ground: Ground, judged_by: Rules, probe: Probe) -> int:
+    """Handle events until told to stop; return the process's exit status."""
+    loop, metrics, heartbeat = at.loop, at.metrics, at.heartbeat
+    names = settings.topic_names
     timepiece = Timepiece(utc_now, now, metrics)
-    base = build_base(settings, ground.prepared.partitions, ground.copy, STOP)
+    base = build_base(settings, ground.prepared.partitions, ground.copy, STOP, at.wait)
     metrics.reads(base.sources)
     ground.copy.watch_for_faults()
     api = reach(settings, base.pauses, metrics, timepiece, heartbeat)
@@ -88,7 +87,7 @@ def run_worker(
     catalogue = catalogue_of(settings, api.client, metrics, timepiece)
     spans, signs = Spans(), Signs()
     enrolments = Enrolments(
-        rules(settings, retry_rejected=replay is not None and replay.retry_rejected),
+        judged_by,
         resources_of(settings, api, timepiece, probe),
         ledger=ledger,
         names=names,
@@ -104,19 +103,19 @@ def run_worker(
     stream = _connect(settings, base, handle, ground, gate=api.gate, timepiece=timepiece, metrics=metrics)
     status = Status(stream)
     watch = Watch(patience(settings), silence(settings), time.monotonic)
-    probes = Probes(
-        live=lambda: watch.live,
-        ready=status.is_ready,
+    at.port.probes = Probes(
+        not_live=watch.flaw,
+        not_ready=status.not_ready,
         exposition=lambda accept: exposition(stream, status, metrics, ledger, api.gate, accept),
     )
     ended = serve(
         stream,
         loop,
         STOP,
-        HttpPort(port, probes, base.refusal.refuse),
+        Closing(at.port.close),
         Closing(api.client.aclose),
         *([Background(catalogue.keep)] if catalogue else []),
-        Watchdog(watch, lambda: _pulse(status, api, heartbeat, signs), STOP.end),
+        Watchdog(watch, lambda: _pulse(base, status, api, heartbeat, signs), STOP.end),
         *_lookouts(settings, stream, status),
         *ground.followers,
         *ground.replaying.services(status, STOP.finish),
@@ -124,44 +123,11 @@ def run_worker(
     return ground.replaying.ended(ended)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ground:
-    """What the worker stands on, once Kafka and the disk are as needed."""
-
-    replaying: Replaying
-    prepared: Prepared
-    copy: LocalCopy
-    followers: list[LedgerFollower]
-
-
-async def _prepare(settings: Settings, replay: Replay | None, *, new_ledger: bool) -> _Ground:
-    """Make or check topics and the local copy; set the offsets that the group begins from if they are new."""
-    replaying = await Replaying.begin(settings, replay)
-    new_ledger = new_ledger or (replay is not None and replay.without_ledger)
-    prepared = await prepare_topics(settings, new_ledger=new_ledger)
-    retention = timedelta(days=settings.ledger_retention_days)
-    copy = open_copy(settings.state_dir, settings.group_id, retention, utc_now())
-    await take_over(settings, copy, prepared.ledger, prepared.partitions, new_ledger=new_ledger)
-    following = await followers(settings, prepared.partitions)
-    if settings.auto_offset_reset == "latest":
-        await skip_what_is_there(settings, prepared.partitions)
-    await replaying.rewind()
-    log.info(
-        "starting",
-        version=version("enrolment-worker"),
-        group=settings.group_id,
-        topic=settings.activity_topic,
-        partitions=prepared.partitions,
-        dry_run=settings.dry_run,
-    )
-    return _Ground(replaying=replaying, prepared=prepared, copy=copy, followers=following)
-
-
 def _connect(
     settings: Settings,
     base: Base,
     handle: Handler,
-    ground: _Ground,
+    ground: Ground,
     *,
     gate: ApiGate,
     timepiece: Timepiece,
@@ -191,8 +157,12 @@ def _connect(
     )
 
 
-def _pulse(status: Status, api: ApiAccess, heartbeat: Heartbeat, signs: Signs) -> Pulse:
+def _pulse(base: Base, status: Status, api: ApiAccess, heartbeat: Heartbeat, signs: Signs) -> Pulse:
     """Return what the watchdog judges by."""
+    if base.wait.waiting is not None:
+        # A start has its own time for that, and says so.
+        heartbeat.beat()
+        base.guards.membership.listens()
     if api.gate.is_held_back or api.circuits.is_open:
         # Whoever waits for the API's sake is not stuck.
         heartbeat.beat()

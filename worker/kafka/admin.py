@@ -19,7 +19,8 @@ from aiokafka.errors import (
 )
 
 from topics.names import TopicSpec
-from worker.kafka.errors import KafkaFailed
+from worker.kafka.bootstrap import reach_any
+from worker.kafka.errors import code_passes, kind_of, one_line, reason_of
 from worker.kafka.security import aiokafka_options
 from worker.kafka.topic_identity import Identity, identity_of
 from worker.settings import ConnectionSettings
@@ -43,10 +44,14 @@ class ExistingTopic:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the cluster does not create a topic; `by_setting` when a setting of ours asks for too much."""
+    """Why the cluster does not create a topic; `by_setting` when a setting of ours asks for too much.
+
+    What `passes` may be otherwise in a moment.
+    """
 
     text: str
     by_setting: bool = False
+    passes: bool = False
 
     def __str__(self) -> str:
         return self.text
@@ -101,13 +106,14 @@ class TopicAdmin:
     async def _client(self) -> AsyncIterator[AIOKafkaAdminClient]:
         with _reasons() as reasons:
             client = AIOKafkaAdminClient(request_timeout_ms=self._request_ms, **self._options)
+            reach_any(client._client)  # noqa: SLF001 - its way to the cluster
             try:
                 async with asyncio.timeout(self._patience):
                     await client.start()
                     yield client
             except (KafkaError, OSError) as error:
-                reason = reasons[-1] if reasons else _reason(error)
-                raise KafkaFailed(f"Kafka at {self._servers} gave no answer: {reason}") from None
+                reason = reasons[-1] if reasons else reason_of(error)
+                raise kind_of(error)(f"Kafka at {self._servers} gave no answer: {reason}") from None
             finally:
                 await client.close()
 
@@ -124,8 +130,12 @@ async def controller_known(client: AIOKafkaAdminClient) -> None:
 
 
 def _refusal(code: int, text: str) -> Refusal:
-    remedy = _REMEDIES.get(code)
-    return Refusal(_line(text)) if remedy is None else Refusal(f"{_line(text)}; {remedy}", by_setting=True)
+    remedy, said = _REMEDIES.get(code), one_line(text)
+    return Refusal(
+        said if remedy is None else f"{said}; {remedy}",
+        by_setting=remedy is not None,
+        passes=code_passes(code),
+    )
 
 
 async def _configs(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
@@ -139,14 +149,6 @@ async def _configs(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, d
     }
 
 
-def _reason(error: Exception) -> str:
-    return _line(str(error)) or ("time-out" if isinstance(error, TimeoutError) else type(error).__name__)
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
-
-
 class _Reasons(logging.Handler):
     def __init__(self, into: list[str]) -> None:
         super().__init__(logging.WARNING)
@@ -154,7 +156,7 @@ class _Reasons(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         cause = record.args[-1] if isinstance(record.args, tuple) and record.args else None
-        self._into.append(_reason(cause) if isinstance(cause, Exception) else _line(record.getMessage()))
+        self._into.append(reason_of(cause) if isinstance(cause, Exception) else one_line(record.getMessage()))
 
 
 @contextmanager

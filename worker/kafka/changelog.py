@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from worker.kafka.bootstrap import reach_any
 from worker.kafka.consumers import reading
 from worker.kafka.errors import KafkaFailed, translated
 from worker.kafka.security import aiokafka_options
@@ -112,6 +113,7 @@ class Changelog:
             max_request_size=LARGEST_REQUEST_BYTES,
             **aiokafka_options(self._settings),
         )
+        reach_any(producer.client)
         try:
             with translated(self._topic):
                 async with asyncio.timeout(_PATIENCE_SECONDS):

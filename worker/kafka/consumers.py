@@ -7,6 +7,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
+from worker.kafka.bootstrap import reach_any
 from worker.kafka.errors import translated
 from worker.kafka.security import aiokafka_options
 from worker.settings import ConnectionSettings
@@ -23,6 +24,7 @@ async def reading(
     Raises KafkaFailed, about `what` is to be read, if Kafka cannot be reached.
     """
     consumer = AIOKafkaConsumer(enable_auto_commit=False, **options, **aiokafka_options(settings))
+    reach_any(consumer._client)  # noqa: SLF001 - its way to the cluster
     try:
         with translated(what):
             await consumer.start()

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from worker.kafka.errors import KafkaFailed
+from worker.kafka.errors import KafkaUnsure
 from worker.kafka.partition_admin import PartitionAdmin
 from worker.settings.model import KafkaSettings
 
@@ -14,9 +14,9 @@ REMEDY: Final = (
 
 
 async def ensure_no_history(settings: KafkaSettings, admin: PartitionAdmin) -> None:
-    """Raise KafkaFailed if the group, which has no ledger, has handled events."""
+    """Raise KafkaUnsure if the group, which has no ledger, has handled events."""
     if await admin.has_committed(settings.group_id):
-        raise KafkaFailed(
+        raise KafkaUnsure(
             f"the ledger's topic {settings.topic_names.ledger} is gone, and group {settings.group_id} has "
             f"handled events (it has committed offsets): {REMEDY}"
         )

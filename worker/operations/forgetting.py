@@ -21,6 +21,7 @@ from worker.composition.from_settings import capillary_client
 from worker.domain.memory import Memory
 from worker.domain.promotions import Identifier, IdentifierName
 from worker.kafka.admin import TopicAdmin
+from worker.kafka.bootstrap import reach_any
 from worker.kafka.errors import translated
 from worker.kafka.partitioners import Partitioner
 from worker.kafka.security import aiokafka_options
@@ -107,6 +108,7 @@ async def _send(settings: KafkaSettings, value: bytes, key: bytes, partitions: S
     """Write the record to each of these partitions; returns once Kafka has acknowledged it."""
     topic = settings.activity_topic
     producer = AIOKafkaProducer(acks="all", **aiokafka_options(settings))
+    reach_any(producer.client)
     try:
         with translated(topic):
             async with asyncio.timeout(_PATIENCE_SECONDS):

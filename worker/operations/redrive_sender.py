@@ -15,6 +15,7 @@ from aiokafka.errors import (
 
 from topics.dead_letter import redriven_headers
 from topics.record import Record
+from worker.kafka.bootstrap import reach_any
 from worker.kafka.errors import KafkaFailed, translated
 from worker.kafka.raw_headers import is_plain, send_raw
 from worker.kafka.security import aiokafka_options
@@ -121,6 +122,7 @@ async def redrive_sender(
         max_request_size=LARGEST_REQUEST_BYTES,
         **aiokafka_options(settings),
     )
+    reach_any(producer.client)
     sender = RedriveSender(settings, producer, now)
     asyncio.get_running_loop().set_exception_handler(_unheard)
     try:

@@ -44,6 +44,9 @@ class ConnectionSettings(_Group):
     kafka_session_timeout_seconds: kinds.SessionSeconds = Field(
         45.0, description="silence after which the group takes a replica for dead"
     )
+    start_wait_seconds: kinds.SecondsOrZero = Field(
+        300.0, description="how long a start waits for Kafka while it is away, 0 to try once"
+    )
     group_id: kinds.TopicName = Field(
         "enrolment-worker", description="consumer group, and prefix of the ledger's changelog topic"
     )

@@ -20,6 +20,7 @@ from worker.kafka.partitioners import choose_partition
 from worker.kafka.security import aiokafka_options
 from worker.kafka.sizes import LARGEST_REQUEST_BYTES
 from worker.kafka.topic_identity import Identity
+from worker.kafka.waiting import StartWait
 from worker.settings import Settings
 from worker.settings.deadlines import rebalance_seconds
 from worker.stopping import Stop
@@ -37,6 +38,7 @@ from worker.stream.driver.connections import Connections
 from worker.stream.driver.consumer import Consumer
 from worker.stream.driver.consumer_thread import ConsumerThread
 from worker.stream.driver.credentials import faust_credentials
+from worker.stream.driver.opening import Opening
 from worker.stream.driver.positions import Positions
 from worker.stream.driver.recovery import Reading, RebuildingTables
 from worker.stream.driver.transport import Transport
@@ -94,6 +96,8 @@ class Base:
     pauses: Pauses
     leaders: Leaders
     refusal: Refusal
+    wait: StartWait
+    """For Kafka, while the application connects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +109,11 @@ class Stream:
     positions: Positions
 
 
-def build_base(settings: Settings, partitions: int, copy: LocalCopy, stop: Stop) -> Base:
+def build_base(settings: Settings, partitions: int, copy: LocalCopy, stop: Stop, wait: StartWait) -> Base:
     """Build the application for so many activity partitions; nothing connects before it is started.
 
-    The ledger's local copy has been opened, and tells of which topic it is. `stop` is the process's.
+    The ledger's local copy has been opened, and tells of which topic it is. `stop` is the process's, `wait`
+    the start's.
     """
     names = settings.topic_names
     sources = frozenset({names.activity} if settings.dry_run else {names.activity, *names.retries})
@@ -139,6 +144,7 @@ def build_base(settings: Settings, partitions: int, copy: LocalCopy, stop: Stop)
         pauses=Pauses(),
         leaders=leaders,
         refusal=Refusal(stop.finish),
+        wait=wait,
     )
 
 
@@ -226,7 +232,8 @@ def connect(  # noqa: PLR0913 - what is to be known of records
     )
     text_of = commit_text_of(base.ledger_guard, base.tables.held)
     positions = Positions(flow, base.leaders, lambda: base.connections.consumer, expired, text_of)
-    base.app.connect(flow, Transport(base.app, flow, positions, text_of, base.refusal.refuse))
+    opening = Opening(base.wait, base.refusal.refuse)
+    base.app.connect(flow, Transport(base.app, flow, positions, text_of, opening))
     _read(base, flow, settings.activity_topic, assigned)
     return Stream(base=base, flow=flow, positions=positions)
 

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from topics.record import Position
 from worker.kafka.consumers import reading
-from worker.kafka.errors import KafkaFailed, translated
+from worker.kafka.errors import KafkaFailed, KafkaUnsure, translated
 from worker.kafka.partition_admin import PartitionAdmin
 from worker.settings import Settings
 
@@ -57,7 +57,7 @@ async def find_window(settings: Settings, replay: Replay) -> Window:
     names, admin, group = settings.topic_names, PartitionAdmin(settings), settings.group_id
     existing = await admin.existing([names.activity, names.ledger])
     if names.activity not in existing:
-        raise KafkaFailed(f"topic {names.activity} does not exist; correct ENROLMENT_ACTIVITY_TOPIC")
+        raise KafkaUnsure(f"topic {names.activity} does not exist; correct ENROLMENT_ACTIVITY_TOPIC")
     async with _consumer(settings) as consumer:
         if not settings.dry_run and not replay.without_ledger:
             ledger = existing.get(names.ledger)

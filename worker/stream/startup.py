@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from topics.names import LARGEST_ACTIVITY_BYTES, LARGEST_RECORD, TopicNames
-from worker.kafka.admin import ExistingTopic
-from worker.kafka.errors import KafkaFailed
+from worker.kafka.admin import ExistingTopic, Refusal
+from worker.kafka.errors import KafkaAway, KafkaFailed, KafkaTooSmall, KafkaUnsure
 from worker.kafka.inventory import create_missing, cut_off, room_needed
 from worker.kafka.lost_ledger import ensure_no_history
 from worker.kafka.partition_admin import PartitionAdmin
@@ -37,16 +37,17 @@ async def prepare_topics(settings: Settings, *, new_ledger: bool = False) -> Pre
     silent one. Ledger and retry topics must have as many partitions, or entries would be cut off from their
     keys. A group that has handled events has a ledger; if that is gone, an empty one is made only when
     `new_ledger` says that the loss is accepted (a dry run makes none).
-    Waits for Kafka; raises KafkaFailed, with one line for the operator, or SettingsError.
+    May be called again after it has failed. Raises KafkaFailed, with one line for the operator, or
+    SettingsError.
     """
     admin = PartitionAdmin(settings)
-    if settings.activity_topic not in await admin.existing([settings.activity_topic]):
-        raise KafkaFailed(
+    names = settings.topic_names
+    existing = await admin.existing([names.activity, names.ledger, *names.retries, names.move_mark])
+    if names.activity not in existing:
+        raise KafkaUnsure(
             f"topic {settings.activity_topic} does not exist; correct ENROLMENT_ACTIVITY_TOPIC, "
             "or create it with `enrolment-worker topics create`"
         )
-    names = settings.topic_names
-    existing = await admin.existing([names.activity, names.ledger, *names.retries, names.move_mark])
     partitions = existing[names.activity].partitions
     refusal = cut_off(names, {name: topic.partitions for name, topic in existing.items()})
     if refusal is not None:
@@ -59,8 +60,7 @@ async def prepare_topics(settings: Settings, *, new_ledger: bool = False) -> Pre
             left_out = frozenset({names.ledger})
     reports, refusals = await create_missing(settings, admin, left_out)
     for name, refused in refusals.items():
-        line = f"topic {name} could not be created: {refused}"
-        raise SettingsError((line,)) if refused.by_setting else KafkaFailed(line)
+        raise _refusal(f"topic {name} could not be created: {refused}", refused)
     created = [
         report.spec.name for report in reports if report.found is None and report.spec.name not in left_out
     ]
@@ -69,6 +69,12 @@ async def prepare_topics(settings: Settings, *, new_ledger: bool = False) -> Pre
     largest = _room(names, await admin.existing([names.activity, *names.record_topics]))
     identity = None if settings.dry_run else await admin.identity(names.ledger)
     return Prepared(partitions, largest, identity or Identity())
+
+
+def _refusal(line: str, refused: Refusal) -> KafkaFailed | SettingsError:
+    if refused.by_setting:
+        return KafkaTooSmall(line) if refused.passes else SettingsError((line,))
+    return KafkaAway(line) if refused.passes else KafkaFailed(line)
 
 
 def _room(names: TopicNames, existing: Mapping[str, ExistingTopic]) -> dict[str, int]:

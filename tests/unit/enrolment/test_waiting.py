@@ -106,7 +106,7 @@ class Plant:
                         event_seconds=self.signs.longest_silence(),
                     )
                 )
-                if reason or not self.watch.live:
+                if reason or self.watch.flaw() is not None:
                     return reason or "the probe failed"
             return None
         finally:

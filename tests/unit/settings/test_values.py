@@ -31,6 +31,7 @@ def test_contract_names_and_defaults() -> None:
         "AUTO_OFFSET_RESET": "earliest",
         "MAX_EVENT_AGE_HOURS": "0",
         "KAFKA_SESSION_TIMEOUT_SECONDS": "45",
+        "START_WAIT_SECONDS": "300",
         "ORG_ID": None,
         "ACTIVITY_TOPIC": "customer-activity",
         "OUTCOME_TOPIC": "enrolment-outcomes",

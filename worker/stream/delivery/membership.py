@@ -28,6 +28,10 @@ class Membership:
         self._last_heard_at = now()
         self._generation = generation
 
+    def listens(self) -> None:
+        """Note that the coordinator could not be heard before now."""
+        self._last_heard_at = now()
+
     def lost(self) -> None:
         """Note that the coordinator does not know us any more."""
         self._heard_at = UNHEARD

@@ -11,9 +11,11 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from worker.kafka.bootstrap import reach_any
 from worker.kafka.group_refusals import refusal_of
 from worker.stream.delivery.membership import Membership
 from worker.stream.driver.log_access import LogAccess
+from worker.stream.driver.opening import Opening
 from worker.timing import now
 
 _FETCH_WAIT_MS: Final = 50
@@ -29,13 +31,13 @@ class ConsumerThread(LogAccess):
         *arguments: Any,  # noqa: ANN401 - Faust's own
         membership: Membership,
         commit_text: Callable[[TP], str],
-        refuse: Callable[[Exception], object],
+        opening: Opening,
         **options: Any,  # noqa: ANN401 - Faust's own
     ) -> None:
-        """`commit_text` says what to note beside a committed offset; `refuse` hears why we may not join."""
+        """`commit_text` says what to note beside a committed offset; `opening` hears why we may not join."""
         self._membership = membership
         self._commit_text = commit_text
-        self._refuse = refuse
+        self._opening = opening
         super().__init__(*arguments, **options)
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
@@ -44,6 +46,7 @@ class ConsumerThread(LogAccess):
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - Faust ties it to its own transactions
         # While a fetch waits for records of idle partitions, none goes out for those that were just read.
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - 1,500 in Faust, and no setting
+        reach_any(consumer._client)  # noqa: SLF001 - its way to the cluster
         return consumer
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
@@ -67,8 +70,18 @@ class ConsumerThread(LogAccess):
         return True
 
     async def on_start(self) -> None:
-        """Start the consumer and listen in on its heartbeats and joins."""
-        await super().on_start()
+        """Start the consumer and listen in on its heartbeats and joins; waits for Kafka."""
+        start, is_over = super().on_start, lambda: self.should_stop
+        if await self._opening.of("the consumer", start, self._let_go, is_over):
+            self._membership.listens()
+            self._listen_in()
+
+    async def _let_go(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    def _listen_in(self) -> None:
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - aiokafka offers no listener for these
         membership = self._membership
         beat, rejoin = coordinator._do_heartbeat, coordinator._do_rejoin_group  # noqa: SLF001
@@ -98,7 +111,7 @@ class ConsumerThread(LogAccess):
         async def push_error_to_user(error: Exception) -> None:
             refusal = refusal_of(error, conf.id, conf.broker_session_timeout)
             if refusal is not None:
-                self._refuse(refusal)
+                self._opening.refuse(refusal)
             await push(error)
 
         def reset_generation() -> None:

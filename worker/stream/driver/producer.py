@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.errors import KafkaError, NodeNotReadyError
 from aiokafka.protocol.produce import ProduceRequest
 from faust.transport.drivers import aiokafka as driver
 
+from worker.kafka.bootstrap import reach_any
 from worker.stream.delivery.send_fence import NotCertain, SendFence
+from worker.stream.driver.opening import Opening
 
 
 class Withheld(KafkaError):  # type: ignore[misc] # noqa: N818 - aiokafka ships no types
@@ -20,15 +23,26 @@ class Withheld(KafkaError):  # type: ignore[misc] # noqa: N818 - aiokafka ships 
 class Producer(driver.Producer):
     """Sends with acks=all and without repeats of its own retries, and ledger records under the fence."""
 
-    def __init__(self, *arguments: Any, fence: SendFence, **options: Any) -> None:  # noqa: ANN401 - Faust's own
+    def __init__(self, *arguments: Any, fence: SendFence, opening: Opening, **options: Any) -> None:  # noqa: ANN401 - Faust's own
         """Let the fence see each request with records."""
         self._fence = fence
+        self._opening = opening
         super().__init__(*arguments, **options)
 
     async def on_start(self) -> None:
-        """Start the producer, with the fence before its connections."""
-        await super().on_start()
-        guard(self._ensure_producer().client, self._fence)
+        """Start the producer, with the fence before its connections; waits for Kafka."""
+        if await self._opening.of("the producer", super().on_start, self._let_go, lambda: self.should_stop):
+            guard(self._ensure_producer().client, self._fence)
+
+    async def _let_go(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    def _new_producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
+        producer = super()._new_producer(transactional_id)
+        reach_any(producer.client)
+        return producer
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"enable_idempotence": True, "acks": "all"}

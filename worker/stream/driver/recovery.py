@@ -25,6 +25,7 @@ from faust.types import TP, AppT
 from faust.types.transports import ConsumerT
 
 from worker.enrolment.ports import LedgerFailed
+from worker.kafka.bootstrap import reach_any
 from worker.kafka.topic_identity import identity_of
 from worker.stream.ledger.guard import LedgerGuard
 from worker.stream.ledger.store import FAILED, LedgerStore, Mark, fingerprint
@@ -120,6 +121,7 @@ class RawRecovery(Recovery):
             max_partition_fetch_bytes=_FETCH_BYTES,
             fetch_max_bytes=8 * _FETCH_BYTES,
         )
+        reach_any(reader._client)  # noqa: SLF001 - its way to the cluster
         try:
             await reader.start()
             await self._ensure_same_topics(reader, {tp.topic for tp in tps})

@@ -1,6 +1,5 @@
 """What Faust makes its consumer and its producer by: ours, with what they need handed to them."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,6 +12,7 @@ from worker.stream.delivery.flow import Flow
 from worker.stream.driver.commit_notes import TextOf
 from worker.stream.driver.consumer import Consumer
 from worker.stream.driver.consumer_thread import ConsumerThread
+from worker.stream.driver.opening import Opening
 from worker.stream.driver.positions import Positions
 from worker.stream.driver.producer import Producer
 
@@ -26,17 +26,18 @@ class Transport(driver.Transport):
         flow: Flow,
         positions: Positions,
         text_of: TextOf,
-        refuse: Callable[[Exception], object],
+        opening: Opening,
     ) -> None:
         super().__init__(app.conf.broker_consumer, app)
         self._flow = flow
         self._positions = positions
+        self._opening = opening
 
         def commit_text(tp: TP) -> str:
             return text_of(positions.leaders.mark((tp.topic, tp.partition)), tp.partition)
 
         self._make_thread = partial(
-            ConsumerThread, membership=flow.guards.membership, commit_text=commit_text, refuse=refuse
+            ConsumerThread, membership=flow.guards.membership, commit_text=commit_text, opening=opening
         )
 
     def create_consumer(self, callback: ConsumerCallback, **kwargs: Any) -> Consumer:  # noqa: ANN401 - Faust's own
@@ -53,4 +54,4 @@ class Transport(driver.Transport):
 
     def create_producer(self, **kwargs: Any) -> Producer:  # noqa: ANN401 - Faust's own
         """Return the producer, with the flow's fence before its connections."""
-        return Producer(self, fence=self._flow.guards.fence, **kwargs)
+        return Producer(self, fence=self._flow.guards.fence, opening=self._opening, **kwargs)

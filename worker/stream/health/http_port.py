@@ -1,14 +1,13 @@
-"""The HTTP port: liveness, readiness and metrics, and nothing else."""
+"""The HTTP port: liveness, readiness and metrics, and nothing else. It answers before Kafka does."""
 
 import errno
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiohttp import web
-from mode import Service
 
 from worker.settings import SettingsError
 from worker.settings.naming import variable
@@ -18,12 +17,14 @@ _BACKLOG: Final = 128
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Probes:
     """What the port answers with; called on the event loop at each request."""
 
-    live: Callable[[], bool]
-    ready: Callable[[], bool]
+    not_live: Callable[[], str | None]
+    """Why the process wants a restart, in one line; None while it does not."""
+    not_ready: Callable[[], str | None]
+    """Why events are not handled yet, or no more; None while they are."""
     exposition: Callable[[str], tuple[bytes, str]]
     """From an Accept header to the metrics and their media type."""
 
@@ -68,30 +69,22 @@ def _refusal(host: str, port: int, error: Exception) -> str:
     return f"{host_name} is {host}, {port_name} is {port}: cannot listen there ({error}); correct either"
 
 
-class HttpPort(Service):
+class HttpPort:
     """Serves from before the worker connects until after it has drained."""
 
-    def __init__(
-        self,
-        bound: Sequence[socket.socket],
-        probes: Probes,
-        refuse: Callable[[SettingsError], object],
-        **kwargs: Any,  # noqa: ANN401 - mode's own
-    ) -> None:
-        """Answer on these sockets; `refuse` is told when another process listens on one by now."""
+    def __init__(self, bound: Sequence[socket.socket], probes: Probes) -> None:
+        """Answer on these sockets, with these probes until there are others."""
         self._bound = bound
-        self._refuse = refuse
-        self._probes = probes
+        self.probes = probes
         self._runner: web.AppRunner | None = None
-        super().__init__(**kwargs)
 
-    async def on_start(self) -> None:
-        """Begin to answer."""
+    async def open(self) -> None:
+        """Begin to answer; raises SettingsError when another process listens there by now."""
         app = web.Application()
         app.router.add_get("/live", self._live)
         app.router.add_get("/ready", self._ready)
         app.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         for taken in self._bound:
             try:
@@ -99,25 +92,27 @@ class HttpPort(Service):
                 taken.listen(_BACKLOG)
             except OSError as error:
                 host, port = taken.getsockname()[:2]
-                self._refuse(SettingsError((_refusal(host, port, error),)))
-                return
-            await web.SockSite(self._runner, taken, shutdown_timeout=1.0).start()
+                await self.close()
+                raise SettingsError((_refusal(host, port, error),)) from None
+            await web.SockSite(self._runner, taken).start()
 
-    async def on_stop(self) -> None:
+    async def close(self) -> None:
         """Close the port."""
         if self._runner is not None:
             await self._runner.cleanup()
 
     async def _live(self, _: web.Request) -> web.Response:
-        return _answer(self._probes.live(), "live")
+        return _answer("live", self.probes.not_live())
 
     async def _ready(self, _: web.Request) -> web.Response:
-        return _answer(self._probes.ready(), "ready")
+        return _answer("ready", self.probes.not_ready())
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        body, media_type = self._probes.exposition(request.headers.get("Accept", ""))
+        body, media_type = self.probes.exposition(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": media_type})
 
 
-def _answer(good: bool, word: str) -> web.Response:  # noqa: FBT001 - the probe's one question
-    return web.Response(status=200 if good else 503, text=word if good else f"not {word}")
+def _answer(word: str, why_not: str | None) -> web.Response:
+    if why_not is None:
+        return web.Response(text=word)
+    return web.Response(status=503, text=f"not {word}: {why_not}")

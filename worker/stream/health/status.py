@@ -27,8 +27,22 @@ class Status:
 
     def is_ready(self) -> bool:
         """Whether partitions are assigned and the tables, if any, are rebuilt."""
-        app = self._app
-        return bool(app.started and not app.should_stop and not app.rebalancing and app.tables.actives_ready)
+        return self.not_ready() is None
+
+    def not_ready(self) -> str | None:
+        """Return why it is not ready, in one line."""
+        app, base = self._app, self._stream.base
+        if app.should_stop:
+            return "stopping"
+        if app.started and not app.rebalancing and app.tables.actives_ready:
+            return None
+        if base.wait.waiting is not None:
+            return str(base.wait.waiting)
+        if base.guards.membership.generation < 0:
+            return "waiting for a place in the consumer group"
+        if app.rebalancing and not self._tables.recovery.in_recovery:
+            return "waiting for partitions, which the consumer group shares out"
+        return "the ledger is being rebuilt"
 
     def pulse(self, progress: int, event_seconds: float) -> Pulse:
         """Return what the watchdog judges by; `event_seconds` is the longest silence of an event in work."""

@@ -58,12 +58,11 @@ class Watch:
         self._last: tuple[int, int, int] | None = None
         self._since = timer()
         self._standing: dict[Partition, tuple[int | None, float]] = {}
-        self._spent = 0.0
+        self._worst, self._spent = "", 0.0
 
-    @property
-    def live(self) -> bool:
-        """Whether no time allowed was spent by half or more when the last pulse was taken."""
-        return self._spent < 0.5  # noqa: PLR2004 - a half
+    def flaw(self) -> str | None:
+        """Return what had taken half or more of the time allowed at the last pulse, None if nothing had."""
+        return self._worst if self._spent >= 0.5 else None  # noqa: PLR2004 - a half
 
     def stuck(self, pulse: Pulse) -> str | None:
         """Return why the worker is stuck, None while it is not."""
@@ -81,7 +80,7 @@ class Watch:
             / with_one,
             f"nobody has got to an event of a partition for {unattended:.0f} s": unattended / with_one,
         }
-        self._spent = max(shares.values())
+        self._worst, self._spent = max(shares.items(), key=lambda each: each[1])
         return next((reason for reason, share in shares.items() if share >= 1), None)
 
     def _unattended(self, pulse: Pulse, now: float) -> float:

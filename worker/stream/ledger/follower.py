@@ -21,9 +21,11 @@ from topics.names import TopicNames
 from topics.record import Record
 from worker.domain.identity import UNNAMED_ORG
 from worker.kafka.admin import TopicAdmin
-from worker.kafka.errors import KafkaFailed
+from worker.kafka.bootstrap import reach_any
+from worker.kafka.errors import KafkaFailed, KafkaUnsure, translated
 from worker.kafka.inventory import cut_off
 from worker.kafka.security import aiokafka_options
+from worker.kafka.waiting import StartWait, ToldToStop
 from worker.ledger import format as ledger_format
 from worker.ledger.read_only import Knowledge, KnownLedger
 from worker.settings import Settings
@@ -43,7 +45,7 @@ async def ensure_followable(settings: Settings, group_id: str) -> None:
     names = TopicNames(settings.activity_topic, settings.outcome_topic, group_id)
     existing = await TopicAdmin(settings).existing([names.activity, names.ledger, names.move_mark])
     if names.ledger not in existing:
-        raise KafkaFailed(
+        raise KafkaUnsure(
             f"topic {names.ledger} does not exist; correct ENROLMENT_DRY_RUN_LEDGER_GROUP to the consumer "
             "group of the worker in production"
         )
@@ -55,7 +57,15 @@ async def ensure_followable(settings: Settings, group_id: str) -> None:
 class LedgerFollower(Service):
     """Follows the ledger from before the application starts until after it has stopped."""
 
-    def __init__(self, settings: Settings, group_id: str, partitions: int, **kwargs: Any) -> None:  # noqa: ANN401 - mode's own
+    def __init__(
+        self,
+        settings: Settings,
+        group_id: str,
+        partitions: int,
+        wait: StartWait,
+        **kwargs: Any,  # noqa: ANN401 - mode's own
+    ) -> None:
+        self._wait = wait
         self._topic = TopicNames("", "", group_id).ledger
         self._partitions = [TopicPartition(self._topic, number) for number in range(partitions)]
         self._options = aiokafka_options(settings)
@@ -63,39 +73,56 @@ class LedgerFollower(Service):
         self._folder = None if in_memory else settings.state_dir / f"{settings.group_id}-follows-{group_id}"
         self._connected = settings.api_version == "v2.1"
         self._copy: _Copy | None = None
+        self._reader: AIOKafkaConsumer | None = None
         super().__init__(**kwargs)
 
     async def on_start(self) -> None:
-        """Read the ledger up to where it ends now; takes as long as that takes."""
+        """Read the ledger up to where it ends now; takes as long as that takes, and waits for Kafka."""
         self._copy = _Copy(_store(self._folder))
-        self._consumer = AIOKafkaConsumer(
+        try:
+            step = f"read the ledger {self._topic}"
+            consumer, ends = await self._wait.through(step, self._connect, lambda: self.should_stop)
+        except ToldToStop:
+            return
+        self._reader, behind = consumer, set(self._partitions)
+        while behind and not self.should_stop:
+            await self._take(consumer)
+            behind = {at for at in behind if await consumer.position(at) < ends[at]}
+        log.info("ledger read", topic=self._topic, entries=self._copy.entries)
+
+    async def _connect(self) -> tuple[AIOKafkaConsumer, dict[TopicPartition, int]]:
+        """Return a consumer at the beginning, and where the ledger ends."""
+        consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=_FETCH_BYTES,
             **self._options,
         )
-        await self._consumer.start()
-        self._consumer.assign(self._partitions)
-        ends = await self._consumer.end_offsets(self._partitions)
-        await self._consumer.seek_to_beginning(*self._partitions)
-        behind = set(self._partitions)
-        while behind and not self.should_stop:
-            await self._take()
-            behind = {at for at in behind if await self._consumer.position(at) < ends[at]}
-        log.info("ledger read", topic=self._topic, entries=self._copy.entries)
+        reach_any(consumer._client)  # noqa: SLF001 - its way to the cluster
+        try:
+            with translated(self._topic):
+                await consumer.start()
+                consumer.assign(self._partitions)
+                ends = await consumer.end_offsets(self._partitions)
+                await consumer.seek_to_beginning(*self._partitions)
+        except BaseException:
+            await consumer.stop()
+            raise
+        return consumer, ends
 
     async def on_stop(self) -> None:
         """Let go of Kafka; the copy is made anew by the next start."""
-        await self._consumer.stop()
+        if self._reader is not None:
+            await self._reader.stop()
 
     @Service.task
     async def _follow(self) -> None:
-        while not self.should_stop:
-            await self._take()
+        while self._reader is not None and not self.should_stop:
+            await self._take(self._reader)
 
-    async def _take(self) -> None:
+    async def _take(self, consumer: AIOKafkaConsumer) -> None:
         try:
-            batches = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
+            batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
         except KafkaError as error:
             log.warning("the ledger cannot be followed", topic=self._topic, error=type(error).__name__)
             await asyncio.sleep(_PAUSE_SECONDS)

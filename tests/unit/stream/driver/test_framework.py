@@ -51,6 +51,7 @@ _CALLED_WITHOUT: Final = frozenset({"_read_msg"})
 """What its class calls without the parameter that it offers."""
 
 REPLACED: Final[dict[str, dict[str, str]]] = {
+    "kafka.errors.Unreached": {"__str__": "(self)"},
     "kafka.log_extent._EpochEnds": {"build": "(self, request_struct_class)"},
     "kafka.log_extent._EpochEndsRequest": {"SCHEMA": "Schema"},
     "kafka.log_extent._EpochEndsResponse": {
@@ -108,14 +109,18 @@ REPLACED: Final[dict[str, dict[str, str]]] = {
         "create_consumer": "(self, callback, **kwargs)",
         "create_producer": "(self, **kwargs)",
     },
-    "stream.driver.producer.Producer": {"_settings_extra": "(self)", "flush": "(self)", "on_start": "(self)"},
+    "stream.driver.producer.Producer": {
+        "_new_producer": "(self, transactional_id=None)",
+        "_settings_extra": "(self)",
+        "flush": "(self)",
+        "on_start": "(self)",
+    },
     "stream.driver.producer.Withheld": {"retriable": "bool"},
     "stream.driver.recovery.RawRecovery": {
         "_build_offsets": "(self, consumer, tps, destination, title)",
         "_wait": "(self, coro, timeout=None)",
     },
     "stream.driver.recovery.RebuildingTables": {"recovery": "property"},
-    "stream.health.http_port.HttpPort": {"on_start": "(self)", "on_stop": "(self)"},
     "stream.health.watchdog.Watchdog": {"on_start": "(self)", "on_stop": "(self)"},
     "stream.ledger.disk.DiskLedger": {
         "_open_for_partition": "(self, partition)",
@@ -143,6 +148,8 @@ REACHED: Final[dict[str, Any]] = {
     "_buffer": default_records._DefaultRecordBatchPy,
     "_client": aiokafka.AIOKafkaConsumer,
     "_committed_offset": AnyConsumer,
+    "_connections_max_idle_ms": AIOKafkaClient,
+    "_conns": AIOKafkaClient,
     "_consumer": driver.AIOKafkaConsumerThread,
     "_consumer_record": fetcher.PartitionRecords,
     "_coordinator": aiokafka.AIOKafkaConsumer,
@@ -157,15 +164,19 @@ REACHED: Final[dict[str, Any]] = {
     "_gap": AnyConsumer,
     "_isolation_level": aiokafka.AIOKafkaConsumer,
     "_key_partition": memory.Store,
+    "_md_synchronizer": AIOKafkaClient,
     "_on_join_complete": GroupCoordinator,
     "_partition": aiokafka.AIOKafkaProducer,
     "_partition_records": fetcher.FetchResult,
+    "_producer": driver.Producer,
     "_push_error_to_user": GroupCoordinator,
     "_records": Fetcher,
     "_recovery": TableManager,
+    "_request_timeout_ms": AIOKafkaClient,
     "_schedule_shutdown": Worker,
     "_send_request": aiokafka.admin.AIOKafkaAdminClient,
     "_subscription": aiokafka.AIOKafkaConsumer,
+    "_sync_task": AIOKafkaClient,
     "_thread": ThreadDelegateConsumer,
     "_tp": fetcher.PartitionRecords,
     "_txn_manager": aiokafka.AIOKafkaProducer,

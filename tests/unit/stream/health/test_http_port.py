@@ -3,14 +3,17 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from aiohttp import ClientSession
 
 from worker.settings import SettingsError
 from worker.stream.health.http_port import HttpPort, Probes, bind
 
-_PROBES = Probes(live=lambda: True, ready=lambda: True, exposition=lambda _: (b"", "text/plain"))
+_PROBES = Probes(
+    not_live=lambda: None, not_ready=lambda: None, exposition=lambda _: (b"metrics", "text/plain")
+)
 
 
 def _fault(host: str, port: int) -> str:
@@ -73,15 +76,28 @@ def test_two_that_bind_before_either_listens() -> None:
     port = _port()
     first, second = bind("127.0.0.1", port), bind("127.0.0.1", port)
     first[0].listen()
-    refused: list[SettingsError] = []
-
-    async def start(refuse: Callable[[SettingsError], object]) -> None:
-        service = HttpPort(second, _PROBES, refuse)
-        await service.on_start()
-        await service.on_stop()
-
-    asyncio.run(start(refused.append))
+    with pytest.raises(SettingsError, match="another process listens there"):
+        asyncio.run(HttpPort(second, _PROBES).open())
     for taken in (*first, *second):
         taken.close()
-    (fault,) = refused
-    assert "another process listens there" in str(fault)
+
+
+async def _ask(port: int, path: str) -> tuple[int, str]:
+    async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
+        return answer.status, await answer.text()
+
+
+@pytest.mark.asyncio
+async def test_it_says_why_not_in_one_line() -> None:
+    """Both probes, by what holds at the moment of the request; the metrics answer all the same."""
+    number = _port()
+    port = HttpPort(bind("127.0.0.1", number), _PROBES)
+    await port.open()
+    try:
+        assert [await _ask(number, path) for path in ("/live", "/ready")] == [(200, "live"), (200, "ready")]
+        port.probes = replace(_PROBES, not_live=lambda: "stuck", not_ready=lambda: "waiting for Kafka")
+        assert await _ask(number, "/live") == (503, "not live: stuck")
+        assert await _ask(number, "/ready") == (503, "not ready: waiting for Kafka")
+        assert await _ask(number, "/metrics") == (200, "metrics")
+    finally:
+        await port.close()

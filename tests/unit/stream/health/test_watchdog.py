@@ -42,7 +42,7 @@ def test_work_without_progress_is_first_not_live_and_then_stuck() -> None:
     watch = Watch(patience=90, silence=300, timer=timer)
     seen = []
     for timer.now in (0.0, 44.0, 45.0, 89.0, 90.0):
-        seen.append((watch.stuck(pulse()) is not None, watch.live))
+        seen.append((watch.stuck(pulse()) is not None, watch.flaw() is None))
 
     assert seen == [(False, True), (False, True), (False, False), (False, False), (True, False)]
 
@@ -54,7 +54,7 @@ def test_any_sign_of_progress_begins_the_patience_anew() -> None:
     for step, sign in enumerate((pulse(), pulse(finished=1), pulse(progress=1), pulse(recovered=1))):
         timer.now = step * 80.0
         assert watch.stuck(sign) is None
-        assert watch.live
+        assert watch.flaw() is None
 
 
 def test_idling_is_not_being_stuck() -> None:
@@ -72,7 +72,9 @@ def test_a_group_that_does_not_answer_is_reason_enough() -> None:
     """Faust can sit without partitions and without an error: the coordinator's silence tells."""
     watch = Watch(patience=90, silence=300, timer=Timer())
 
-    seen = [(watch.stuck(pulse(has_work=False, silent=silent)), watch.live) for silent in (149, 299)]
+    seen = [
+        (watch.stuck(pulse(has_work=False, silent=silent)), watch.flaw() is None) for silent in (149, 299)
+    ]
     assert seen == [(None, True), (None, False)]
     assert watch.stuck(pulse(has_work=False, silent=300)) == "no answer of the group's coordinator for 300 s"
 
@@ -82,7 +84,7 @@ def test_one_hung_event_is_noticed_however_much_gets_on_beside_it() -> None:
     watch = Watch(patience=90, silence=300, timer=Timer())
 
     seen = [
-        (watch.stuck(pulse(finished=int(silent), event=silent)) is not None, watch.live)
+        (watch.stuck(pulse(finished=int(silent), event=silent)) is not None, watch.flaw() is None)
         for silent in (0.0, 449.0, 450.0, 899.0, 900.0)
     ]
     assert seen == [(False, True), (False, True), (False, False), (False, False), (True, False)]
@@ -95,11 +97,13 @@ def test_an_event_that_nobody_gets_to_is_noticed_by_its_partitions_watermark() -
     for minute in range(60):
         timer.now = 60.0 * minute
         assert watch.stuck(pulse(finished=minute, unattended=minute // 5)) is None
-        assert watch.live
+        assert watch.flaw() is None
     since, seen = timer.now, []
     for after in (0.0, 449.0, 450.0, 899.0, 900.0):
         timer.now = since + after
-        seen.append((watch.stuck(pulse(finished=int(timer.now), unattended=99)) is not None, watch.live))
+        seen.append(
+            (watch.stuck(pulse(finished=int(timer.now), unattended=99)) is not None, watch.flaw() is None)
+        )
     assert seen == [(False, True), (False, True), (False, False), (False, False), (True, False)]
 
 
