@@ -100,6 +100,7 @@ class Outcome(_Part):
     errors: tuple[CodeAndMessage, ...] | None = None
     restriction: RestrictionUsed | None = None
     activity: ActivityReference
+    api_request_id: str | None = None
     occurred_at: datetime
 
     def to_json(self) -> bytes:

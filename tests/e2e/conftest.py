@@ -58,6 +58,8 @@ def strict_desk(lab: Lab, world_api: RunningSimulator) -> Iterator[Desk]:
             API_VERSION="v2.1",
             API_DATA_SCOPE="ALL",
             API_DATA_SCOPE_ORGS="100,200",
+            API_ATTRIBUTION_ENTITY_TYPE="STORE_NAME",
+            API_ATTRIBUTION_ENTITY_CODE="High Street 1",
             ORG_ID="100",
             PII_KEY="pepper",
             MAX_EVENT_AGE_HOURS="24",

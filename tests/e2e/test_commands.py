@@ -72,6 +72,10 @@ def test_version() -> None:
             [r"ENROLMENT_GROUP_ID is required .*", r"ENROLMENT_OUTCOME_TOPIC is required .*"],
         ),
         ({"REENROL": "after-expiry", "API_VERSION": "v2.1", "API_DATA_SCOPE": "SELF"}, [r".*timelines.*"]),
+        (
+            {"API_ATTRIBUTION_ENTITY_TYPE": "TILL"},
+            ["ENROLMENT_API_ATTRIBUTION_ENTITY_CODE is required with ENROLMENT_API_ATTRIBUTION_ENTITY_TYPE"],
+        ),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, Mapping) else "",
 )

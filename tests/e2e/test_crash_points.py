@@ -196,5 +196,6 @@ def _enrolled(case: Case, told: Told, **fields: Any) -> dict[str, object]:  # no
         promotion=case.promotion,
         org=_ORG,
         idempotencyKey=case.key,
+        apiRequestId=case.desk.traced(case.customer),
         **fields,
     )

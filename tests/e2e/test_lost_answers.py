@@ -75,6 +75,7 @@ def test_an_applied_request_is_found_out(forgetful: Desk, fault: str) -> None:
             attempts=1,
             reconciled=True,
             enrollmentId=enrolment[1],
+            apiRequestId=forgetful.traced(customer),
         )
 
 

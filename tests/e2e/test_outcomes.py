@@ -33,8 +33,9 @@ def test_enrolled(desk: Desk) -> None:
             issualId=_issual(desk, customer, promotion),
             idempotencyKey=_key(100, customer, promotion),
             attempts=1,
+            apiRequestId=desk.traced(customer, number),
         )
-        for promotion in promotions
+        for number, promotion in enumerate(promotions, 1)
     ]
     assert desk.requests(customer) == ["lookup", "issue", "issue"]
 
@@ -56,6 +57,7 @@ def test_enrolled_with_a_warning(desk: Desk) -> None:
         idempotencyKey=_key(100, customer, promotion),
         attempts=1,
         warnings=[{"code": 7001, "message": "simulated warning"}],
+        apiRequestId=desk.traced(customer),
     )
 
 
@@ -73,6 +75,7 @@ def test_already_enrolled(desk: Desk) -> None:
         promotion=promotion,
         org=100,
         enrollmentId=enrolment_id,
+        apiRequestId=desk.traced(customer),
     )
     assert desk.requests(customer) == ["lookup"]
 
@@ -93,6 +96,7 @@ def test_limit_exhausted_for_a_reason_that_the_api_does_not_tell(desk: Desk) -> 
         idempotencyKey=_key(100, customer, promotion),
         attempts=1,
         warnings=_NOT_ISSUED,
+        apiRequestId=desk.traced(customer, 1),
     )
     assert desk.requests(customer) == ["lookup", "issue", "lookup"]
 
@@ -123,6 +127,7 @@ def test_limit_exhausted_between_lookup_and_issue(desk: Desk, limit_on: str) -> 
         idempotencyKey=_key(100, customer, promotion),
         attempts=1,
         warnings=_NOT_ISSUED,
+        apiRequestId=desk.traced(customer, 1),
         restriction=_used_up(limit_on),
     )
 
@@ -142,6 +147,7 @@ def test_limit_seen_before_it_is_met(desk: Desk) -> None:
         org=100,
         reason="CUSTOMER_LIMIT",
         restriction=_used_up("CUSTOMER"),
+        apiRequestId=desk.traced(customer),
     )
     assert desk.requests(customer) == ["lookup"]
 
@@ -150,15 +156,30 @@ def test_no_promotion_available(desk: Desk) -> None:
     """A customer without a promotion to enrol into must be told of, with nothing asked but the lookup."""
     customer = desk.customer()
     told = desk.tell(event(unique("event"), _by_id(customer)))
-    assert _value(told.only) == told_as(told, "NO_PROMOTION_AVAILABLE", "info", customer=customer, org=100)
+    assert _value(told.only) == told_as(
+        told,
+        "NO_PROMOTION_AVAILABLE",
+        "info",
+        customer=customer,
+        org=100,
+        apiRequestId=desk.traced(customer),
+    )
     assert desk.requests(customer) == ["lookup"]
 
 
 def test_customer_not_found(desk: Desk) -> None:
     """8015 must be final, with the API's words kept."""
     told = desk.tell(event(unique("event"), {"customerId": 999_999_999}, orgId=100))
+    refused = [one for one in desk.simulator.requests.log if one.result == "refused:8015"]
     assert _value(told.only) == told_as(
-        told, "CUSTOMER_NOT_FOUND", "warning", customer=999_999_999, org=100, attempts=1, errors=_NOT_FOUND
+        told,
+        "CUSTOMER_NOT_FOUND",
+        "warning",
+        customer=999_999_999,
+        org=100,
+        attempts=1,
+        errors=_NOT_FOUND,
+        apiRequestId=refused[-1].request_id,
     )
 
 
@@ -170,7 +191,14 @@ def test_rejected_by_the_lookup(desk: Desk, code: int) -> None:
     told = desk.tell(event(unique("event"), _by_id(customer)))
     errors = [{"code": code, "message": "simulated error"}]
     assert _value(told.only) == told_as(
-        told, "REJECTED", "error", customer=customer, org=100, attempts=1, errors=errors
+        told,
+        "REJECTED",
+        "error",
+        customer=customer,
+        org=100,
+        attempts=1,
+        errors=errors,
+        apiRequestId=desk.traced(customer),
     )
 
 
@@ -191,6 +219,7 @@ def test_rejected_by_the_issue(desk: Desk) -> None:
         idempotencyKey=_key(100, customer, refused),
         attempts=1,
         errors=[{"code": 8874, "message": "simulated error"}],
+        apiRequestId=desk.traced(customer, 1),
     )
     assert [(one.name, one.value["promotionId"]) for one in told.outcomes[1:]] == [
         ("ENROLLED", open_.promotion_id)
@@ -215,6 +244,7 @@ def test_dead_lettered_in_doubt(desk: Desk) -> None:
         reason="in_doubt",
         idempotencyKey=_key(100, customer, doubtful),
         attempts=1,
+        apiRequestId=desk.traced(customer, desk.requests(customer).index("issue", 2) - 1),
     )
     assert sorted(outcome.name for outcome in told.outcomes) == ["DEAD_LETTERED", "ENROLLED"]
     assert [_value(one) for one in told.outcomes if one.name == "DEAD_LETTERED"] == [letter]
@@ -239,6 +269,7 @@ def test_deferred_after_the_last_attempt(desk: Desk) -> None:
         hop=1,
         reason="retries_exhausted",
         attempts=2,
+        apiRequestId=desk.traced(customer, 1),
     )
     letters = [each.error for each in desk.stage.retries[0].of(told.record)]
     assert [(each["reason"], each["attempts"]) for each in letters] == [("retries_exhausted", "2")]

@@ -49,11 +49,28 @@ def test_promotions_of_connected_organisations(strict_desk: Desk) -> None:
         promotion=foreign,
         org=200,
         reason="OTHER_ORGANISATION",
+        apiRequestId=strict_desk.traced(customer, 0),
     )
     (enrolled,) = told.outcomes[1:]
     key = enrolment_key(100, customer.customer_id, own.program_id, own.promotion_id)
     assert (enrolled.name, enrolled.value["idempotencyKey"]) == ("ENROLLED", key)
     assert strict_desk.requests(customer) == ["lookup", "issue"]
+    assert enrolled.value["apiRequestId"] == strict_desk.traced(customer, 1)
+
+
+def test_in_whose_name_is_asked(strict_desk: Desk) -> None:
+    """A lookup names the organisations under both documented headers; every request names the store."""
+    customer = strict_desk.customer()
+    strict_desk.promotion(customer)
+    assert strict_desk.tell(event(unique("event"), _by_id(customer), orgId=100)).only.name == "ENROLLED"
+    store = {
+        "X-CAP-API-ATTRIBUTION-ENTITY-TYPE": "STORE_NAME",
+        "X-CAP-API-ATTRIBUTION-ENTITY-CODE": "High Street 1",
+    }
+    scope = {"DATA-SCOPE": "ALL", "DATA-SCOPE-ORG": "100,200", "DATA-SCOPE-ORGS": "100,200"}
+    who = customer.customer_id
+    log = strict_desk.stage.lab.loop.call(lambda: strict_desk.simulator.requests.of_customer(who))
+    assert [request.headers for request in log] == [scope | store, store]
 
 
 def test_would_enrol(dry_desk: Desk) -> None:
@@ -71,6 +88,7 @@ def test_would_enrol(dry_desk: Desk) -> None:
         promotion=open_,
         org=100,
         idempotencyKey=enrolment_key(100, customer.customer_id, open_.program_id, open_.promotion_id),
+        apiRequestId=dry_desk.traced(customer),
     )
     assert would.headers["ce_type"] == "enrolment.would-enrol.v1"
     assert already.name == "ALREADY_ENROLLED"

@@ -119,11 +119,14 @@ def test_an_enrolment(observatory: Observatory) -> None:
     assert lookup.attributes == server | {
         "http.request.method": "GET",
         "url.full": f"{desk.simulator.api_url}/v2/customers/lookup/promotionData",
+        "capillary.request_id": desk.traced(customer, 0),
     }
     assert issue.attributes == server | about | {
         "http.request.method": "POST",
         "url.full": f"{desk.simulator.api_url}/v2/promotion/issue",
+        "capillary.request_id": desk.traced(customer, 1),
     }
+    assert story.told.only.value["apiRequestId"] == issue.attributes["capillary.request_id"]
     assert [span.name for span in story.requests] == ["GET", "POST"]
 
     (send,) = story.sends

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from tests.support.use_case.played_api import OWN_ORG, PlayedApi, tell
-from worker.capillary.config import ApiVersion
+from worker.capillary.config import ApiVersion, Attribution
 from worker.domain.answers import CatalogueRead, Misconfigured
 from worker.domain.catalogue import Expiry, ListedPromotion
 
@@ -155,9 +155,24 @@ async def test_an_enrolment(version: ApiVersion) -> None:
     assert issue.query == {"identifierName": "id", "identifierValue": str(CUSTOMER), "source": "INSTORE"}
     assert await issue.json() == {"programId": shown["programId"], "promotionId": shown["promotionId"]}
     assert issue.headers["Idempotency-Key"] == f'"{told["idempotencyKey"]}"'
-    scope = (lookup.headers.get("DATA-SCOPE"), lookup.headers.get("DATA-SCOPE-ORG"))
-    assert scope == ((None, None) if version is ApiVersion.V2 else ("ALL", "60711,60712"))
-    assert "DATA-SCOPE" not in issue.headers
+    named = ("DATA-SCOPE", "DATA-SCOPE-ORG", "DATA-SCOPE-ORGS")
+    orgs = "60711,60712"
+    scope = tuple(lookup.headers.get(name) for name in named)
+    assert scope == ((None,) * 3 if version is ApiVersion.V2 else ("ALL", orgs, orgs))
+    assert not set(named) & set(issue.headers)
+    assert told["apiRequestId"] == "call-2"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_whom_writes_are_booked_to(version: ApiVersion) -> None:
+    """Each request names the till or store that the operator chose, by both headers; else none does."""
+    names = ["X-CAP-API-ATTRIBUTION-ENTITY-TYPE", "X-CAP-API-ATTRIBUTION-ENTITY-CODE"]
+    for attribution, expected in ((Attribution("TILL", "till.001"), ["TILL", "till.001"]), (None, [])):
+        api = PlayedApi({"lookup": [(200, _lookup(version))], ISSUE: [(200, ISSUED)]}, version)
+        await tell(api, attribution=attribution)
+        assert api.paths == [api.lookup_path, ISSUE]
+        for request in api.asked:
+            assert [request.headers[name] for name in names if name in request.headers] == expected
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -21,7 +21,7 @@ from tests.support.tools.wiremock import (
     running_wiremock,
 )
 from worker.capillary.client import CapillaryClient
-from worker.capillary.config import Basic, CapillaryConfig, OAuth
+from worker.capillary.config import ApiVersion, Attribution, Basic, CapillaryConfig, OAuth
 from worker.domain.answers import (
     Doubtful,
     FaultKind,
@@ -278,6 +278,38 @@ async def test_what_wiremock_accepts_as_an_issue(wiremock: WireMock) -> None:
     await wiremock.answers(strict, json_answer(issued))
     async with _client(wiremock.url) as client:
         assert await client.issue(MOBILE, 469, 57099, "a-key") == Issued(3, ())
+
+
+async def test_in_whose_name_is_asked_and_what_it_is_traced_by(wiremock: WireMock) -> None:
+    """Another HTTP implementation finds scope and attribution under the documented names, and tells an id."""
+    attribution = {
+        "X-CAP-API-ATTRIBUTION-ENTITY-TYPE": {"equalTo": "STORE_NAME"},
+        "X-CAP-API-ATTRIBUTION-ENTITY-CODE": {"equalTo": "High Street 1"},
+    }
+    scope = {
+        "DATA-SCOPE": {"equalTo": "ALL"},
+        "DATA-SCOPE-ORG": {"equalTo": "50405,50406"},
+        "DATA-SCOPE-ORGS": {"equalTo": "50405,50406"},
+    }
+    lookup = LOOKUP | {"urlPath": "/v2.1/customers/lookup/promotionData", "headers": attribution | scope}
+    sample = json.loads((SAMPLES / "lookup_v2_1.json").read_text())
+    issued = json.loads((SAMPLES / "issue_issued.json").read_text())
+    traced = {"headers": {"X-CAP-REQUEST-ID": "a63f9c30427bd4ce9843d599df00cef7"}}
+    await wiremock.answers(lookup, json_answer(sample) | traced)
+    await wiremock.answers(ISSUE | {"headers": attribution}, json_answer(issued) | traced)
+    config = CapillaryConfig(
+        base_url=wiremock.url,
+        credentials=Basic("user", "hush"),
+        api_version=ApiVersion.V2_1,
+        data_scope="ALL",
+        data_scope_orgs=(50405, 50406),
+        attribution=Attribution("STORE_NAME", "High Street 1"),
+    )
+    async with CapillaryClient(config) as client:
+        found, enrolled = await client.lookup(MOBILE), await client.issue(MOBILE, 469, 57099, "a-key")
+    assert isinstance(found, Found)
+    assert isinstance(enrolled, Issued)
+    assert found.customer.request_id == enrolled.request_id == "a63f9c30427bd4ce9843d599df00cef7"
 
 
 async def test_a_sample_of_lookup(wiremock: WireMock) -> None:

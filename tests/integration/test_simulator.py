@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from datetime import timedelta
 
@@ -22,6 +23,8 @@ from worker.demo.simulator import (
     World,
     serve,
 )
+
+ATTRIBUTION = "X-CAP-API-ATTRIBUTION-ENTITY-"
 
 
 @pytest.mark.asyncio
@@ -90,6 +93,50 @@ async def test_credentials_and_tokens() -> None:
                 statuses.append(answer.status)
             bench.clock.now += timedelta(seconds=300)
     assert statuses == [200, 401]
+
+
+@pytest.mark.asyncio
+async def test_every_answer_is_traced_by_an_id_of_its_own() -> None:
+    """Answers, errors, refused credentials and faults have one each, which the log of requests knows."""
+    async with running_bench() as bench:
+        bench.simulator.faults.replace(FaultRule(name="html_502", endpoint=Endpoint.ISSUE, count=1))
+        seen = []
+        for method, path, headers in (
+            ("GET", LOOKUP, BASIC),
+            ("GET", LOOKUP, {}),
+            ("GET", LIST, BASIC),
+            ("POST", ISSUE, BASIC),
+            ("POST", ISSUE, BASIC),
+            ("POST", "/v3/oauth/token/generate", {}),
+        ):
+            url, body = bench.simulator.api_url + path, BODY if method == "POST" else None
+            async with bench.client.request(method, url, params=WHO, json=body, headers=headers) as answer:
+                seen.append((answer.status, answer.headers["X-CAP-REQUEST-ID"]))
+        logged = [record.request_id for record in bench.simulator.requests.log]
+    assert [status for status, _ in seen] == [200, 401, 200, 502, 200, 401]
+    assert [told for _, told in seen] == logged
+    assert len(set(logged)) == 6
+    assert all(re.fullmatch("[0-9a-f]{32}", told) for told in logged)
+
+
+@pytest.mark.asyncio
+async def test_attribution_is_whole_or_not_there() -> None:
+    """Half an attribution is refused, with nothing done; a whole one is logged, as is the scope."""
+    kind, code = {ATTRIBUTION + "TYPE": "TILL"}, {ATTRIBUTION + "CODE": "till.001"}
+    whole = kind | code | {"DATA-SCOPE": "SELF", "DATA-SCOPE-ORG": "100", "DATA-SCOPE-ORGS": "100"}
+    async with running_bench() as bench:
+        answers = []
+        for headers in (kind, code, whole, {}):
+            url = bench.simulator.api_url + ISSUE
+            async with bench.client.post(url, params=WHO, json=BODY, headers=BASIC | headers) as answer:
+                body = await answer.json()
+                answers.append([error["code"] for error in body["errors"]] or len(body["sideEffects"]))
+        _, log = await bench.control("GET", "/requests")
+        logged = [one["headers"] for one in log["requests"]]
+        told = [one["requestId"] for one in log["requests"]]
+    assert told == [record.request_id for record in bench.simulator.requests.log]
+    assert answers == [[9999], [9999], 1, 1]
+    assert logged == [kind, code, whole, {}]
 
 
 _SEEN: dict[str, tuple[object, int]] = {

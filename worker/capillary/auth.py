@@ -179,7 +179,9 @@ class OAuthAuthenticator:
             self._not_before = self._clock() + _PAUSE_AFTER_FAILURE
             # Whatever became of the request for a token: the one that waits for it was not sent.
             return (
-                Unsent(answer.kind, f"no token: {answer.detail}") if isinstance(answer, Doubtful) else answer
+                Unsent(answer.kind, f"no token: {answer.detail}", request_id=answer.request_id)
+                if isinstance(answer, Doubtful)
+                else answer
             )
         self._not_before = None
         self._token = Token.of(answer, asked_at)

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AliasChoices, AliasPath, BeforeValidator, Field, ValidationError
 
 from worker.capillary.wire import Id, Json, Lenient, Long, Several, Time, Wire, listed
+from worker.domain.answers import Traced
 from worker.domain.catalogue import Expiry, ListedPromotion
 
 _RESTRICTIONS = "promotionRestrictions"
@@ -75,7 +76,7 @@ class _WireEnvelope(Wire):
 
 
 @dataclass(frozen=True, slots=True)
-class ListPage:
+class ListPage(Traced):
     """One page of the list, and how many entries there are on all pages."""
 
     promotions: tuple[ListedPromotion, ...]

@@ -45,6 +45,14 @@ class OAuth:
     client_secret: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """The till or store that writes are booked to: `X-CAP-API-ATTRIBUTION-ENTITY-TYPE` and `-CODE`."""
+
+    entity_type: str
+    entity_code: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapillaryConfig:
     """Address, credentials and bounds; raises ValueError with one line if a value cannot work."""
@@ -56,7 +64,9 @@ class CapillaryConfig:
     data_scope: str | None = None
     """`DATA-SCOPE` of v2.1: SELF, OTHER or ALL; None sends no header."""
     data_scope_orgs: tuple[int, ...] = ()
-    """`DATA-SCOPE-ORG` of v2.1; empty sends no header."""
+    """`DATA-SCOPE-ORG` and `DATA-SCOPE-ORGS` of v2.1; empty sends neither."""
+    attribution: Attribution | None = None
+    """None leaves it to the credentials."""
     program_ids: tuple[int, ...] = ()
     """The programs to ask for; empty asks for all."""
     default_source: str = "INSTORE"
@@ -121,5 +131,12 @@ def _check_header_values(config: CapillaryConfig) -> None:
             usable = bool(username and password) and ":" not in username
         case OAuth(client_key, client_secret):
             usable = bool(client_key and client_secret)
+    booked_to = config.attribution
+    if booked_to is not None and not (_is_text(booked_to.entity_type) and _is_text(booked_to.entity_code)):
+        raise ValueError("the attribution's type and code must be printable ASCII, without blanks around")
     if not usable:
         raise ValueError("credentials must not be empty, and a user name must not hold a colon")
+
+
+def _is_text(value: str) -> bool:
+    return bool(value) and value.isascii() and value.isprintable() and value == value.strip()

@@ -58,6 +58,7 @@ class Requests:
             ("Accept", "application/json"),
             ("Accept-Encoding", "gzip"),
             ("User-Agent", config.user_agent),
+            *_attribution(config),
         ]
         posted = [*base, ("Content-Type", "application/json")]
         self._config = config
@@ -163,10 +164,22 @@ def _filters(config: CapillaryConfig) -> tuple[str, str]:
     return narrowed, ours
 
 
+def _attribution(config: CapillaryConfig) -> list[Header]:
+    booked_to = config.attribution
+    if booked_to is None:
+        return []
+    return [
+        ("X-CAP-API-ATTRIBUTION-ENTITY-TYPE", booked_to.entity_type),
+        ("X-CAP-API-ATTRIBUTION-ENTITY-CODE", booked_to.entity_code),
+    ]
+
+
 def _data_scope(config: CapillaryConfig) -> list[Header]:
+    """Return whose promotions to look up; the API's pages call the organisations by two names."""
     headers: list[Header] = []
     if config.data_scope:
         headers.append(("DATA-SCOPE", config.data_scope))
     if config.data_scope_orgs:
-        headers.append(("DATA-SCOPE-ORG", ",".join(map(str, config.data_scope_orgs))))
+        organisations = ",".join(map(str, config.data_scope_orgs))
+        headers += [("DATA-SCOPE-ORG", organisations), ("DATA-SCOPE-ORGS", organisations)]
     return headers

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import TypeVar
@@ -217,9 +218,10 @@ class Exchange:
             return reply, reply
         try:
             self._hear_date(reply)
-            return reply, judge(reply)
+            answer: A | Doubtful | Unsent = judge(reply)
         except Exception as error:  # noqa: BLE001 - see above
-            return reply, broken(error, connected=True)
+            answer = broken(error, connected=True)
+        return reply, replace(answer, request_id=reply.request_id)
 
     def _hear_date(self, reply: Reply) -> None:
         date = written_at(reply.headers) if self._date_heard else None
@@ -276,6 +278,8 @@ def _seen(reply: Reply | Unsent | Doubtful, answer: Answer, result: str) -> Attr
 def _describe(span: Span, seen: Attributes, answer: Answer, result: str) -> None:
     """Write the answer on the span. A warning, an exhausted limit for one, is an event and not an error."""
     span.set_attributes(seen)
+    if answer.request_id is not None:
+        span.set_attribute(names.CAPILLARY_REQUEST_ID, answer.request_id)
     codes = [warning.code for warning in answer.warnings] if isinstance(answer, Issued | NotIssued) else []
     for code in codes:
         span.add_event(names.ENROLMENT_WARNING, {names.ENROLMENT_WARNING_CODE: code})

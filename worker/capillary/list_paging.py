@@ -40,6 +40,7 @@ class ListReader:
     async def _read_pages(self) -> CatalogueAnswer:
         found: dict[int, ListedPromotion] = {}
         totals: set[int] = set()
+        request_id: str | None = None
         for number in range(self._first, MOST_LIST_PAGES):
             page = await self._read(number)
             if number == 0 and isinstance(page, Misconfigured):
@@ -47,6 +48,7 @@ class ListReader:
                 continue
             if not isinstance(page, ListPage):
                 return page
+            request_id = page.request_id
             found.update((promotion.promotion_id, promotion) for promotion in page.promotions)
             totals.add(page.total)
             # That there is nothing at all is believed on page 1 only.
@@ -54,4 +56,5 @@ class ListReader:
                 return CatalogueRead(tuple(found.values()))
             if number > 0 and not page.promotions:
                 break
-        return Doubtful(FaultKind.MALFORMED, f"{len(found)} promotions on a list of {sorted(totals)}")
+        said = f"{len(found)} promotions on a list of {sorted(totals)}"
+        return Doubtful(FaultKind.MALFORMED, said, request_id=request_id)

@@ -30,11 +30,15 @@ async def read_all(read: ReadPage) -> LookupAnswer:
         return pages
     customer_ids = {page.customer_id for page in pages}
     if len(customer_ids) > 1:
-        return Doubtful(FaultKind.MALFORMED, "the pages of one lookup name different customers")
+        return Doubtful(
+            FaultKind.MALFORMED,
+            "the pages of one lookup name different customers",
+            request_id=pages[-1].request_id,
+        )
     found: dict[tuple[int, int], Promotion] = {}
     for page in pages:
         found.update(((p.program_id, p.promotion_id), p) for p in page.promotions)
-    return Found(CustomerPromotions(customer_ids.pop(), tuple(found.values())))
+    return Found(CustomerPromotions(customer_ids.pop(), tuple(found.values()), pages[-1].request_id))
 
 
 async def _read_pages(read: ReadPage) -> list[Page] | CustomerNotFound | Refused | Fault:
@@ -52,7 +56,9 @@ async def _read_pages(read: ReadPage) -> list[Page] | CustomerNotFound | Refused
         if keys <= seen or not _goes_on(page, offset):
             return pages
         seen |= keys
-    return Doubtful(FaultKind.MALFORMED, f"a lookup of more than {MOST_PAGES} pages")
+    return Doubtful(
+        FaultKind.MALFORMED, f"a lookup of more than {MOST_PAGES} pages", request_id=pages[-1].request_id
+    )
 
 
 def _moved(pages: list[Page]) -> bool:

@@ -41,6 +41,11 @@ _NO_AUTHORISATION: Final = (
 )
 _READ_OF_A_503: Final = 4096
 
+_REQUEST_ID: Final = "x-cap-request-id"
+_LONGEST_REQUEST_ID: Final = 128
+_TELLABLE: Final = re.compile(rf"(?!\+?\d{{8,15}}\Z)[A-Za-z0-9._:/+=~-]{{1,{_LONGEST_REQUEST_ID}}}")
+"""What may be told as it came: not endless, no blanks or controls, no telephone number or e-mail address."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -51,6 +56,16 @@ class Reply:
     """Looks names up in any case."""
     body: bytes
     flaw: str | None = None
+
+    @property
+    def request_id(self) -> str | None:
+        """What Capillary traces the request by; None if the answer tells nothing that is fit to be told.
+
+        A proxy may have joined several headers into one: the first of them counts.
+        """
+        told = self.headers.get(_REQUEST_ID)
+        found = told and _TELLABLE.fullmatch(told.partition(",")[0].strip())
+        return found[0] if found else None
 
 
 def judged_at_once(

@@ -50,6 +50,7 @@ from worker.domain.answers import (
     NotIssued,
     Refused,
     Throttled,
+    Traced,
     Unsent,
 )
 from worker.domain.settlement import LIMIT_WARNING
@@ -60,7 +61,7 @@ TokenAnswer = TokenGrant | Fault
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Traced):
     """The server said something of its own, whatever it was."""
 
 
@@ -84,7 +85,7 @@ def judge_page(reply: Reply, now: datetime, redact: Redact, customer_id: int | N
         return CustomerNotFound(errors)
     if errors and is_believed(reply, errors):
         return refusal(errors, body)
-    page = None if body is None or leaves_open(reply) else read_page(body)
+    page = None if body is None or leaves_open(reply) else read_page(body, reply.request_id)
     if page is None:
         return judged_by_status(reply)
     if customer_id not in (None, page.customer_id) and not tells_of_a_merge(body):

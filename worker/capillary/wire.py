@@ -27,6 +27,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from worker.domain.answers import Traced
 from worker.domain.promotions import Promotion, Restriction, TimelineEntry
 
 T = TypeVar("T")
@@ -160,7 +161,7 @@ class _WirePromotion(Wire):
     customer_promotion_timelines: Annotated[list[_WireTimelineEntry], BeforeValidator(listed)] | None = None
     org_id: Annotated[Lenient[Id], Field(validation_alias=AliasChoices("orgId", "orgID"))] = None
 
-    def to_domain(self) -> Promotion:
+    def to_domain(self, request_id: str | None) -> Promotion:
         restrictions = self.promotion_restriction or _WireRestrictions()
         timeline = self.customer_promotion_timelines
         return Promotion(
@@ -176,6 +177,7 @@ class _WirePromotion(Wire):
             org_id=self.org_id,
             earn_restrictions=_restrictions(restrictions.earn_restrictions),
             redemption_restrictions=_restrictions(restrictions.redemption_restrictions),
+            request_id=request_id,
         )
 
 
@@ -195,7 +197,7 @@ class _WirePage(Wire):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Traced):
     """One page of a lookup. `total` and `page_size` are what the server claims, None if it does not."""
 
     customer_id: int
@@ -215,7 +217,7 @@ class _WireToken(Wire):
 
 
 @dataclass(frozen=True, slots=True)
-class TokenGrant:
+class TokenGrant(Traced):
     """A token as handed out; `ttl_seconds` is None if the answer does not tell."""
 
     access_token: str
@@ -268,8 +270,8 @@ def read_survivor(body: Json) -> int | None:
     return None
 
 
-def read_page(body: Json) -> Page | None:
-    """Read one page of a lookup.
+def read_page(body: Json, request_id: str | None = None) -> Page | None:
+    """Read one page of a lookup, of the answer that Capillary traces by this id.
 
     None if it is none: no customer id, no promotions (unless it says that there are 0), a promotion
     without usable ids, a timeline entry without a usable id.
@@ -281,8 +283,8 @@ def read_page(body: Json) -> Page | None:
     details = page.page_details or _WirePageDetails()
     if page.promotions is None and details.total_entries != 0:
         return None
-    promotions = tuple(promotion.to_domain() for promotion in page.promotions or ())
-    return Page(page.customer_id, promotions, details.total_entries, details.page_size)
+    promotions = tuple(promotion.to_domain(request_id) for promotion in page.promotions or ())
+    return Page(page.customer_id, promotions, details.total_entries, details.page_size, request_id=request_id)
 
 
 def read_token(body: Json) -> TokenGrant | None:

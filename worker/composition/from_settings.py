@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pydantic import SecretStr
 
 from worker.capillary.client import CapillaryClient
-from worker.capillary.config import ApiVersion, Basic, CapillaryConfig, OAuth
+from worker.capillary.config import ApiVersion, Attribution, Basic, CapillaryConfig, OAuth
 from worker.capillary.ports import Gate, RequestObserver
 from worker.domain.plan import Policy
 from worker.enrolment.rules import Rules
@@ -104,9 +104,15 @@ def capillary_config(settings: Settings) -> CapillaryConfig:
         default_source=settings.api_source,
         timeout_seconds=settings.api_timeout_seconds,
         idempotency_header=settings.api_idempotency_header,
+        attribution=_attribution(settings),
         max_connections=settings.max_in_flight,
         user_agent=f"enrolment-worker/{version('enrolment-worker')}",
     )
+
+
+def _attribution(settings: Settings) -> Attribution | None:
+    entity_type, code = settings.api_attribution_entity_type, settings.api_attribution_entity_code
+    return None if entity_type is None or code is None else Attribution(entity_type, code)
 
 
 def capillary_client(

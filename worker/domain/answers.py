@@ -4,7 +4,7 @@ The rules are those of the API's pages: a body that speaks the API's language de
 only if there is none, except for the statuses of authentication (401, 403) and throttling (429).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -18,6 +18,14 @@ class Notice:
 
     code: int
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traced:
+    """What every answer has, whatever it says; two that say the same are equal."""
+
+    request_id: str | None = field(default=None, compare=False)
+    """What Capillary traces the request by, fit for logs; None if nobody answered, or did not tell."""
 
 
 UNPROCESSABLE: Final = Notice(422, "HTTP 422 without an error of the API")
@@ -46,7 +54,7 @@ class FaultKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Unsent:
+class Unsent(Traced):
     """Nothing of the request reached the server, or the server says it did nothing: safe to repeat."""
 
     kind: FaultKind
@@ -54,7 +62,7 @@ class Unsent:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubtful:
+class Doubtful(Traced):
     """The request was sent and its effect is unknown.
 
     Of an enrolment that is every answer but one in the API's own words: whoever refuses a request in front of
@@ -66,7 +74,7 @@ class Doubtful:
 
 
 @dataclass(frozen=True, slots=True)
-class Throttled:
+class Throttled(Traced):
     """429. `retry_after` is in seconds, None if the server did not say."""
 
     retry_after: float | None
@@ -75,7 +83,7 @@ class Throttled:
 
 
 @dataclass(frozen=True, slots=True)
-class Misconfigured:
+class Misconfigured(Traced):
     """Our configuration is at fault, not the event, and nothing was done.
 
     310144, and of a reading: 401, 403, a redirect, a 4xx of a proxy, a `limit` that the API does not take.
@@ -97,14 +105,14 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class CustomerNotFound:
+class CustomerNotFound(Traced):
     """8015, of a lookup also 8065, 8089, 8121: the API knows no customer under this identifier."""
 
     errors: tuple[Notice, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Traced):
     """A final error of the API (any code that says nothing else, known or not; a reading's 422)."""
 
     errors: tuple[Notice, ...]
@@ -117,7 +125,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(Traced):
     """The enrolment was applied: the answer has a side effect."""
 
     issual_id: int | None
@@ -125,7 +133,7 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True)
-class NotIssued:
+class NotIssued(Traced):
     """A warning and no side effect, chiefly 8890: not issued, for configuration or exhausted limits."""
 
     warnings: tuple[Notice, ...]

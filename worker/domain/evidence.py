@@ -4,7 +4,7 @@ The API documents no idempotency, and an answer can be lost after the server app
 reading showed before an attempt is noted; what a later one shows beyond it is evidence.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from worker.domain.promotions import Promotion
@@ -32,6 +32,8 @@ class Applied:
 
     enrolment_id: int | None
     issual_id: int | None = None
+    request_id: str | None = field(default=None, compare=False)
+    """What Capillary traces the reading by that showed it; None if it was told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,9 @@ class NotShown:
 @dataclass(frozen=True, slots=True)
 class NoEvidence:
     """The reading cannot tell: no timeline, no issual count, or no such promotion in it."""
+
+    request_id: str | None = field(default=None, compare=False)
+    """What Capillary traces that reading by."""
 
 
 Finding = Applied | NotShown | NoEvidence
@@ -76,7 +81,7 @@ def compare(noted: Evidence, seen: Promotion | None) -> Finding:
     if now.enrolment_ids is not None and (noted.enrolment_ids is not None or now.enrolment_ids):
         known = noted.enrolment_ids or ()
         new = [enrolment_id for enrolment_id in now.enrolment_ids if enrolment_id not in known]
-        return Applied(new[-1]) if new else NotShown()
+        return Applied(new[-1], request_id=seen.request_id) if new else NotShown()
     if now.issuals is not None and noted.issuals is not None:
-        return Applied(None) if now.issuals > noted.issuals else NotShown()
-    return NoEvidence()
+        return Applied(None, request_id=seen.request_id) if now.issuals > noted.issuals else NotShown()
+    return NoEvidence(seen.request_id)

@@ -82,6 +82,8 @@ class Promotion:
     earn_restrictions: tuple[Restriction, ...] = ()
     redemption_restrictions: tuple[Restriction, ...] = ()
     """Like the earn restrictions these bind the customer later, and never an enrolment."""
+    request_id: str | None = field(default=None, compare=False)
+    """What Capillary traces the request by whose answer showed it; None if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ class CustomerPromotions:
 
     customer_id: int
     promotions: tuple[Promotion, ...]
+    request_id: str | None = field(default=None, compare=False)
+    """What Capillary traces the request of the last page by; None if that is not known."""
 
     def find(self, program_id: int, promotion_id: int) -> Promotion | None:
         """Return the named promotion, None if this reading does not show it."""

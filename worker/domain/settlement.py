@@ -66,6 +66,8 @@ class Enrolled:
     reconciled: bool = False
     """It was not the answer that told, but a later reading, which may also know the enrolment's id."""
     enrolment_id: int | None = None
+    request_id: str | None = None
+    """What Capillary traces the request by whose answer settled it, here and below; None if none did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class AlreadyEnrolled:
     enrolment_id: int | None
     cached: bool = False
     """By what is remembered of the customer, without a lookup."""
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,7 @@ class LimitExhausted:
     attempts: int | None = None
     warnings: tuple[Notice, ...] = ()
     cached: bool = False
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class NothingAvailable:
 
     reason: PassedOver | None = None
     cached: bool = False
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ class UnknownCustomer:
     subject: Subject | None = None
     key: str | None = None
     cached: bool = False
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +127,7 @@ class Rejected:
     reason: RejectionReason | None = None
     warnings: tuple[Notice, ...] = ()
     cached: bool = False
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,7 @@ class WouldEnrol:
 
     subject: Subject
     key: str
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +150,8 @@ class Unresolved:
     key: str | None = None
     waits: bool = False
     """Not the event's fault: never a dead letter, however often it is tried."""
+    request_id: str | None = None
+    """Of the last answer that did not settle it."""
 
     @property
     def dead_letter_reason(self) -> "UnresolvedReason":

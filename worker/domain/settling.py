@@ -48,14 +48,18 @@ def next_hop(hop: int, last: int, unresolved: Sequence[Unresolved]) -> int | Non
 
 def settle_unasked(step: Already | UsedUp | Foreign) -> Settlement:
     """Settle a promotion that the plan spends no request on."""
-    subject = Subject.of(step.promotion, step.org_id)
+    subject, shown_by = Subject.of(step.promotion, step.org_id), step.promotion.request_id
     match step:
         case Already():
-            return AlreadyEnrolled(subject, step.enrolment.enrolment_id)
+            return AlreadyEnrolled(subject, step.enrolment.enrolment_id, request_id=shown_by)
         case UsedUp():
-            return LimitExhausted(subject=subject, reason=step.reason, restriction=step.restriction)
+            return LimitExhausted(
+                subject=subject, reason=step.reason, restriction=step.restriction, request_id=shown_by
+            )
         case Foreign():
-            return Rejected(errors=(), subject=subject, reason=RejectionReason.OTHER_ORGANISATION)
+            return Rejected(
+                errors=(), subject=subject, reason=RejectionReason.OTHER_ORGANISATION, request_id=shown_by
+            )
 
 
 def settle_by_ledger(advice: OwnEnrolment | NotAgain | CoolingDown, subject: Subject) -> Settlement:
@@ -100,6 +104,7 @@ def settle_issue(  # noqa: PLR0911 - one for each kind of answer
                 attempts=attempts,
                 issual_id=answer.issual_id,
                 warnings=answer.warnings,
+                request_id=answer.request_id,
             )
         case NotIssued() if any(warning.code == LIMIT_WARNING for warning in answer.warnings):
             return LimitUnexplained(
@@ -110,6 +115,7 @@ def settle_issue(  # noqa: PLR0911 - one for each kind of answer
                     key=key,
                     attempts=attempts,
                     warnings=answer.warnings,
+                    request_id=answer.request_id,
                 )
             )
         case NotIssued():
@@ -120,13 +126,19 @@ def settle_issue(  # noqa: PLR0911 - one for each kind of answer
                 key=key,
                 reason=RejectionReason.NOT_ISSUED,
                 warnings=answer.warnings,
+                request_id=answer.request_id,
             )
         case CustomerNotFound():
-            return UnknownCustomer(answer.errors, attempts, subject, key)
+            return UnknownCustomer(answer.errors, attempts, subject, key, request_id=answer.request_id)
         case Refused():
             asked = attempts - answer.unsent
             return Rejected(
-                errors=answer.errors, attempts=asked or None, subject=subject, key=key, cached=answer.cached
+                errors=answer.errors,
+                attempts=asked or None,
+                subject=subject,
+                key=key,
+                cached=answer.cached,
+                request_id=answer.request_id,
             )
         case Unsent() if not (is_busy(answer) or is_ours(answer)):
             return unresolved_by(f"issue: {answer.kind}", answer, attempts, subject, key)
@@ -134,9 +146,13 @@ def settle_issue(  # noqa: PLR0911 - one for each kind of answer
             return unresolved_by(f"issue: {describe(answer)}", answer, attempts, subject, key, alone=alone)
 
 
-def settle_unprocessable(subject: Subject, key: str, attempts: int) -> Rejected:
+def settle_unprocessable(
+    subject: Subject, key: str, attempts: int, request_id: str | None = None
+) -> Rejected:
     """Settle a promotion whose request was answered 422, without a word of the API, and was not applied."""
-    return Rejected(errors=(UNPROCESSABLE,), attempts=attempts, subject=subject, key=key)
+    return Rejected(
+        errors=(UNPROCESSABLE,), attempts=attempts, subject=subject, key=key, request_id=request_id
+    )
 
 
 def unresolved_by(
@@ -158,4 +174,5 @@ def unresolved_by(
         subject=subject,
         key=key,
         waits=is_ours(fault) or (busy and not alone),
+        request_id=fault.request_id,
     )

@@ -218,7 +218,9 @@ class Attempts:
             if not self._doubts.is_over:
                 return await self._ask(standing, attempt.number + 1, attempt.noted)
             if doubt is not None and doubt.kind is FaultKind.UNPROCESSABLE:
-                rejected = settle_unprocessable(self._subject, self._request.key, attempt.number)
+                rejected = settle_unprocessable(
+                    self._subject, self._request.key, attempt.number, doubt.request_id
+                )
                 return await self._record(rejected, states.released(standing))
             await self._ledger.stands(self._subject, states.released(standing))
         return unresolved(self._request, attempt.number, finding, doubt)

@@ -36,7 +36,7 @@ class CarryingOut:
         if self._must_be_kept(plan) or (not is_written and ledger.plan_of(plan.event_id)):
             await ledger.keep_plan()
         if not plan.steps:
-            await taken.telling.settlement(plan.origin, NothingAvailable())
+            await taken.telling.settlement(plan.origin, NothingAvailable(request_id=plan.request_id))
         unresolved: list[Unresolved] = []
         for step in plan.steps:
             match step:

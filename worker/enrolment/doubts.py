@@ -48,6 +48,7 @@ def reconciled(subject: Subject, attempt: Attempt, found: Applied) -> Enrolled:
         warnings=(),
         reconciled=True,
         enrolment_id=found.enrolment_id,
+        request_id=found.request_id,
     )
 
 
@@ -66,6 +67,7 @@ def unresolved(
 ) -> Unresolved:
     """Return why a request is unresolved whose attempt did not show, or could not be found out."""
     reason, message, waits = UnresolvedReason.RETRIES_EXHAUSTED, "issue: no usable answer", is_ours(doubt)
+    last = finding if isinstance(finding, NoEvidence | Unread) else doubt
     if isinstance(finding, NoEvidence):
         reason, message = UnresolvedReason.IN_DOUBT, "issue: no evidence of its effect either way"
     elif isinstance(finding, Unread):
@@ -78,4 +80,5 @@ def unresolved(
         subject=request.subject,
         key=request.key,
         waits=waits,
+        request_id=None if last is None else last.request_id,
     )

@@ -8,7 +8,6 @@ from worker.domain.answers import (
     Fault,
     Found,
     Misconfigured,
-    Notice,
     Refused,
     Throttled,
     Unsent,
@@ -61,10 +60,11 @@ class LookingUp:
     ) -> None:
         """Take the event of a lookup to its end that began at `began` on the timer, or put it off."""
         match answer:
-            case CustomerNotFound(errors):
-                await self._not_found(taken, event, errors, attempts)
-            case Refused(errors):
-                await taken.telling.settlement(event.origin, Rejected(errors=errors, attempts=attempts))
+            case CustomerNotFound(errors, request_id=request_id):
+                await self._not_found(taken, event, UnknownCustomer(errors, attempts, request_id=request_id))
+            case Refused(errors, request_id=request_id):
+                rejected = Rejected(errors=errors, attempts=attempts, request_id=request_id)
+                await taken.telling.settlement(event.origin, rejected)
             case Unsent() | Doubtful() | Throttled() | Misconfigured():
                 alone = self._resources.retrying.served_since(Call.LOOKUP, began)
                 lost = unresolved_by(f"lookup: {describe(answer)}", answer, attempts, alone=alone)
@@ -76,18 +76,19 @@ class LookingUp:
             if isinstance(step, Foregone):
                 await taken.telling.outcome(plan.origin, step.outcome)
 
-    async def _not_found(
-        self, taken: Taken, event: Admitted, errors: tuple[Notice, ...], attempts: int
-    ) -> None:
+    async def _not_found(self, taken: Taken, event: Admitted, unknown: UnknownCustomer) -> None:
         """Tell it; but of a young event the customer's registration may be on its way still."""
         if self._is_young(taken, event):
             hop = 1
             why = Unresolved(
-                reason=UnresolvedReason.RETRIES_EXHAUSTED, message=_UNKNOWN_YET, attempts=attempts
+                reason=UnresolvedReason.RETRIES_EXHAUSTED,
+                message=_UNKNOWN_YET,
+                attempts=unknown.attempts or 1,
+                request_id=unknown.request_id,
             )
-            if await taken.telling.defer(event.origin, why, hop, Deferred(hop, why, errors)):
+            if await taken.telling.defer(event.origin, why, hop, Deferred(hop, why, unknown.errors)):
                 return
-        await self.tell_unknown(taken, event, UnknownCustomer(errors, attempts))
+        await self.tell_unknown(taken, event, unknown)
 
     async def tell_unknown(self, taken: Taken, event: Admitted, unknown: UnknownCustomer) -> None:
         """Tell that there is no such customer, for good: a replay finds it in the ledger."""

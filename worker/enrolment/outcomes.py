@@ -42,7 +42,11 @@ def tell(origin: Origin, settlement: Settlement, now: datetime) -> Outcome:
             }
         case AlreadyEnrolled():
             name, subject = OutcomeName.ALREADY_ENROLLED, settlement.subject
-            more = {"enrollment_id": settlement.enrolment_id, "cached": settlement.cached or None}
+            more = {
+                "enrollment_id": settlement.enrolment_id,
+                "cached": settlement.cached or None,
+                "api_request_id": settlement.request_id,
+            }
         case LimitExhausted():
             name, subject = OutcomeName.LIMIT_EXHAUSTED, settlement.subject
             more = _asked(settlement) | {
@@ -54,7 +58,11 @@ def tell(origin: Origin, settlement: Settlement, now: datetime) -> Outcome:
         case NothingAvailable():
             name = OutcomeName.NO_PROMOTION_AVAILABLE
             reason = settlement.reason.value if settlement.reason else None
-            more = {"reason": reason, "cached": settlement.cached or None}
+            more = {
+                "reason": reason,
+                "cached": settlement.cached or None,
+                "api_request_id": settlement.request_id,
+            }
         case UnknownCustomer():
             name, subject = OutcomeName.CUSTOMER_NOT_FOUND, settlement.subject
             more = _asked(settlement) | {
@@ -71,7 +79,7 @@ def tell(origin: Origin, settlement: Settlement, now: datetime) -> Outcome:
             }
         case WouldEnrol():
             name, subject = OutcomeName.WOULD_ENROL, settlement.subject
-            more = {"idempotency_key": settlement.key}
+            more = {"idempotency_key": settlement.key, "api_request_id": settlement.request_id}
         case Unresolved():
             name, subject = OutcomeName.DEAD_LETTERED, settlement.subject
             more = _asked(settlement) | {"reason": settlement.dead_letter_reason.value}
@@ -118,7 +126,11 @@ def _outcome(
 
 
 def _asked(settlement: Enrolled | LimitExhausted | UnknownCustomer | Rejected | Unresolved) -> dict[str, Any]:
-    return {"idempotency_key": settlement.key, "attempts": settlement.attempts}
+    return {
+        "idempotency_key": settlement.key,
+        "attempts": settlement.attempts,
+        "api_request_id": settlement.request_id,
+    }
 
 
 def _notices(notices: tuple[Notice, ...]) -> tuple[CodeAndMessage, ...] | None:

@@ -89,7 +89,8 @@ def plan_event(
             case NotAgain() | CoolingDown():
                 return Foregone(tell(origin, settle_by_ledger(advice, subject), now))
             case Ask() | FindOut() | OwnEnrolment() if rules.dry_run:
-                return Foregone(tell(origin, WouldEnrol(subject, key), now))
+                would = WouldEnrol(subject, key, step.promotion.request_id)
+                return Foregone(tell(origin, would, now))
             case Ask() | FindOut() | OwnEnrolment():
                 return Request(
                     subject=subject,
@@ -117,6 +118,7 @@ def plan_event(
         read_at=read_at,
         marks=event.marks,
         key_hashes=event.key_hashes,
+        request_id=None if steps else customer.request_id,
     )
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from worker.domain.answers import Found, LookupAnswer
-from worker.domain.evidence import Applied, Evidence, Finding, compare, evidence_of
+from worker.domain.answers import CustomerNotFound, Fault, Found, LookupAnswer, Refused
+from worker.domain.evidence import Applied, Evidence, Finding, NoEvidence, compare, evidence_of
 from worker.domain.faults import is_busy, is_ours
 from worker.domain.limits import LimitReason, exhausted_limit
 from worker.domain.promotions import Identifier, Restriction
@@ -23,6 +23,8 @@ class Unread:
     waits: bool = False
     is_busy: bool = False
     """The API asks to try after some time."""
+    request_id: str | None = None
+    """What Capillary traces the last try by."""
 
 
 class Readings:
@@ -57,9 +59,13 @@ class Readings:
             final = self._timer() >= final_from
             began = self._timer()
             answer = await self._read(customer)
-            finding: Finding | Unread = self._unread(answer, began)
             if isinstance(answer, Found):
-                finding = compare(noted, answer.customer.find(subject.program_id, subject.promotion_id))
+                seen = answer.customer.find(subject.program_id, subject.promotion_id)
+                finding: Finding | Unread = compare(noted, seen)
+                if seen is None:
+                    finding = NoEvidence(answer.customer.request_id)
+            else:
+                finding = self._unread(answer, began)
             if final or isinstance(finding, Applied):
                 return finding
             await self._wait_until(final_from, lease)
@@ -90,10 +96,10 @@ class Readings:
             await self._sleep(early)
         ensure_held(lease)
 
-    def _unread(self, answer: LookupAnswer, began: float) -> Unread:
+    def _unread(self, answer: CustomerNotFound | Refused | Fault, began: float) -> Unread:
         busy = is_busy(answer)
         waits = is_ours(answer) or (busy and not self._retrying.served_since(Call.LOOKUP, began))
-        return Unread(waits, busy)
+        return Unread(waits, busy, answer.request_id)
 
     async def _read(self, customer: Identifier) -> LookupAnswer:
         answer, _ = await self._retrying.lookup(

@@ -75,6 +75,8 @@ class EventPlan:
     """Empty in plans of earlier releases."""
     key_hashes: KeyHashes | None = None
     """Of the record's key; None of a null key, and in entries of releases that did not note it."""
+    request_id: str | None = None
+    """What Capillary traces the reading by that left nothing to do; None if there are steps."""
 
     @property
     def event_id(self) -> str:

@@ -98,25 +98,29 @@ def judge_answer(sounding: Sounding) -> Finding:
                 "throttles: the budget of these credentials is used up",
                 "wait, or ask for a larger one",
             )
-        case Misconfigured(detail):
+        case Misconfigured(detail, request_id=traced):
             return fault(
                 "API",
-                detail,
+                detail + _traced(traced),
                 "check ENROLMENT_API_USERNAME and _PASSWORD or _CLIENT_KEY and _CLIENT_SECRET, "
                 "ENROLMENT_API_BASE_URL, and with v2.1 ENROLMENT_API_DATA_SCOPE and _ORGS",
             )
-        case Unsent(kind, detail):
+        case Unsent(kind, detail, request_id=traced):
             return fault(
                 "API",
-                f"cannot be reached: {kind} ({detail})",
+                f"cannot be reached: {kind} ({detail}){_traced(traced)}",
                 "check ENROLMENT_API_BASE_URL and the way to it",
             )
-        case Doubtful(kind, detail):
+        case Doubtful(kind, detail, request_id=traced):
             return fault(
                 "API",
-                f"gives no usable answer: {kind} ({detail})",
+                f"gives no usable answer: {kind} ({detail}){_traced(traced)}",
                 "check ENROLMENT_API_BASE_URL, ENROLMENT_API_TIMEOUT_SECONDS, and that the API is up",
             )
+
+
+def _traced(request_id: str | None) -> str:
+    return "" if request_id is None else f"; Capillary traces it by {request_id}"
 
 
 def judge_clock(sounding: Sounding) -> Finding:

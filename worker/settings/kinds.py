@@ -195,6 +195,16 @@ HeaderName = Annotated[
     AfterValidator(_header),
     Expects("the name of an HTTP header of its own: letters, digits and hyphens, at most 100"),
 ]
+EntityType = Annotated[
+    str | None,
+    Field(pattern=r"^[A-Za-z0-9_]+$", max_length=100),
+    Expects("one of Capillary's names, such as TILL or STORE_CODE: letters, digits and '_', at most 100"),
+]
+EntityCode = Annotated[
+    str | None,
+    Field(pattern=r"^[!-~]([ -~]*[!-~])?$", max_length=200),
+    Expects("what an HTTP header can carry: printable ASCII, at most 200 characters"),
+]
 Host = Annotated[str, AfterValidator(_host), Expects("a host name or address to listen on")]
 OptionalFile = Annotated[
     Path | None,

@@ -102,6 +102,12 @@ class ApiSettings(_Group):
     api_idempotency_header: kinds.HeaderName = Field(
         "Idempotency-Key", description="header that carries the idempotency key"
     )
+    api_attribution_entity_type: kinds.EntityType = Field(
+        None, description="what writes are booked to, e.g. TILL, STORE_CODE or STORE_EXTERNAL_ID"
+    )
+    api_attribution_entity_code: kinds.EntityCode = Field(
+        None, description="which till or store of that type; the one needs the other"
+    )
 
 
 class EnrolmentSettings(_Group):

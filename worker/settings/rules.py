@@ -141,6 +141,11 @@ def _scope_belongs_to_connected_organisations(settings: Settings) -> Iterator[st
         yield f"{variable('api_data_scope_orgs')} is required with {variable('api_data_scope')}=OTHER"
 
 
+@_reads("api_attribution_entity_type", "api_attribution_entity_code")
+def _attribution_is_all_or_nothing(settings: Settings) -> Iterator[str]:
+    yield from _half_a_pair(settings, "api_attribution_entity_type", "api_attribution_entity_code")
+
+
 @_reads("catalogue_refresh_seconds", "api_data_scope")
 def _catalogue_knows_one_organisation(settings: Settings) -> Iterator[str]:
     if settings.catalogue_refresh_seconds and settings.api_data_scope in ("OTHER", "ALL"):

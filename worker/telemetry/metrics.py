@@ -161,6 +161,7 @@ class Metrics:
                 attempt=attempt,
                 seconds=round(seconds, 3),
                 unsaid=before,
+                **_traced(fault),
             )
 
     def outage(self, call: str, *, is_open: bool, fault: Fault | Refused | None) -> None:
@@ -182,6 +183,7 @@ class Metrics:
                 reason=reason,
                 detail=None if fault is None else describe(fault),
                 remedy=_REMEDIES.get(reason, "none here: it is waited out"),
+                **_traced(fault),
             )
 
     def unusable(self, event_name: str, message: str, record: Record) -> None:
@@ -221,6 +223,7 @@ class Metrics:
                 detail=describe(fault),
                 attempt=attempt,
                 seconds=round(seconds, 3),
+                **_traced(fault),
             )
 
     def clock_skew(self, against: str, seconds: float, *, is_apart: bool) -> None:
@@ -263,6 +266,11 @@ _REMEDIES: Final = {
     "refused": "customer after customer is refused for the same words: correct ENROLMENT_API_SOURCE or the "
     "organisation's identifiers",
 }
+
+
+def _traced(fault: Fault | Refused | None) -> dict[str, str]:
+    """Return what Capillary traces the failed call by, if it was answered at all."""
+    return {} if fault is None or fault.request_id is None else {"request_id": fault.request_id}
 
 
 def _reason(fault: Fault | Refused) -> str:

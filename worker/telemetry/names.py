@@ -14,6 +14,9 @@ SERVER_PORT = "server.port"
 URL_FULL = "url.full"
 ERROR_TYPE = "error.type"
 
+CAPILLARY_REQUEST_ID = "capillary.request_id"
+"""What Capillary traces a call by: `X-CAP-REQUEST-ID` of its answer."""
+
 MESSAGING_SYSTEM = "messaging.system"
 MESSAGING_OPERATION_NAME = "messaging.operation.name"
 MESSAGING_OPERATION_TYPE = "messaging.operation.type"

@@ -72,6 +72,12 @@ class Desk:
         log = self.stage.lab.loop.call(lambda: self.simulator.requests.of_customer(who))
         return [record.endpoint.value for record in log]
 
+    def traced(self, customer: Customer | int, number: int = -1) -> str:
+        """Return by what the API traces the n-th request about this customer, the last one by default."""
+        who = customer if isinstance(customer, int) else customer.customer_id
+        log = self.stage.lab.loop.call(lambda: self.simulator.requests.of_customer(who))
+        return log[number].request_id
+
     def tell(self, value: bytes | None, *, key: bytes | None = b"key", headers: Headers = ()) -> Told:
         """Produce an activity record; return it with all of its outcomes."""
         return self.collect(self.stage.feed.send(value, key, headers))

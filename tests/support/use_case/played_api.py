@@ -24,7 +24,10 @@ OWN_ORG: Final = 60711
 
 @dataclass
 class PlayedApi:
-    """Plays answers by path, the last one again and again; keeps what was asked."""
+    """Plays answers by path, the last one again and again; keeps what was asked.
+
+    The n-th request is traced by `call-<n>`.
+    """
 
     answers: Mapping[str, Sequence[tuple[int, object]]]
     version: ApiVersion = ApiVersion.V2
@@ -43,7 +46,7 @@ class PlayedApi:
         if isinstance(body, dict) and body.get("sideEffects"):
             # They name what was asked for, unless the test has them name something.
             body = body | {"sideEffects": [json.loads(asked) | effect for effect in body["sideEffects"]]}
-        return web.json_response(body, status=status)
+        return web.json_response(body, status=status, headers={"X-CAP-REQUEST-ID": f"call-{len(self.asked)}"})
 
     @property
     def paths(self) -> list[str]:

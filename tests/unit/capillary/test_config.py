@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from worker.capillary.config import ApiVersion, Basic, CapillaryConfig, OAuth
+from worker.capillary.config import ApiVersion, Attribution, Basic, CapillaryConfig, OAuth
 
 BASIC = Basic("user", "hush")
 
@@ -73,6 +73,12 @@ def test_wrong_base_url(url: str) -> None:
         {"idempotency_header": "Idempotency Key"},
         {"idempotency_header": ""},
         {"user_agent": "x\r\ny"},
+        {"attribution": Attribution("", "till.001")},
+        {"attribution": Attribution("TILL", "")},
+        {"attribution": Attribution("TILL", " till.001")},
+        {"attribution": Attribution("TILL", "a\r\nb")},
+        {"attribution": Attribution("TILL", "Zürich")},
+        {"attribution": Attribution("TI\nLL", "till.001")},
     ],
 )
 def test_wrong_values(wrong: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from worker.capillary.config import ApiVersion, Basic, CapillaryConfig, OAuth
+from worker.capillary.config import ApiVersion, Attribution, Basic, CapillaryConfig, OAuth
 from worker.capillary.endpoints import Requests, is_sendable
 from worker.domain.promotions import Identifier, IdentifierName
 
@@ -110,8 +110,31 @@ def test_lookup_of_connected_organisations() -> None:
     assert _sent(request).params["identifierName"] == "externalid"
     assert _sent(request).params["source"] == "WECHAT"
     assert "promotionType" not in _sent(request).params
-    assert (request.headers["data-scope"], request.headers["data-scope-org"]) == ("OTHER", "50405,50406")
-    assert "data-scope" not in _lookup(_requests(ApiVersion.V2_1)).headers
+    assert request.headers["data-scope"] == "OTHER"
+    assert request.headers["data-scope-org"] == request.headers["data-scope-orgs"] == "50405,50406"
+    unscoped = _lookup(_requests(ApiVersion.V2_1)).headers
+    assert [name for name in unscoped if name.startswith("data-scope")] == []
+
+
+def test_attribution() -> None:
+    """Every request says which till or store it is booked to, if the operator says so, and else none does."""
+    given = {"x-cap-api-attribution-entity-type": "STORE_NAME"}
+    given |= {"x-cap-api-attribution-entity-code": "High Street 1"}
+    for attribution, expected in ((Attribution("STORE_NAME", "High Street 1"), given), (None, {})):
+        config = CapillaryConfig(
+            base_url="https://host", credentials=Basic("u", "p"), attribution=attribution
+        )
+        made = Requests(config)
+        requests = [
+            _lookup(made),
+            made.issue(MOBILE, 1, 2, "k", [AUTH]),
+            made.presence([AUTH]),
+            made.live_promotions(1, [AUTH]),
+            made.token(OAuth("key", "hush"), []),
+        ]
+        for request in requests:
+            sent = {name: value for name, value in request.headers.items() if "attribution" in name}
+            assert sent == expected
 
 
 def test_issue() -> None:

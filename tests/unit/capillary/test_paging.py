@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -136,3 +137,17 @@ def test_pages_of_different_customers() -> None:
     """Pages that name different customers are no answer."""
     answer, _ = _read(lambda offset: _page(range(offset, min(offset + 100, 150)), 150, customer=offset))
     assert answer == Doubtful(FaultKind.MALFORMED, "the pages of one lookup name different customers")
+
+
+def test_what_is_read_is_traced_by_the_last_page() -> None:
+    """A reading as a whole, or what is wrong with it, is what its last answer completed."""
+
+    def traced(page: Page) -> Callable[[int], PageAnswer]:
+        return lambda offset: replace(page if offset else _page(range(100), 101), request_id=f"at-{offset}")
+
+    answer, offsets = _read(traced(_page([100], 101)))
+    assert isinstance(answer, Found)
+    assert (answer.customer.request_id, offsets) == ("at-100", [0, 100])
+    other, _ = _read(traced(_page([100], 101, customer=6)))
+    assert isinstance(other, Doubtful)
+    assert other.request_id == "at-100"

@@ -124,6 +124,8 @@ def test_v2_lookup_lists(change: dict[str, str], listed: list[int]) -> None:
         {"DATA-SCOPE": "BOTH", "DATA-SCOPE-ORG": "100"},
         {"DATA-SCOPE": "ALL", "DATA-SCOPE-ORG": "100,300"},
         {"DATA-SCOPE": "ALL", "DATA-SCOPE-ORG": "hundred"},
+        {"DATA-SCOPE": "ALL", "DATA-SCOPE-ORGS": "100,300"},
+        {"DATA-SCOPE": "ALL", "DATA-SCOPE-ORG": "100", "DATA-SCOPE-ORGS": "200"},
     ],
 )
 def test_v21_lookup_needs_connected_organisations(headers: dict[str, str]) -> None:
@@ -135,9 +137,10 @@ def test_v21_lookup_needs_connected_organisations(headers: dict[str, str]) -> No
 
 @pytest.mark.parametrize(("scope", "orgs"), [("SELF", {100}), ("OTHER", {200}), ("ALL", {100, 200})])
 def test_v21_scope(scope: str, orgs: set[int]) -> None:
-    """The scope chooses among the organisations that the other header names."""
-    headers = {"DATA-SCOPE": scope, "DATA-SCOPE-ORG": "100, 200"}
-    assert read_lookup_v21(_WHO.items(), headers, _world(), (200,)).orgs == orgs
+    """The scope chooses among the organisations, which the API's pages name by either header."""
+    for names in (["DATA-SCOPE-ORG"], ["DATA-SCOPE-ORGS"], ["DATA-SCOPE-ORG", "DATA-SCOPE-ORGS"]):
+        headers = {"DATA-SCOPE": scope} | dict.fromkeys(names, "100, 200")
+        assert read_lookup_v21(_WHO.items(), headers, _world(), (200,)).orgs == orgs
 
 
 def test_v21_identifier_and_source_names() -> None:

@@ -164,6 +164,23 @@ def test_the_format_is_what_it_was(entry: LedgerEntry, key: bytes, body: bytes) 
     assert write(entry, None) == (key, b'{"entry":' + body + b"}")
 
 
+def test_an_outcome_keeps_what_its_request_is_traced_by() -> None:
+    """A replay tells the identical outcome, so the entry holds the id; older entries have none."""
+    traced = OUTCOME.model_copy(update={"api_request_id": "a63f"})
+    _, value = write(ResultEntry("evt-1", SUBJECT, Result(traced)), LANE)
+    assert b'"offset":42},"apiRequestId":"a63f","occurredAt":' in value
+    assert read_result(value).outcome == traced
+    assert read_result(value.replace(b'"apiRequestId":"a63f",', b"")).outcome == OUTCOME
+
+    nothing = replace(PLAN, steps=(), request_id="b713")
+    _, value = write(PlanEntry("evt-1", nothing), None)
+    assert value.endswith(b',"steps":[],"source":"INSTORE","request_id":"b713"}}')
+    assert read_plan(value) == nothing
+    foregone = replace(PLAN, steps=(Foregone(traced),))
+    _, value = write(PlanEntry("evt-1", foregone), None)
+    assert read_plan(value) == foregone
+
+
 def test_a_reopened_result_says_so_beside_the_outcome() -> None:
     """An earlier release must find the outcome where it always was."""
     entry = ResultEntry("evt-1", SUBJECT, Result(OUTCOME, 2, reopened=True))

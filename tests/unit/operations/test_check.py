@@ -1,5 +1,6 @@
 """What `check` makes of the API's answer and clock."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -39,6 +40,21 @@ def test_answers(answer: PageAnswer, level: str) -> None:
     finding = judge_answer(Sounding(answer, NOW, DATE))
     assert finding.level == level
     assert (finding.remedy is None) == (level == "ok")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Misconfigured("HTTP 401", request_id="a63f"),
+        Unsent(FaultKind.BUSY, "busy: 521", request_id="a63f"),
+        Doubtful(FaultKind.SERVER_ERROR, "HTTP 500", request_id="a63f"),
+    ],
+)
+def test_what_a_failed_call_is_traced_by(answer: PageAnswer) -> None:
+    """Whoever asks Capillary about it needs its id; a call that nobody answered has none."""
+    assert judge_answer(Sounding(answer, NOW, DATE)).text.endswith("; Capillary traces it by a63f")
+    unanswered = replace(answer, request_id=None)
+    assert "traces" not in judge_answer(Sounding(unanswered, NOW, DATE)).text
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,14 @@ def case(settings: dict[str, str], *expected: str) -> tuple[dict[str, str], tupl
             "ENROLMENT_API_USERNAME has a colon, which Basic credentials cannot carry (RFC 7617)",
         ),
         case(
+            {**LEAST, "API_ATTRIBUTION_ENTITY_TYPE": "TILL"},
+            "ENROLMENT_API_ATTRIBUTION_ENTITY_CODE is required with ENROLMENT_API_ATTRIBUTION_ENTITY_TYPE",
+        ),
+        case(
+            {**LEAST, "API_ATTRIBUTION_ENTITY_CODE": "till.001"},
+            "ENROLMENT_API_ATTRIBUTION_ENTITY_TYPE is required with ENROLMENT_API_ATTRIBUTION_ENTITY_CODE",
+        ),
+        case(
             {**LEAST, "API_DATA_SCOPE": "SELF"},
             "ENROLMENT_API_DATA_SCOPE has no effect with ENROLMENT_API_VERSION=v2; set that to v2.1, or "
             "leave this out",

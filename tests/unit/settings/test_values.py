@@ -8,6 +8,8 @@ from worker.settings import load_settings, reference
 
 _SERVERS = "host:port,host:port, such as kafka-1:9092,kafka-2:9092"
 _THREE_DELAYS = "three numbers of seconds from 0.001 to 604800, such as 30,300,1800"
+_ENTITY_TYPE = "one of Capillary's names, such as TILL or STORE_CODE: letters, digits and '_', at most 100"
+_ENTITY_CODE = "what an HTTP header can carry: printable ASCII, at most 200 characters"
 _OWN_HEADER = "the name of an HTTP header of its own: letters, digits and hyphens, at most 100"
 
 
@@ -49,6 +51,8 @@ def test_contract_names_and_defaults() -> None:
         "API_TIMEOUT_SECONDS": "10",
         "API_REQUESTS_PER_MINUTE": "0",
         "API_IDEMPOTENCY_HEADER": "Idempotency-Key",
+        "API_ATTRIBUTION_ENTITY_TYPE": None,
+        "API_ATTRIBUTION_ENTITY_CODE": None,
         "MAX_IN_FLIGHT": "256",
         "BACKLOG_AGE_SECONDS": "300",
         "RETRY_MAX_ATTEMPTS": "5",
@@ -154,6 +158,11 @@ def test_every_kind_of_value_is_read() -> None:
         ("API_IDEMPOTENCY_HEADER", "Authorization", _OWN_HEADER),
         ("API_IDEMPOTENCY_HEADER", "content-length", _OWN_HEADER),
         ("API_IDEMPOTENCY_HEADER", "Clé", _OWN_HEADER),
+        ("API_ATTRIBUTION_ENTITY_TYPE", "STORE CODE", _ENTITY_TYPE),
+        ("API_ATTRIBUTION_ENTITY_TYPE", "TILL:", _ENTITY_TYPE),
+        ("API_ATTRIBUTION_ENTITY_TYPE", "T" * 101, _ENTITY_TYPE),
+        ("API_ATTRIBUTION_ENTITY_CODE", "Zürich", _ENTITY_CODE),
+        ("API_ATTRIBUTION_ENTITY_CODE", "a" * 201, _ENTITY_CODE),
         ("API_REQUESTS_PER_MINUTE", "9" * 30, "a whole number up to 10000000, 0 for no limit"),
         ("ORG_ID", "9" * 30, "the number of an organisation"),
         ("PROMOTION_IDS", "1," + "9" * 30, "numbers, such as 17,18"),
@@ -230,3 +239,18 @@ def test_secrets_in_addresses_are_not_repeated(url: str) -> None:
     """An address that holds a secret is refused without being shown."""
     (fault,) = faults({**LEAST, "API_BASE_URL": url})
     assert fault.startswith("ENROLMENT_API_BASE_URL is not shown here; it must be an http")
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\x00b", "a\tb", "a\x7fb"])
+def test_nothing_breaks_out_of_a_header(value: str) -> None:
+    """A code that could end its header, or add another, is refused in a line that it cannot break either."""
+    (line,) = faults({**LEAST, "API_ATTRIBUTION_ENTITY_TYPE": "TILL", "API_ATTRIBUTION_ENTITY_CODE": value})
+    assert line.endswith(f"; it must be {_ENTITY_CODE}")
+    assert line.isprintable()
+
+
+def test_a_store_may_be_named_in_words() -> None:
+    """Names of stores have blanks between their words, and codes have dots and slashes."""
+    for code in ("High Street, no. 1", "till/001.a", "7"):
+        given = {**LEAST, "API_ATTRIBUTION_ENTITY_TYPE": "STORE_NAME", "API_ATTRIBUTION_ENTITY_CODE": code}
+        assert load(given).api_attribution_entity_code == code

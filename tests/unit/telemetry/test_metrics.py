@@ -159,6 +159,23 @@ def test_an_outage_shows_and_is_said_once_a_minute_with_its_remedy() -> None:
     assert "correct the API credentials" in lines[0]["remedy"]
 
 
+def test_lines_of_calls_that_fail_say_what_capillary_traces_them_by() -> None:
+    """Whoever reads of a failed call can ask Capillary about it; one that nobody answered has no id."""
+    metrics = Metrics()
+    answered = Doubtful(FaultKind.SERVER_ERROR, "HTTP 502", request_id="call-1")
+    unanswered = Doubtful(FaultKind.TIMEOUT, "TimeoutError")
+
+    with capture_logs() as lines:
+        for endpoint, fault in (("lookup", answered), ("issue", unanswered)):
+            metrics.waiting(endpoint, fault, 1, 0.1)
+            metrics.outage(endpoint, is_open=True, fault=fault)
+            metrics.catalogue_failed(fault, 1, 0.1)
+
+    assert [line["request_id"] for line in lines[:3]] == ["call-1"] * 3
+    assert [line for line in lines[3:] if "request_id" in line] == []
+    assert len(lines) == 6
+
+
 @pytest.mark.parametrize("reason", list(DeadLetterReason))
 def test_dead_letters_are_counted_and_logged_with_their_place(reason: DeadLetterReason) -> None:
     """The operator finds the record by topic, partition and offset."""

@@ -60,6 +60,7 @@ def test_the_fullest_outcome_has_every_field_under_its_contracted_name() -> None
         activity=ACTIVITY.model_copy(
             update={"event_name": "transactionAdded", "occurred_at": AT - timedelta(microseconds=1)}
         ),
+        api_request_id="a63f9c30427bd4ce9843d599df00cef7",
     )
 
     assert json.loads(full.to_json()) == {
@@ -90,6 +91,7 @@ def test_the_fullest_outcome_has_every_field_under_its_contracted_name() -> None
             "partition": 3,
             "offset": 42,
         },
+        "apiRequestId": "a63f9c30427bd4ce9843d599df00cef7",
         "occurredAt": "2026-01-31T10:00:00Z",
     }
     assert b'"maxLimit":10,' in full.to_json()

@@ -29,6 +29,10 @@ class RequestRecord:
     traceparent: str | None = None
     query: dict[str, str] = field(default_factory=dict)
     """The query without `identifierValue`."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Those that say in whose name is asked: scope and attribution."""
+    request_id: str = ""
+    """`X-CAP-REQUEST-ID` of its answer."""
     status: int | None = None
     """None while in work, and if no answer was sent."""
     result: str = "in work"

@@ -8,14 +8,15 @@ import struct
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, assert_never
+from uuid import uuid4
 
 from aiohttp import web
 
 from worker.demo.simulator.auth import TOKEN_HEADER
 from worker.demo.simulator.books import RequestRecord
 from worker.demo.simulator.faults import Applied, Ending, Endpoint
-from worker.demo.simulator.queries import customer_of
-from worker.demo.simulator.reading import Refused
+from worker.demo.simulator.queries import SCOPE_HEADERS, customer_of
+from worker.demo.simulator.reading import GENERIC, Refused
 from worker.demo.simulator.responses import Answer, fault_answer, throttled, token_refused, unauthorised
 from worker.demo.simulator.shapes import error_answer
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from worker.demo.simulator.faults import FaultRule
     from worker.demo.simulator.simulation import Simulation
 
+REQUEST_ID_HEADER: Final = "X-CAP-REQUEST-ID"
+ATTRIBUTION_HEADERS: Final = ("X-CAP-API-ATTRIBUTION-ENTITY-TYPE", "X-CAP-API-ATTRIBUTION-ENTITY-CODE")
+_IN_WHOSE_NAME: Final = (*SCOPE_HEADERS, *ATTRIBUTION_HEADERS)
 _HOLD_CHECK_SECONDS: Final = 0.05
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 _NOTHING_DONE: Final = Answer(result="nothing", body={})
@@ -58,6 +62,8 @@ class Gate:
             idempotency_key=key,
             traceparent=request.headers.get("traceparent"),
             query={name: value for name, value in request.query.items() if name != "identifierValue"},
+            headers={name: request.headers[name] for name in _IN_WHOSE_NAME if name in request.headers},
+            request_id=uuid4().hex,
         )
         simulation.requests.arrived(record, transport)
         status: int | None = None
@@ -71,7 +77,9 @@ class Gate:
                     await self._leave_unanswered(request, rule)
                     return web.Response()
             status, result = answer.status, answer.result
-            return answer.response()
+            response = answer.response()
+            response.headers[REQUEST_ID_HEADER] = record.request_id
+            return response
         finally:
             simulation.requests.finished(record, status, result)
 
@@ -83,7 +91,12 @@ class Gate:
             has_token = TOKEN_HEADER in request.headers
             return token_refused(simulation.options.token_refusal) if has_token else unauthorised()
         until = simulation.settings.throttle.refused_until(record.at)
-        return None if until is None else throttled(record.at, until, simulation.settings.retry_after)
+        if until is not None:
+            return throttled(record.at, until, simulation.settings.retry_after)
+        given = sum(name in record.headers for name in ATTRIBUTION_HEADERS)
+        if given == 1:
+            return self._refused(record, Refused(GENERIC, "attribution needs both a type and a code"))
+        return None
 
     async def _answer(self, record: RequestRecord, errand: Errand) -> tuple[FaultRule | None, Answer | None]:
         """Return the fault that strikes and what the client sees: None if that is no answer."""
@@ -117,11 +130,14 @@ class Gate:
                 case never:
                     assert_never(never)
         except Refused as refused:
-            return Answer(
-                result=f"refused:{refused.code}",
-                body=error_answer(refused.code, refused.message, issue=record.endpoint is Endpoint.ISSUE),
-                status=refused.status or simulation.settings.error_status,
-            )
+            return self._refused(record, refused)
+
+    def _refused(self, record: RequestRecord, refused: Refused) -> Answer:
+        return Answer(
+            result=f"refused:{refused.code}",
+            body=error_answer(refused.code, refused.message, issue=record.endpoint is Endpoint.ISSUE),
+            status=refused.status or self._simulation.settings.error_status,
+        )
 
     async def _leave_unanswered(self, request: web.Request, rule: FaultRule | None) -> None:
         """Reset the connection; for a silence, only once the client or the simulator has ended it."""

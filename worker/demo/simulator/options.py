@@ -28,7 +28,7 @@ class SimulatorOptions:
         TokenRefusal.STATUS_401
     )
     org_id: Annotated[int, "Organisation that the credentials belong to."] = DEFAULT_ORG_ID
-    connected_org_ids: Annotated[tuple[int, ...], "What DATA-SCOPE-ORG may name besides it."] = ()
+    connected_org_ids: Annotated[tuple[int, ...], "What DATA-SCOPE-ORG and -ORGS may name besides it."] = ()
     customers: Annotated[int, "Synthetic customers at the start, with ids from 1."] = 1000
     seed: Annotated[int, "Seed of latencies and faults."] = 0
     latency: Annotated[str, "100ms, 50ms..200ms, exp:80ms or lognormal:80ms."] = "0ms"

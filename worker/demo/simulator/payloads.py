@@ -159,6 +159,8 @@ def record_view(record: RequestRecord) -> Json:
         "promotionId": record.promotion_id,
         "idempotencyKey": record.idempotency_key,
         "traceparent": record.traceparent,
+        "requestId": record.request_id,
+        "headers": record.headers,
         "query": record.query,
         "status": record.status,
         "result": record.result,

@@ -59,6 +59,8 @@ _ACTIVITIES: Final = (
     *("CustomerRegistration", "CustomerUpdate", "GenericEvent", "NewBill", "PointsContributionToGroup"),
     *("PointsTransfer", "ReturnBill", "TargetCompleted", "TransactionAdd"),
 )
+_SCOPE_ORGS: Final = ("DATA-SCOPE-ORG", "DATA-SCOPE-ORGS")
+SCOPE_HEADERS: Final = ("DATA-SCOPE", *_SCOPE_ORGS)
 _WHO: Final = frozenset(("identifierName", "identifierValue", "source"))
 _LOOKUP: Final = _WHO | {"accountId", "promotionStatusForCustomer", "limit", "offset"}
 _LOOKUP_V2: Final = _LOOKUP | {"fetchAllUsage", "promotionType", "sourceType", "programs"}
@@ -221,9 +223,12 @@ def _customer(given: Given, world: World, identifiers: Given, sources: frozenset
 
 
 def _connected_orgs(headers: Given, world: World, connected: Iterable[int]) -> frozenset[int]:
-    scope = headers.get("DATA-SCOPE")
+    # The API's pages call the organisations by two names; who sends both must mean the same by them.
+    scope, given = headers.get("DATA-SCOPE"), {headers[name] for name in _SCOPE_ORGS if name in headers}
     refused = (310144, "Connected orgs not set properly in headers")
-    named = {number(part.strip(), *refused) for part in headers.get("DATA-SCOPE-ORG", "").split(",")}
+    if len(given) != 1:
+        raise Refused(*refused)
+    named = {number(part.strip(), *refused) for part in given.pop().split(",")}
     if scope not in {"SELF", "OTHER", "ALL"} or not named <= {world.org_id, *connected}:
         raise Refused(*refused)
     if scope == "SELF":
