@@ -49,6 +49,7 @@ from worker.stream.refusal import Refusal
 
 _WEEK_SECONDS: Final = 7 * 86_400.0
 _METADATA_MAX_AGE_MS: Final = 10_000
+_HEARTBEAT_SECONDS: Final = 0.5
 _BUFFERED: Final = 256
 """Records between the consumer and the lanes, which have the larger share; `Buffer` bounds their bytes."""
 
@@ -163,7 +164,8 @@ def _application(settings: Settings, copy: LocalCopy) -> WorkerApp:
         # Where a group begins and what a lost offset means is ours to say, see `first_start`, `log_watch`.
         consumer_auto_offset_reset="none",
         broker_session_timeout=session,
-        broker_heartbeat_interval=min(3.0, valid / 3, session / 4),
+        # With it a member learns that the group assigns anew, and all wait for the last to know.
+        broker_heartbeat_interval=min(_HEARTBEAT_SECONDS, valid / 3, session / 4),
         broker_request_timeout=max(90.0, session + 10),
         # An event may wait out an outage of days; liveness is judged by progress, not by polls.
         broker_max_poll_interval=_WEEK_SECONDS,

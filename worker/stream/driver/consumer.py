@@ -21,7 +21,8 @@ from worker.stream.driver.consumer_thread import ConsumerThread
 from worker.stream.driver.positions import Positions
 
 _COMMIT_SECONDS: Final = 5.0
-_PAUSED_POLL_SECONDS: Final = 0.2
+_PAUSED_POLL_SECONDS: Final = 0.05
+"""Is felt at each rebalance: until partitions may be read, fetching looks so often whether they may."""
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +60,18 @@ class Consumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return self._make_thread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _wait_next_records(self, timeout: float) -> tuple[RecordMap | None, set[TP] | None]:  # noqa: ASYNC109 - Faust's
+        """Fetch as soon as there are partitions to fetch from.
+
+        Faust sleeps for a second then, and begins to as a recovery ends, right before partitions are resumed.
+        """
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow.wait())
+        if not self._get_active_partitions():
+            await asyncio.sleep(_PAUSED_POLL_SECONDS)
+            return None, None
+        return await super()._wait_next_records(timeout)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109 - Faust's
         """Fetch from what is not paused, and note what came before any of it can be dropped.

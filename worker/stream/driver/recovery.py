@@ -62,6 +62,11 @@ class RebuildingTables(TableManager):
         super().__init__(app, **options)
         self._reading = reading
 
+    async def on_start(self) -> None:
+        """Begin at once: Faust waits a second for tables that are declared late, and ours is there by now."""
+        await self._update_channels()
+        await self.recovery.start()
+
     @property
     def recovery(self) -> "RawRecovery":
         """The recovery service."""

@@ -1,5 +1,7 @@
 """What the consumer makes of what a fetch tells and brings."""
 
+import asyncio
+from collections.abc import Awaitable
 from types import SimpleNamespace
 from typing import Any
 
@@ -123,3 +125,35 @@ async def test_a_fetch_may_pass_markers_without_a_record(
     )
     await consumer._getmany({AT, TP("ledger", 0)}, 1.0)
     assert passed == read_up_to
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("flows", [True, False])
+async def test_partitions_are_fetched_from_as_soon_as_they_are_resumed(*, flows: bool) -> None:
+    """Faust sleeps for a second if it finds none, as it does for a moment while each recovery ends."""
+    found = {AT: [SimpleNamespace(offset=20)]}
+    consumer: Any = Consumer.__new__(Consumer)
+    consumer.app = SimpleNamespace(client_only=False)
+    consumer.flow_active, consumer.can_resume_flow = flows, asyncio.Event()
+    consumer.not_waiting_next_records = asyncio.Event()
+    consumer._active_partitions = set[TP]()
+
+    async def wait(until: Awaitable[object]) -> None:
+        await until
+
+    async def getmany(**_: object) -> dict[TP, list[Any]]:
+        return found
+
+    consumer.wait, consumer._getmany = wait, getmany
+    loop = asyncio.get_running_loop()
+
+    def resume() -> None:
+        consumer.flow_active = True
+        consumer.can_resume_flow.set()
+        loop.call_later(0.02, consumer._active_partitions.add, AT)
+
+    loop.call_later(0.02, resume)
+    async with asyncio.timeout(0.5):
+        while (fetched := await consumer._wait_next_records(1.0))[0] is None:
+            pass
+    assert fetched == (found, {AT})

@@ -93,6 +93,7 @@ REPLACED: Final[dict[str, dict[str, str]]] = {
         "_getmany": "(self, active_partitions, timeout)",
         "_new_consumer_thread": "(self)",
         "_new_offset": "(self, tp)",
+        "_wait_next_records": "(self, timeout)",
         "on_partitions_assigned": "(self, assigned, generation_id=0)",
         "perform_seek": "(self)",
         "verify_all_partitions_active": "(self)",
@@ -120,7 +121,7 @@ REPLACED: Final[dict[str, dict[str, str]]] = {
         "_build_offsets": "(self, consumer, tps, destination, title)",
         "_wait": "(self, coro, timeout=None)",
     },
-    "stream.driver.recovery.RebuildingTables": {"recovery": "property"},
+    "stream.driver.recovery.RebuildingTables": {"on_start": "(self)", "recovery": "property"},
     "stream.health.watchdog.Watchdog": {"on_start": "(self)", "on_stop": "(self)"},
     "stream.ledger.disk.DiskLedger": {
         "_open_for_partition": "(self, partition)",
@@ -162,6 +163,7 @@ REACHED: Final[dict[str, Any]] = {
     "_fetch_max_wait_ms": aiokafka.AIOKafkaConsumer,
     "_fetcher": aiokafka.AIOKafkaConsumer,
     "_gap": AnyConsumer,
+    "_get_active_partitions": AnyConsumer,
     "_isolation_level": aiokafka.AIOKafkaConsumer,
     "_key_partition": memory.Store,
     "_md_synchronizer": AIOKafkaClient,
@@ -181,6 +183,7 @@ REACHED: Final[dict[str, Any]] = {
     "_tp": fetcher.PartitionRecords,
     "_txn_manager": aiokafka.AIOKafkaProducer,
     "_unacked_messages": AnyConsumer,
+    "_update_channels": TableManager,
     "_wait_on_metadata": AIOKafkaClient,
 }
 """Each name of theirs that begins with an underscore and is used, with whoever has it."""

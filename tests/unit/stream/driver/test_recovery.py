@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -32,6 +33,25 @@ def recovery(**attributes: object) -> RawRecovery:
 async def build(on: RawRecovery) -> None:
     """Let it find out where to start from."""
     await on._build_offsets(cast("Any", None), {_TP}, Counter(), "active")
+
+
+@pytest.mark.asyncio
+async def test_the_tables_keep_nobody_waiting_at_the_start() -> None:
+    """Faust waits for a second before it tells which topics to subscribe to: each start is felt."""
+    steps: list[str] = []
+
+    def step(name: str) -> Callable[[], Awaitable[None]]:
+        async def taken() -> None:
+            steps.append(name)
+
+        return taken
+
+    tables: Any = RebuildingTables.__new__(RebuildingTables)
+    tables._update_channels = step("topics told")
+    tables._recovery = SimpleNamespace(start=step("recovery started"))
+    async with asyncio.timeout(0.5):
+        await tables.on_start()
+    assert steps == ["topics told", "recovery started"]
 
 
 @pytest.mark.asyncio
