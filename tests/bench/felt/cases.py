@@ -47,6 +47,15 @@ class Row:
     """Of the machine in the last minute, processes that want a core."""
 
 
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """What was done."""
+
+    needed: int
+    """How often a partition has to move for it."""
+    remark: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A disturbance."""
@@ -55,8 +64,8 @@ class Case:
     title: str
     workers: int
     """How many run before it."""
-    strike: Callable[[Scene], int]
-    """Does it; returns how often a partition has to move for it. May block while it goes on."""
+    strike: Callable[[Scene], Blow]
+    """Does it. May block while it goes on."""
     seconds: float
     """For how long events are watched at least, from the blow on; until nothing is late any more."""
     strikes_one: bool = False
@@ -69,7 +78,7 @@ class Case:
         told = scene.assignments()
         its_own = scene.owned_by(scene.workers[_STRUCK]) if self.strikes_one else frozenset[int]()
         began = time.time()
-        needed = self.strike(scene)
+        blow = self.strike(scene)
         time.sleep(max(0.0, began + self.seconds - time.time()))
         scene.wait_until_well()
         waited = scene.waits_since(round(began * 1000), round(time.time() * 1000))
@@ -81,11 +90,11 @@ class Case:
             }
         after = scene.assignments()
         return Row(
-            title=self.title,
+            title=self.title + blow.remark,
             felt={who: _felt(events) for who, events in whose.items()},
             wanted=self.wanted,
             moved=moves(owners(told), after[len(told) :]),
-            needed=needed,
+            needed=blow.needed,
             load=os.getloadavg()[0],
         )
 
@@ -100,40 +109,41 @@ def _felt(waited: list[Waited]) -> Felt:
     )
 
 
-def _nothing(_: Scene) -> int:
-    return 0
+def _nothing(_: Scene) -> Blow:
+    return Blow(0)
 
 
-def _join(scene: Scene) -> int:
+def _join(scene: Scene) -> Blow:
     scene.join()
-    return len(owners(scene.assignments())) // len(scene.workers)
+    return Blow(len(owners(scene.assignments())) // len(scene.workers))
 
 
-def _sigterm(scene: Scene) -> int:
+def _sigterm(scene: Scene) -> Blow:
     own = len(scene.owned_by(scene.workers[_STRUCK]))
     scene.leave()
-    return own
+    return Blow(own)
 
 
-def _kill(scene: Scene) -> int:
+def _kill(scene: Scene) -> Blow:
     worker = scene.workers[_STRUCK]
     worker.kill()
     worker.start()
-    return 0
+    return Blow(0)
 
 
-def _lose(scene: Scene) -> int:
+def _lose(scene: Scene) -> Blow:
     worker = scene.workers[_STRUCK]
     worker.settings["STATE_DIR"] = scene.new_volume()
     return _kill(scene)
 
 
-def _restart_broker(scene: Scene) -> int:
+def _restart_broker(scene: Scene) -> Blow:
+    began = time.monotonic()
     scene.broker.restart()
-    return 0
+    return Blow(0, f", away for {time.monotonic() - began:.1f} s")
 
 
-def _roll(scene: Scene) -> int:
+def _roll(scene: Scene) -> Blow:
     """Restart one after another, as a StatefulSet does; what one had must go, and as much come back."""
     needed = 0
     for worker in scene.workers:
@@ -141,7 +151,7 @@ def _roll(scene: Scene) -> int:
         assert worker.stop() == 0, worker.tail()
         worker.start()
         worker.wait_ready(_PATIENCE_SECONDS)
-    return needed
+    return Blow(needed)
 
 
 CASES: Final = (
