@@ -192,6 +192,20 @@ async def test_an_answer_that_only_our_own_fault_makes_none(monkeypatch: pytest.
     assert (answer.request_id, api.traced) == ("call-1", ["call-1"])
 
 
+async def test_a_token_that_only_our_own_fault_makes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is for the call that waits for the token."""
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("worker.capillary.verdict.read_token", fails)
+    api = _Api(200, {"data": {"accessToken": "a-token"}})
+    async with api.client(OAuth("key", "hush")) as client:
+        answer = await client.lookup(WHO)
+    assert isinstance(answer, Unsent)
+    assert answer.request_id == "call-1"
+
+
 @pytest.mark.parametrize("told", ["", "a\x1b[31mb", "x" * 5000, "919845012345", "jane@example.com"])
 async def test_an_id_that_is_not_fit_to_be_told(told: str) -> None:
     """Whatever a server or a proxy writes there, nothing of it goes on if it is not an id."""
