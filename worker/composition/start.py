@@ -18,6 +18,7 @@ from worker.stream.health.http_port import HttpPort, Probes, bind
 from worker.stream.ledger.follower import LedgerFollower
 from worker.stream.ledger.local_copy import LocalCopy, open_copy
 from worker.stream.ledger.takeover import take_over
+from worker.stream.member_note import MemberNote
 from worker.stream.process import new_event_loop
 from worker.stream.replay import Replaying
 from worker.stream.replay_window import Replay
@@ -37,10 +38,11 @@ class Outset:
     wait: StartWait
     metrics: Metrics
     heartbeat: Heartbeat
+    note: MemberNote
 
 
 @contextmanager
-def outset(settings: Settings) -> Iterator[Outset]:
+def outset(settings: Settings, note: MemberNote) -> Iterator[Outset]:
     """Give what a start begins with; its port answers whenever the loop turns, until the block is left."""
     bound = bind(settings.http_host, settings.http_port)
     loop, heartbeat = new_event_loop(), Heartbeat()
@@ -49,7 +51,7 @@ def outset(settings: Settings) -> Iterator[Outset]:
     port = HttpPort(bound, _while_it_starts(wait, metrics))
     loop.run_until_complete(port.open())
     try:
-        yield Outset(loop=loop, port=port, wait=wait, metrics=metrics, heartbeat=heartbeat)
+        yield Outset(loop=loop, port=port, wait=wait, metrics=metrics, heartbeat=heartbeat, note=note)
     finally:
         if not loop.is_closed():
             loop.run_until_complete(port.close())
@@ -74,12 +76,15 @@ class Ground:
     followers: list[LedgerFollower]
 
 
-async def prepare(settings: Settings, replay: Replay | None, wait: StartWait, *, new_ledger: bool) -> Ground:
+async def prepare(settings: Settings, replay: Replay | None, at: Outset, *, new_ledger: bool) -> Ground:
     """Make or check topics and the local copy; set the offsets that the group begins from if they are new.
 
     Waits for Kafka at each step, which may be repeated.
     """
-    replaying = await wait.through("find the replay's window", lambda: Replaying.begin(settings, replay))
+    wait = at.wait
+    replaying = await wait.through(
+        "find the replay's window", lambda: Replaying.begin(settings, replay, at.note)
+    )
     new_ledger = new_ledger or (replay is not None and replay.without_ledger)
     prepared = await wait.through(
         "look at the topics", lambda: prepare_topics(settings, new_ledger=new_ledger)

@@ -36,6 +36,7 @@ from worker.stream.ledger.by_partition import FaustLedger
 from worker.stream.ledger.follower import LedgerFollower
 from worker.stream.ledger.guard import LedgerWatch
 from worker.stream.letter_proof import LetterProof
+from worker.stream.member_note import MemberNote
 from worker.stream.process import Background, Closing, serve
 from worker.stream.publisher import KafkaPublisher
 from worker.stream.replay_window import Replay
@@ -66,9 +67,9 @@ def run_worker(
     STATE_DIR.
     """
     STOP.listen()
-    take_folder(settings.state_dir)
-    with outset(settings) as at:
-        ground = at.loop.run_until_complete(prepare(settings, replay, at.wait, new_ledger=new_ledger))
+    note = MemberNote(take_folder(settings.state_dir), settings.group_id)
+    with outset(settings, note) as at:
+        ground = at.loop.run_until_complete(prepare(settings, replay, at, new_ledger=new_ledger))
         retries_rejected = replay is not None and replay.retry_rejected
         return _work(settings, at, ground, rules(settings, retry_rejected=retries_rejected), probe)
 
@@ -78,7 +79,7 @@ def _work(settings: Settings, at: Outset, ground: Ground, judged_by: Rules, prob
     loop, metrics, heartbeat = at.loop, at.metrics, at.heartbeat
     names = settings.topic_names
     timepiece = Timepiece(utc_now, now, metrics)
-    base = build_base(settings, ground.prepared.partitions, ground.copy, STOP, at.wait)
+    base = build_base(settings, ground.prepared.partitions, ground.copy, STOP, at.wait, at.note)
     metrics.reads(base.sources)
     ground.copy.watch_for_faults()
     api = reach(settings, base.pauses, metrics, timepiece, heartbeat)

@@ -10,9 +10,11 @@ from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
     NotCoordinatorForGroupError,
+    UnknownMemberIdError,
     for_code,
 )
 from aiokafka.protocol.commit import OffsetFetchRequest
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from worker.kafka.admin import POLL_SECONDS, TopicAdmin, controller_known
 from worker.kafka.errors import KafkaFailed
@@ -41,6 +43,28 @@ class PartitionAdmin(TopicAdmin):
                     return len(members)
                 if not _is_passing(code):
                     raise KafkaFailed(f"group {group} could not be described: {for_code(code).__name__}")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def sign_off(self, group: str, members: Iterable[str]) -> None:
+        """Have the group let go of members by their ids; those that it does not know are gone already.
+
+        They must be dead: a member that lives would go on for as long as its last heartbeat allows.
+        """
+        async with self._client() as client:
+            for member in members:
+                await self._sign_off(client, group, member)
+
+    async def _sign_off(self, client: AIOKafkaAdminClient, group: str, member: str) -> None:
+        while True:
+            with suppress(GroupCoordinatorNotAvailableError):  # as above
+                coordinator = await client.find_coordinator(group)
+                request = LeaveGroupRequest(group, member)
+                code = (await client._send_request(request, coordinator)).error_code  # noqa: SLF001 - it has no method for this
+                if not code or code == UnknownMemberIdError.errno:
+                    return
+                if not _is_passing(code):
+                    why = for_code(code).__name__
+                    raise KafkaFailed(f"a dead member of group {group} could not be signed off: {why}")
             await asyncio.sleep(POLL_SECONDS)
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:

@@ -45,6 +45,7 @@ from worker.stream.driver.transport import Transport
 from worker.stream.ledger.guard import LedgerGuard
 from worker.stream.ledger.local_copy import LocalCopy
 from worker.stream.ledger.store import FAILED
+from worker.stream.member_note import MemberNote
 from worker.stream.refusal import Refusal
 
 _WEEK_SECONDS: Final = 7 * 86_400.0
@@ -99,6 +100,7 @@ class Base:
     refusal: Refusal
     wait: StartWait
     """For Kafka, while the application connects."""
+    note: MemberNote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +112,13 @@ class Stream:
     positions: Positions
 
 
-def build_base(settings: Settings, partitions: int, copy: LocalCopy, stop: Stop, wait: StartWait) -> Base:
+def build_base(
+    settings: Settings, partitions: int, copy: LocalCopy, stop: Stop, wait: StartWait, note: MemberNote
+) -> Base:
     """Build the application for so many activity partitions; nothing connects before it is started.
 
     The ledger's local copy has been opened, and tells of which topic it is. `stop` is the process's, `wait`
-    the start's.
+    the start's; `note` keeps who the process is in the group.
     """
     names = settings.topic_names
     sources = frozenset({names.activity} if settings.dry_run else {names.activity, *names.retries})
@@ -146,6 +150,7 @@ def build_base(settings: Settings, partitions: int, copy: LocalCopy, stop: Stop,
         leaders=leaders,
         refusal=Refusal(stop.finish),
         wait=wait,
+        note=note,
     )
 
 
@@ -234,7 +239,7 @@ def connect(  # noqa: PLR0913 - what is to be known of records
     )
     text_of = commit_text_of(base.ledger_guard, base.tables.held)
     positions = Positions(flow, base.leaders, lambda: base.connections.consumer, expired, text_of)
-    opening = Opening(base.wait, base.refusal.refuse)
+    opening = Opening(base.wait, base.refusal.refuse, base.note)
     base.app.connect(flow, Transport(base.app, flow, positions, text_of, opening))
     _read(base, flow, settings.activity_topic, assigned)
     return Stream(base=base, flow=flow, positions=positions)

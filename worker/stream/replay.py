@@ -16,6 +16,7 @@ from mode import Service
 from topics.record import Record
 from worker.settings import Settings
 from worker.stream.health.status import Status
+from worker.stream.member_note import MemberNote
 from worker.stream.replay_window import Replay, Window, close_window, find_window, open_window
 
 HELD_SECONDS: Final = 86_400.0
@@ -34,9 +35,9 @@ class Replaying:
         self._finish: FinishLine | None = None
 
     @classmethod
-    async def begin(cls, settings: Settings, replay: Replay | None) -> "Replaying":
+    async def begin(cls, settings: Settings, replay: Replay | None, note: MemberNote) -> "Replaying":
         """Look where the window lies, if there is one; raises KafkaFailed if that cannot be right."""
-        return cls(settings, None if replay is None else await find_window(settings, replay))
+        return cls(settings, None if replay is None else await find_window(settings, replay, note))
 
     async def rewind(self) -> None:
         """Let the group begin where the window does."""

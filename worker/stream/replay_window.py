@@ -12,9 +12,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from topics.record import Position
 from worker.kafka.consumers import reading
-from worker.kafka.errors import KafkaFailed, KafkaUnsure, translated
+from worker.kafka.errors import KafkaAway, KafkaFailed, KafkaUnsure, translated
 from worker.kafka.partition_admin import PartitionAdmin
 from worker.settings import Settings
+from worker.stream.member_note import MemberNote
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +53,11 @@ class Window:
         return {number: max(end, self.before.get(number, 0)) for number, end in self.ends.items()}
 
 
-async def find_window(settings: Settings, replay: Replay) -> Window:
-    """Look where the window lies; raises KafkaFailed if a replay cannot be right."""
+async def find_window(settings: Settings, replay: Replay, note: MemberNote) -> Window:
+    """Look where the window lies; raises KafkaFailed if a replay cannot be right.
+
+    Members of the group that the note knows to be dead do not count.
+    """
     names, admin, group = settings.topic_names, PartitionAdmin(settings), settings.group_id
     existing = await admin.existing([names.activity, names.ledger])
     if names.activity not in existing:
@@ -67,6 +71,7 @@ async def find_window(settings: Settings, replay: Replay) -> Window:
                     f"group {group} has no ledger yet: it would not know whom another group has enrolled. "
                     "Name the group that handled these events (--group-id), or confirm with --yes"
                 )
+        await _sign_off(admin, note)
         if members := await admin.members(group):
             raise KafkaFailed(
                 f"group {group} has {members} members: stop all workers first (one that was killed counts "
@@ -93,6 +98,20 @@ async def find_window(settings: Settings, replay: Replay) -> Window:
     events = sum(ends[n] - starts[n] for n in starts)
     log.info("replaying", since=str(replay.since), until=str(replay.until), group=group, events=events)
     return window
+
+
+async def _sign_off(admin: PartitionAdmin, note: MemberNote) -> None:
+    """Have the group let go of those that were killed here, so that a killed replay can begin at once."""
+    if not note.predecessors:
+        return
+    try:
+        await admin.sign_off(note.group, note.predecessors)
+    except KafkaAway:
+        raise
+    except KafkaFailed as failed:
+        log.warning("the process that was here before could not be signed off", error=str(failed))
+    else:
+        note.signed_off()
 
 
 async def open_window(settings: Settings, window: Window) -> None:

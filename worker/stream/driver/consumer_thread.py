@@ -14,6 +14,7 @@ from faust.types import TP
 from worker.kafka.bootstrap import reach_any
 from worker.kafka.group_refusals import refusal_of
 from worker.stream.delivery.membership import Membership
+from worker.stream.driver import sign_off
 from worker.stream.driver.log_access import LogAccess
 from worker.stream.driver.opening import Opening
 from worker.timing import now
@@ -118,6 +119,7 @@ class ConsumerThread(LogAccess):
             membership.lost()
             reset()
 
+        sign_off.listen(coordinator, self._opening.note)
         coordinator._do_heartbeat = do_heartbeat  # noqa: SLF001
         coordinator._do_rejoin_group = do_rejoin_group  # noqa: SLF001
         coordinator._on_join_complete = on_join_complete  # noqa: SLF001

@@ -8,6 +8,7 @@ from typing import Final
 from worker.kafka.errors import KafkaFailed, translated
 from worker.kafka.waiting import StartWait, ToldToStop
 from worker.settings import SettingsError
+from worker.stream.member_note import MemberNote
 
 _LOOK_SECONDS: Final = 0.1
 
@@ -18,6 +19,8 @@ class Opening:
 
     wait: StartWait
     refuse: Callable[[Exception], object]
+    note: MemberNote
+    """Who we are in the group that is joined."""
 
     async def of(
         self,

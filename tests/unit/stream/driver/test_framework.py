@@ -176,6 +176,7 @@ REACHED: Final[dict[str, Any]] = {
     "_recovery": TableManager,
     "_request_timeout_ms": AIOKafkaClient,
     "_schedule_shutdown": Worker,
+    "_send_req": GroupCoordinator,
     "_send_request": aiokafka.admin.AIOKafkaAdminClient,
     "_subscription": aiokafka.AIOKafkaConsumer,
     "_sync_task": AIOKafkaClient,
