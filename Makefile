@@ -40,10 +40,10 @@ test-with-kafka: install
 long: install ## Run the tests that wait long: outages, lost answers, the budget, more partitions
 	@$(RUN) pytest -m long $(PYTEST_ARGS)
 
-crash: install ## Kill, freeze and restart everything for minutes, then compare the books
+crash: install ## Kill, freeze and restart everything for minutes, then compare the books (CRASH_ARGS="--brokers 3")
 	@$(RUN) tests.crash $(CRASH_ARGS)
 
-disasters: install ## Delete, cut and expire the logs themselves under load, then compare the books
+disasters: install ## Delete, cut and expire the logs, let all brokers die, under load; then compare the books
 	@$(RUN) tests.crash.disasters $(DISASTER_ARGS)
 
 soak: install ## Run for minutes against an API of all weathers, then compare the books

@@ -4,7 +4,6 @@ import logging
 import time
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import click
@@ -17,22 +16,7 @@ from tests.crash.report import add_options, conclude, dump, figures, keep
 
 def lines(options: Options, made: Laboratory, verdict: Verdict) -> list[str]:
     """Return the figures of a run, a line each."""
-    chronicle = made.chronicle
-    moments = chronicle.in_flight_at_kill
-    kills = f"kills: {len(moments) + chronicle.named_kills}, {chronicle.named_kills} of them at named points"
-    if moments:
-        span = f"{min(moments)} to {max(moments)} events in flight (median {median(moments):g})"
-        kills += f", {len(moments)} at random moments with {span}"
-    return [
-        kills,
-        f"broker restarts: {chronicle.broker_restarts}",
-        f"workers frozen past the session: {chronicle.freezes}",
-        f"workers that joined and left: {chronicle.guests}",
-        f"redrives of all dead letters: {chronicle.redrives}",
-        f"replays with --retry-rejected: {chronicle.replays}, killed {chronicle.replays_killed} times",
-        f"changes at Capillary: {chronicle.changes}",
-        *figures(options, made, verdict),
-    ]
+    return [*made.chronicle.lines(), *figures(options, made, verdict)]
 
 
 @click.command()

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from tests.crash.broker_faults import BrokerFault, broker_faults
 from tests.crash.changes import Change, LetIn, changes
+from tests.support.kafka.cluster import Controllers
 from worker.enrolment.checkpoints import Checkpoint
 
 _FIRST, _LAST = 0.02, 0.95
@@ -17,6 +19,9 @@ _MOST_KILLS_OF_A_REPLAY: Final = 3
 _RESTS: Final = 2
 BY_THE_SEED: Final = -1.0
 _TRUST_SECONDS: Final = 20.0
+_AHEAD: Final = 400
+_AHEAD_OF_A_CLUSTER: Final = 200
+"""Not much goes on unfed while brokers come back: else all was settled before the last of them is away."""
 
 
 def trusted(given: float, seed: int, seconds: float = _TRUST_SECONDS) -> float:
@@ -35,7 +40,12 @@ class Options:
     kills: int = 30
     workers: int = 2
     lost_answers: float = 0.10
+    brokers: int = 1
+    """With three or more each topic has three replicas, two of which must have what is acknowledged."""
+    controllers: str = ""
+    """Of several brokers: "together" with them or "apart", else as the seed has it."""
     broker_restarts: int = 3
+    """For each broker; of several brokers, of all kinds that `broker_faults` has."""
     freezes: int = 2
     guests: int = 2
     promotions: int = 10
@@ -58,6 +68,22 @@ class Options:
         """How long they trust it."""
         return trusted(self.trust_seconds, self.seed)
 
+    @property
+    def where_controllers_are(self) -> Controllers:
+        """Where the controllers of several brokers are: each for two seeds, of which one trusts."""
+        drawn = Controllers.TOGETHER if self.seed // 2 % 2 else Controllers.APART
+        return Controllers(self.controllers) if self.controllers else drawn
+
+    @property
+    def ahead(self) -> int:
+        """How many events wait to be handled, 0 if all are written at the beginning.
+
+        What is notified comes behind them.
+        """
+        if self.brokers > 1:
+            return _AHEAD_OF_A_CLUSTER
+        return _AHEAD if self.trusts else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Kill:
@@ -75,7 +101,7 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class RestartBroker:
-    """Let the broker end, in order or by SIGKILL, and start again."""
+    """Let the only broker end, in order or by SIGKILL, and start again."""
 
     killed: bool
 
@@ -124,7 +150,9 @@ class Rest:
     """No event comes for longer than the workers trust what they know."""
 
 
-Happening = Kill | RestartBroker | Freeze | Join | Leave | Offer | Redrive | Replay | Rest | Change
+Happening = (
+    Kill | RestartBroker | BrokerFault | Freeze | Join | Leave | Offer | Redrive | Replay | Rest | Change
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +177,10 @@ def schedule(options: Options) -> list[Due]:
         return round(random.uniform(_FIRST, _LAST) * options.events)
 
     due = [Due(moment(), _kill(random, options)) for _ in range(options.kills)]
-    due += [Due(moment(), RestartBroker(random.random() < 0.5)) for _ in range(options.broker_restarts)]
+    due += [
+        Due(moment(), RestartBroker(random.random() < 0.5))
+        for _ in range(options.broker_restarts if options.brokers == 1 else 0)
+    ]
     due += [Due(moment(), Freeze(random.randrange(options.workers))) for _ in range(options.freezes)]
     # One guest at a time: each has a stretch of the run of its own.
     for number in range(options.guests):
@@ -173,6 +204,10 @@ def schedule(options: Options) -> list[Due]:
         # Else there is always something new for all, for which everybody is looked up before that.
         let_in = [share for share, change in changing if isinstance(change, LetIn)]
         due += [Due(round(share * options.events), Rest()) for share in let_in[-_RESTS:]]
+    if options.brokers > 1:
+        count = options.broker_restarts * options.brokers
+        faults = broker_faults(options.seed, count, options.brokers, options.workers)
+        due += [Due(round(share * options.events), fault) for share, fault in faults]
     return sorted(due, key=lambda one: one.settled)
 
 

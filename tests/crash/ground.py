@@ -1,4 +1,4 @@
-"""What a run happens on: a broker, a topic, the simulator, and the settings of its workers."""
+"""What a run happens on: brokers, a topic, the simulator, and the settings of its workers."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +11,9 @@ from tests.crash.api import SETTLE_SECONDS, Api, start_api
 from tests.crash.choices import Options
 from tests.crash.trust import known_customers
 from tests.support.e2e.lab import CREDENTIALS, Lab, Stage, running_lab
-from worker.demo.broker import Broker, running_broker
+from tests.support.kafka.brokers import REPLICAS
+from tests.support.kafka.cluster import Cluster, running_cluster
+from worker.demo.broker import running_broker
 from worker.demo.processes import Household
 
 _SETTINGS: Final = {
@@ -28,13 +30,13 @@ _SETTINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """A broker and a simulator of its own, a topic, and the options that they were made for."""
+    """Brokers and a simulator of its own, a topic, and the options that they were made for."""
 
     options: Options
     tell: Callable[[str], None]
-    broker: Broker
+    cluster: Cluster
     data: Path
-    """Where the broker has its logs."""
+    """Where the only broker has its logs."""
     lab: Lab
     stage: Stage
     api: Api
@@ -44,6 +46,7 @@ class Ground:
         session = f"{self.options.session_seconds:g}"
         own = {"STATE_DIR": self.new_folder(), "KAFKA_SESSION_TIMEOUT_SECONDS": session}
         own["REENROL"] = self.options.reenrol
+        own["TOPIC_REPLICATION_FACTOR"] = str(min(REPLICAS, self.options.brokers))
         return self.stage.settings | _SETTINGS | own | known_customers(self.options.trusts)
 
     def new_folder(self) -> str:
@@ -53,12 +56,22 @@ class Ground:
 
 @contextmanager
 def ground(options: Options, tell: Callable[[str], None]) -> Iterator[Ground]:
-    """Set up broker, simulator and topic; nothing is left behind."""
+    """Set up brokers, simulator and topic; nothing is left behind."""
     with ExitStack() as stack:
         home = stack.enter_context(Household())
-        broker = stack.enter_context(running_broker(own=True, household=home, progress=tell))
-        lab = stack.enter_context(running_lab(broker.bootstrap_servers))
+        cluster = stack.enter_context(_cluster(home, options, tell))
+        lab = stack.enter_context(running_lab(cluster.bootstrap_servers))
         api = start_api(lab.household, options)
         stage = stack.enter_context(lab.stage(api.url, options.partitions))
         data = home.folder / "kafka" / "data"
-        yield Ground(options, tell, broker=broker, data=data, lab=lab, stage=stage, api=api)
+        yield Ground(options, tell, cluster=cluster, data=data, lab=lab, stage=stage, api=api)
+
+
+@contextmanager
+def _cluster(home: Household, options: Options, tell: Callable[[str], None]) -> Iterator[Cluster]:
+    if options.brokers == 1:
+        with running_broker(own=True, household=home, progress=tell) as broker:
+            yield Cluster([broker])
+    else:
+        with running_cluster(home, options.brokers, options.where_controllers_are, tell) as cluster:
+            yield cluster

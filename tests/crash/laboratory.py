@@ -4,13 +4,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 from typing import Final, assert_never
 
 from tests.crash.books import Books
+from tests.crash.broker_faults import Away, NobodyFollows, Rolling
 from tests.crash.changes import Begin, Change, End, LetIn, Revoke
 from tests.crash.choices import (
     Due,
@@ -26,35 +26,18 @@ from tests.crash.choices import (
     RestartBroker,
     schedule,
 )
+from tests.crash.cluster_run import ClusterRun
 from tests.crash.ground import Ground, ground
 from tests.crash.outlook import in_flight
-from tests.crash.run import PATIENCE_SECONDS, Run
+from tests.crash.run import PATIENCE_SECONDS
 from tests.support.e2e.crashing import CrashingWorker
 from tests.support.waiting import wait_until
 from worker.enrolment.checkpoints import Checkpoint
-from worker.stream.exit_status import EXIT_STUCK
 
 _CHECKPOINT_SECONDS: Final = 15.0
 _REPLAY_SECONDS: Final = 300.0
 _REST_SECONDS: Final = 6.0
 _LONGEST_REST_SECONDS: Final = 60.0
-
-
-@dataclass(slots=True)
-class Chronicle:
-    """What was done to the workers."""
-
-    in_flight_at_kill: list[int] = field(default_factory=list)
-    named_kills: int = 0
-    broker_restarts: int = 0
-    freezes: int = 0
-    guests: int = 0
-    changes: int = 0
-    """At Capillary."""
-    redrives: int = 0
-    replays: int = 0
-    """With `--retry-rejected`, the one of all events at the end among them."""
-    replays_killed: int = 0
 
 
 @contextmanager
@@ -69,14 +52,13 @@ def laboratory(options: Options, tell: Callable[[str], None]) -> Iterator["Labor
             made.close()
 
 
-class Laboratory(Run[CrashingWorker]):
+class Laboratory(ClusterRun[CrashingWorker]):
     """The loop that disturbs a run."""
 
     def __init__(self, on: Ground) -> None:
         super().__init__(on)
         self._workers += [self._new_worker() for _ in range(on.options.workers)]
         self._settled_at_kill = 0
-        self.chronicle: Final = Chronicle()
 
     def run(self) -> Books:
         """Let it happen; return the books once every event is settled and committed."""
@@ -86,9 +68,10 @@ class Laboratory(Run[CrashingWorker]):
         for due in schedule(self._ground.options):
             self._wait_for(due.settled)
             self._let(due)
+        if self._ground.options.brokers > 1:
+            self._wait_whole()
         books = self._finish(started)
-        fenced = self.ended_by_themselves.count(EXIT_STUCK)
-        assert fenced <= self.chronicle.freezes, f"{fenced} workers ended that were not frozen"
+        self._nobody_ends_again()
         return books
 
     def _let(self, due: Due) -> None:
@@ -97,6 +80,8 @@ class Laboratory(Run[CrashingWorker]):
                 self._kill(due.what)
             case RestartBroker(killed):
                 self._restart_broker(killed=killed)
+            case Away() | NobodyFollows() | Rolling():
+                self._break(due.what)
             case Freeze(number):
                 self._freeze(number)
             case Join():
@@ -139,8 +124,8 @@ class Laboratory(Run[CrashingWorker]):
     def _restart_broker(self, *, killed: bool) -> None:
         self._note("the broker " + ("is killed" if killed else "stops") + " and starts again")
         if killed:
-            self._ground.broker.kill()
-        self._ground.broker.restart()
+            self._ground.cluster.kill(0)
+        self._ground.cluster.start(0)
         self._standstills.append(datetime.now(UTC))
         self.chronicle.broker_restarts += 1
 
@@ -255,6 +240,7 @@ class Laboratory(Run[CrashingWorker]):
         self._standstills.append(datetime.now(UTC))
         self._thawed.append(self._standstills[-1].isoformat())
         self.chronicle.freezes += 1
+        self._allowed_ends += 1
 
     def _new_worker(self) -> CrashingWorker:
         return CrashingWorker(self._ground.lab.household, self._ground.worker_settings())

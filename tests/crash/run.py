@@ -49,9 +49,11 @@ class Run(Generic[W]):
 
     def prepare(self) -> None:
         """Write all events, only the first if more is to come between them: changes, and notifications."""
-        if self._ground.options.trusts:
+        options = self._ground.options
+        if options.trusts:
             self._organisation.announce()
-            self._upstream.go_on(self._fed, 0)
+        if options.ahead:
+            self._upstream.go_on(self._fed, 0, options.ahead)
         else:
             self._feed(self._fed)
 
@@ -72,7 +74,7 @@ class Run(Generic[W]):
     def logs(self) -> dict[str, str]:
         """Return the whole logs by name: the workers' and the broker's end."""
         logs = {f"worker-{number}": worker.log() for number, worker in enumerate(self._workers + self._left)}
-        return logs | {"broker": self._ground.broker.log_tail(500), "ledger": self._ledger()}
+        return logs | {"broker": self._ground.cluster.log_tail(500), "ledger": self._ledger()}
 
     def tails(self) -> str:
         """Return the ends of the workers' logs."""
@@ -152,8 +154,11 @@ class Run(Generic[W]):
         self._go_on()
 
     def _go_on(self) -> None:
-        if self._ground.options.trusts:
-            self._upstream.go_on(self._fed, len(self._outlook.settled))
+        options = self._ground.options
+        if options.trusts:
+            self._upstream.notices.hand_on()
+        if options.ahead:
+            self._upstream.go_on(self._fed, len(self._outlook.settled), options.ahead)
 
     def _revive(self) -> None:
         for worker in self._workers:
@@ -180,7 +185,7 @@ class Run(Generic[W]):
         Of the activity topic, if no other one is named.
         """
         on = self._ground
-        servers, name = on.broker.bootstrap_servers, topic or on.stage.names.activity
+        servers, name = on.cluster.bootstrap_servers, topic or on.stage.names.activity
         reader = TopicReader(on.lab.loop, servers, name, on.options.partitions, committed=True)
         try:
             return {one.position.partition: one.position.offset + 1 for one in reader.read()}
@@ -210,7 +215,7 @@ class Run(Generic[W]):
     def _ledger(self) -> str:
         """Return the changelog, a line for each record."""
         on = self._ground
-        servers, topic = on.broker.bootstrap_servers, on.stage.names.ledger
+        servers, topic = on.cluster.bootstrap_servers, on.stage.names.ledger
         reader = TopicReader(on.lab.loop, servers, topic, on.options.partitions)
         try:
             records = reader.read()

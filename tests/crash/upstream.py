@@ -16,8 +16,6 @@ from topics.record import Position
 _AT_ONCE: Final = 500
 """Events that are written at the same time: a window of time begins or ends between two such lots."""
 _FEW: Final = 50
-_AHEAD: Final = 400
-"""How many events wait, if they are written little by little: what is notified comes behind them."""
 
 
 class Upstream:
@@ -37,10 +35,9 @@ class Upstream:
         for first in range(0, len(events), _AT_ONCE):
             self._write(feed, events[first : first + _AT_ONCE])
 
-    def go_on(self, events: Sequence[Fed], settled: int) -> None:
-        """Write what is notified, and more of the run's events if few are left; neither without Kafka."""
-        self.notices.hand_on()
-        while (first := len(self.positions)) < len(events) and first - settled < _AHEAD:
+    def go_on(self, events: Sequence[Fed], settled: int, ahead: int) -> None:
+        """Write more of the run's events until so many are ahead of what is settled; none without Kafka."""
+        while (first := len(self.positions)) < len(events) and first - settled < ahead:
             try:
                 self._write(self._stage.feed, events[first : first + _FEW])
             except (KafkaError, TimeoutError):

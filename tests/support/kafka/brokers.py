@@ -3,10 +3,10 @@
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol, TypeVar
 
 import pytest
 import trustme
@@ -16,6 +16,10 @@ from cryptography.hazmat.primitives import serialization as pem
 from worker.demo.broker import Broker, BrokerSecurity, BrokerUnavailable, running_broker
 from worker.demo.processes import Household
 from worker.kafka.admin import controller_known
+
+REPLICAS: Final = 3
+"""Of each topic, if there are as many brokers."""
+T = TypeVar("T")
 
 
 class TopicFactory(Protocol):
@@ -78,9 +82,11 @@ def unique(stem: str) -> str:
 async def create_topic(
     bootstrap_servers: str, name: str, partitions: int, config: Mapping[str, str] | None
 ) -> None:
-    """Create a topic with one replica; raises what the broker answers."""
+    """Create a topic, with a replica on each of at most three brokers; raises what the broker answers."""
     async with _Admin(bootstrap_servers) as admin:
-        await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=dict(config or {}))])
+        brokers = (await admin.describe_cluster())["brokers"]
+        replicas = min(REPLICAS, len(brokers))
+        await admin.create_topics([NewTopic(name, partitions, replicas, topic_configs=dict(config or {}))])
 
 
 async def delete_topics(bootstrap_servers: str, names: list[str]) -> None:
@@ -117,12 +123,19 @@ def _chain(certificate: trustme.LeafCert) -> bytes:
 def broker_or_skip(
     security: BrokerSecurity | None = None, household: Household | None = None, *, own: bool = False
 ) -> Iterator[Broker]:
-    """Give a broker, with `own` one to kill. Skip without one, or fail if CI or REQUIRE_BROKER is set."""
+    """Give a broker, with `own` one to kill; see `kafka_or_skip`."""
+    with kafka_or_skip(running_broker(own=own, security=security, household=household)) as broker:
+        yield broker
+
+
+@contextmanager
+def kafka_or_skip(kafka: AbstractContextManager[T]) -> Iterator[T]:
+    """Give what it gives. Skip if there is no Kafka, or fail if CI or REQUIRE_BROKER is set."""
     with ExitStack() as stack:
         try:
-            broker = stack.enter_context(running_broker(own=own, security=security, household=household))
+            started = stack.enter_context(kafka)
         except BrokerUnavailable as reason:
             if os.environ.get("REQUIRE_BROKER") == "1" or os.environ.get("CI") == "true":
                 pytest.fail(f"no Kafka broker: {reason}", pytrace=False)
             pytest.skip(f"no Kafka broker: {reason}")
-        yield broker
+        yield started
