@@ -29,11 +29,6 @@ def patience(settings: Settings) -> float:
     return 60.0 + 2 * settings.api_timeout_seconds + rebalance_seconds(settings)
 
 
-def silence(settings: Settings) -> float:
-    """Return after how many seconds without an answer of the coordinator a worker is stuck."""
-    return 60.0 + settings.kafka_session_timeout_seconds + rebalance_seconds(settings)
-
-
 def rules(settings: Settings, *, retry_rejected: bool = False) -> Rules:
     """Return what the settings say about events and promotions."""
     return Rules(

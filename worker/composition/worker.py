@@ -9,7 +9,7 @@ import structlog
 
 from topics.record import Record
 from worker.capillary.client import CapillaryClient
-from worker.composition.from_settings import backlog_age, patience, rules, silence
+from worker.composition.from_settings import backlog_age, patience, rules
 from worker.composition.parts import ApiAccess, catalogue_of, ledger_of, reach, resources_of
 from worker.composition.start import Ground, Outset, outset, prepare
 from worker.enrolment.admission import lane_of
@@ -24,6 +24,7 @@ from worker.kafka.partitioners import key_hashes_of
 from worker.ledger.read_only import NoLedger
 from worker.resilience.gate import ApiGate
 from worker.settings import Settings
+from worker.settings.deadlines import silence_seconds
 from worker.signs import Heartbeat, Signs
 from worker.stopping import STOP
 from worker.stream.app import Base, Handler, Stream, build_base, connect
@@ -103,7 +104,7 @@ def _work(settings: Settings, at: Outset, ground: Ground, judged_by: Rules, prob
     )
     stream = _connect(settings, base, handle, ground, gate=api.gate, timepiece=timepiece, metrics=metrics)
     status = Status(stream)
-    watch = Watch(patience(settings), silence(settings), time.monotonic)
+    watch = Watch(patience(settings), silence_seconds(settings), time.monotonic)
     at.port.probes = Probes(
         not_live=watch.flaw,
         not_ready=status.not_ready,

@@ -60,14 +60,22 @@ class StartWait:
     """What is waited for now, None while Kafka answers."""
 
     async def through(
-        self, step: str, attempt: Callable[[], Awaitable[T]], is_told: Callable[[], bool] = _never
+        self,
+        step: str,
+        attempt: Callable[[], Awaitable[T]],
+        is_told: Callable[[], bool] = _never,
+        *,
+        silence: str | None = None,
+        at_least: float = 0.0,
     ) -> T:
         """Return what `attempt` does in the end; it is made again for as long as it fails in passing.
 
-        `step` says what for, after "to". Raises KafkaFailed, or SettingsError, at once if waiting mends
+        `step` says what for, after "to"; `silence` what is wrong when nothing comes of an attempt. The step
+        has `at_least` so many seconds. Raises KafkaFailed, or SettingsError, at once if waiting mends
         nothing, else once the time is over, with how long that was; ToldToStop soon after `is_told`.
         """
-        trial = _Trial(self, step, is_told)
+        silent = KafkaAway(silence or f"Kafka at {self.servers} gives no answer")
+        trial = _Trial(self, step, is_told, silent, at_least)
         try:
             while True:
                 try:
@@ -84,7 +92,11 @@ class StartWait:
 class _Trial:
     """One step: its attempts, and what is told of them."""
 
-    def __init__(self, start: StartWait, step: str, is_told: Callable[[], bool]) -> None:
+    def __init__(
+        self, start: StartWait, step: str, is_told: Callable[[], bool], silent: KafkaAway, at_least: float
+    ) -> None:
+        self._silent = silent
+        self._at_least = at_least
         self._start = start
         self._step = step
         self._is_told = is_told
@@ -136,9 +148,9 @@ class _Trial:
         waited = self._start.timer() - self._began
         if not self._start.seconds or (self._error is None and waited < _LINE_SECONDS):
             return
-        error = self._error or KafkaAway(f"Kafka at {self._start.servers} gives no answer")
+        error = self._error or self._silent
         spent = self._start.spent + waited
-        left = self._start.seconds - spent
+        left = max(self._start.seconds - spent, self._at_least - waited)
         if isinstance(error, KafkaTooSmall):
             left = min(left, self._since + _TOO_SMALL_SECONDS - self._start.timer())
         if left <= 0:

@@ -22,7 +22,7 @@ from worker.kafka.sizes import LARGEST_REQUEST_BYTES
 from worker.kafka.topic_identity import Identity
 from worker.kafka.waiting import StartWait
 from worker.settings import Settings
-from worker.settings.deadlines import rebalance_seconds
+from worker.settings.deadlines import rebalance_seconds, silence_seconds
 from worker.stopping import Stop
 from worker.stream.delivery.flow import Flow, Guards, IsBacklog, WaitOf
 from worker.stream.delivery.lanes import Lanes
@@ -239,7 +239,7 @@ def connect(  # noqa: PLR0913 - what is to be known of records
     )
     text_of = commit_text_of(base.ledger_guard, base.tables.held)
     positions = Positions(flow, base.leaders, lambda: base.connections.consumer, expired, text_of)
-    opening = Opening(base.wait, base.refusal.refuse, base.note)
+    opening = Opening(base.wait, base.refusal.refuse, base.note, silence_seconds(settings))
     base.app.connect(flow, Transport(base.app, flow, positions, text_of, opening))
     _read(base, flow, settings.activity_topic, assigned)
     return Stream(base=base, flow=flow, positions=positions)

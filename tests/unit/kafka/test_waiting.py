@@ -173,3 +173,16 @@ def test_what_it_waits_for_can_be_read_meanwhile() -> None:
         return told
 
     assert run_in_virtual_time(run()) == "waiting for Kafka, to look: Connection refused"
+
+
+def test_a_step_may_have_a_time_of_its_own_and_say_what_is_wrong() -> None:
+    """If that is longer than what the start has left."""
+
+    async def run() -> float:
+        wait = _begin(5)
+        silent = wait.through("join", Kafka(takes=9_999).answer, silence="no place yet", at_least=60)
+        with pytest.raises(KafkaFailed, match="waited 60 s for Kafka, to join: no place yet"):
+            await silent
+        return asyncio.get_running_loop().time()
+
+    assert 60 <= run_in_virtual_time(run()) < 61

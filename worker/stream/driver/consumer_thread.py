@@ -76,6 +76,10 @@ class ConsumerThread(LogAccess):
         if await self._opening.of("the consumer", start, self._let_go, is_over):
             self._membership.listens()
             self._listen_in()
+            self.add_future(self._opening.first_place(self._has_place, lambda: self.should_stop))
+
+    def _has_place(self) -> bool:
+        return self._membership.generation >= 0
 
     async def _let_go(self) -> None:
         consumer, self._consumer = self._consumer, None

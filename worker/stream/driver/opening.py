@@ -21,6 +21,8 @@ class Opening:
     refuse: Callable[[Exception], object]
     note: MemberNote
     """Who we are in the group that is joined."""
+    join_seconds: float
+    """How long getting a place in the group may take, whatever the start's time: others may drain first."""
 
     async def of(
         self,
@@ -42,8 +44,22 @@ class Opening:
                 await close()
                 raise
 
+        return await self._through(self.wait.through(f"connect {what}", attempt, is_over), is_over)
+
+    async def first_place(self, has_place: Callable[[], bool], is_over: Callable[[], bool]) -> None:
+        """Return once there is a place in the group, or the process stops; says what it waits for."""
+
+        async def attempt() -> None:
+            while not has_place():  # noqa: ASYNC110 - it is a state, which tells nobody
+                await asyncio.sleep(_LOOK_SECONDS)
+
+        step, silence = "get a place in the consumer group", "its coordinator has given none yet"
+        wait = self.wait.through(step, attempt, is_over, silence=silence, at_least=self.join_seconds)
+        await self._through(wait, is_over)
+
+    async def _through(self, wait: Awaitable[None], is_over: Callable[[], bool]) -> bool:
         try:
-            await self.wait.through(f"connect {what}", attempt, is_over)
+            await wait
         except ToldToStop:
             return False
         except (KafkaFailed, SettingsError) as error:
