@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection, create_conn
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.util import create_task
 
 from worker.kafka.errors import Unreached
+from worker.kafka.protocol_guess import ensure_protocol, has_hung_up
 
 _NEXT_SECONDS: Final = 1.0
 """After which silence of a server the next one is asked too."""
@@ -89,13 +90,19 @@ async def _first_answer(client: AIOKafkaClient, servers: deque[tuple[str, int]])
 
 
 async def _ask(client: AIOKafkaClient, host: str, port: int) -> Answer:
-    async with asyncio.timeout(min(_ANSWER_SECONDS, client._request_timeout_ms / 1000)):  # noqa: SLF001 - see below
-        connection = await create_conn(host, port, **_options(client))
-        try:
-            return connection, await connection.send(MetadataRequest([]))
-        except BaseException:
-            connection.close()
-            raise
+    options = _options(client)
+    try:
+        async with asyncio.timeout(min(_ANSWER_SECONDS, client._request_timeout_ms / 1000)):  # noqa: SLF001 - see below
+            connection = await create_conn(host, port, **options)
+            try:
+                return connection, await connection.send(MetadataRequest([]))
+            except BaseException:
+                connection.close()
+                raise
+    except (KafkaError, OSError) as error:
+        if has_hung_up(error):
+            await ensure_protocol(host, port, options)
+        raise
 
 
 async def _let_go(asked: Iterable[asyncio.Task[Answer]]) -> None:

@@ -27,7 +27,7 @@ _PASSING: Final = (
     UnknownError,
 )
 """Beyond those that the protocol calls retriable, which aiokafka knows."""
-_BROKEN_OFF: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+BROKEN_OFF: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 """TLS errors that a broker causes that goes away; the others come from what both sides have been given."""
 
 
@@ -85,7 +85,7 @@ def passes(error: BaseException) -> bool:
     if isinstance(error, Unreached):
         return all(passes(each) for _, each in error.failures)
     if isinstance(error, ssl.SSLError):
-        return isinstance(error, _BROKEN_OFF)
+        return isinstance(error, BROKEN_OFF)
     if isinstance(error, KafkaConnectionError) and isinstance(error.__cause__, ssl.SSLError):
         return passes(error.__cause__)
     if isinstance(error, KafkaError):

@@ -52,6 +52,7 @@ _CALLED_WITHOUT: Final = frozenset({"_read_msg"})
 
 REPLACED: Final[dict[str, dict[str, str]]] = {
     "kafka.errors.Unreached": {"__str__": "(self)"},
+    "kafka.protocol_guess.WrongProtocol": {"__str__": "(self)"},
     "kafka.log_extent._EpochEnds": {"build": "(self, request_struct_class)"},
     "kafka.log_extent._EpochEndsRequest": {"SCHEMA": "Schema"},
     "kafka.log_extent._EpochEndsResponse": {
