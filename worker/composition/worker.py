@@ -9,6 +9,7 @@ import structlog
 
 from topics.record import Record
 from worker.capillary.client import CapillaryClient
+from worker.composition.exposition import exposition
 from worker.composition.from_settings import backlog_age, patience, rules
 from worker.composition.parts import ApiAccess, catalogue_of, ledger_of, reach, resources_of
 from worker.composition.start import Ground, Outset, outset, prepare
@@ -21,20 +22,18 @@ from worker.enrolment.handler import Enrolments
 from worker.enrolment.ports import NoLetters
 from worker.enrolment.rules import Rules
 from worker.kafka.partitioners import key_hashes_of
-from worker.ledger.read_only import NoLedger
 from worker.resilience.gate import ApiGate
 from worker.settings import Settings
 from worker.settings.deadlines import silence_seconds
 from worker.signs import Heartbeat, Signs
 from worker.stopping import STOP
 from worker.stream.app import Base, Handler, Stream, build_base, connect
+from worker.stream.health.head_watch import HeadWatch
 from worker.stream.health.http_port import Probes
 from worker.stream.health.log_watch import LogWatch
 from worker.stream.health.partition_watch import PartitionWatch
 from worker.stream.health.status import Lookout, Status
 from worker.stream.health.watchdog import Pulse, Watch, Watchdog
-from worker.stream.ledger.by_partition import FaustLedger
-from worker.stream.ledger.follower import LedgerFollower
 from worker.stream.ledger.guard import LedgerWatch
 from worker.stream.letter_proof import LetterProof
 from worker.stream.member_note import MemberNote
@@ -104,11 +103,20 @@ def _work(settings: Settings, at: Outset, ground: Ground, judged_by: Rules, prob
     )
     stream = _connect(settings, base, handle, ground, gate=api.gate, timepiece=timepiece, metrics=metrics)
     status = Status(stream)
+    heads = HeadWatch(
+        status.heads,
+        status.written_at,
+        lambda: stream.flow.is_outage,
+        clock=timepiece.now,
+        timer=time.monotonic,
+    )
     watch = Watch(patience(settings), silence_seconds(settings), time.monotonic)
     at.port.probes = Probes(
         not_live=watch.flaw,
         not_ready=status.not_ready,
-        exposition=lambda accept: exposition(stream, status, metrics, ledger, api.gate, accept),
+        exposition=lambda accept: exposition(
+            metrics, accept, stream=stream, status=status, heads=heads, ledger=ledger, gate=api.gate
+        ),
     )
     ended = serve(
         stream,
@@ -119,6 +127,7 @@ def _work(settings: Settings, at: Outset, ground: Ground, judged_by: Rules, prob
         *([Background(catalogue.keep)] if catalogue else []),
         Watchdog(watch, lambda: _pulse(base, status, api, heartbeat, signs), STOP.end),
         *_lookouts(settings, stream, status),
+        heads,
         *ground.followers,
         *ground.replaying.services(status, STOP.finish),
     )
@@ -189,25 +198,3 @@ async def _hear_the_time(client: CapillaryClient) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(_HEARING_SECONDS):
             await client.serves()
-
-
-def exposition(
-    stream: Stream,
-    status: Status,
-    metrics: Metrics,
-    ledger: FaustLedger | LedgerFollower | NoLedger,
-    gate: ApiGate,
-    accept: str,
-) -> tuple[bytes, str]:
-    """Return the metrics as they are now, and their media type."""
-    metrics.api_limit.set(gate.limit)
-    metrics.api_pace.set(gate.requests_per_second)
-    metrics.api_budget_used.set(gate.budget_used)
-    metrics.api_waiting.set(gate.waiting)
-    metrics.in_flight.set(stream.flow.in_flight)
-    metrics.ledger_entries.set(ledger.entries())
-    # Not what was left behind by partitions that another replica has now.
-    metrics.lag.clear()
-    for (topic, partition), lag in status.lags().items():
-        metrics.lag.labels(topic, str(partition)).set(lag)
-    return metrics.exposition(accept)

@@ -188,7 +188,11 @@ def _feedback(activity: Activity, rules: Rules) -> Feedback | None:
 
 def happened_at(activity: Activity, record: Record, now: datetime) -> datetime:
     """Return the event's own time, else its record's; one that is far ahead only for want of another."""
-    own = activity.occurred_at
+    return time_of(activity.occurred_at, record, now)
+
+
+def time_of(own: datetime | None, record: Record, now: datetime) -> datetime:
+    """Return an event's own time, if it tells a likely one, else its record's."""
     if own is not None and (own - now <= _ZONES_APART or record.timestamp_ms <= 0):
         return own
     return record.timestamp

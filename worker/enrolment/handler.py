@@ -90,6 +90,7 @@ class Enrolments:
             self._tracker.fault(delivery.record, error)
             message = f"worker: {type(error).__name__}"
             await taken.telling.dead_letter(origin, DeadLetterReason.HANDLER_FAULT, message)
+        taken.telling.measure(origin)
 
     async def _admit(self, taken: Taken) -> Admission:
         """Decide what the record is good for; what it teaches of its organisation is kept first."""

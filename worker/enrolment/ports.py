@@ -181,6 +181,10 @@ class Tracker(CallTracker, Protocol):
         """Count an outcome that Kafka has acknowledged."""
         ...
 
+    def told_all(self, seconds: float) -> None:
+        """Note the age of an event by its own time when its last outcome was acknowledged."""
+        ...
+
     def deferred(self, failure: Failure, hop: int, reason: str) -> None:
         """Count a record that was moved to a retry topic; the reason may say more than its header."""
         ...

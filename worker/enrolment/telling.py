@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from topics.dead_letter import DeadLetterReason
 from topics.origin import Origin
-from topics.outcome import Outcome
+from topics.outcome import Outcome, OutcomeName
 from worker.domain.settlement import Deferred, Settlement, Unresolved
+from worker.enrolment.admission import time_of
 from worker.enrolment.arrivals import Arrival
 from worker.enrolment.checkpoints import Checkpoint, Probe
 from worker.enrolment.deferral import Deferral
@@ -55,12 +56,22 @@ class Telling:
         self._means = means
         self._arrival = arrival
         self._lease = lease
+        self._told: set[OutcomeName] = set()
+
+    def measure(self, origin: Origin) -> None:
+        """Measure the event's age, if its last outcome was told: something was, and nothing is put off."""
+        if not self._told or OutcomeName.DEFERRED in self._told:
+            return
+        own, record, now = origin.activity.occurred_at, self._arrival.record, self._means.clock()
+        if own is not None or record.timestamp_ms > 0:
+            self._means.tracker.told_all((now - time_of(own, record, now)).total_seconds())
 
     async def outcome(self, origin: Origin, outcome: Outcome) -> None:
         """Write an outcome as it is."""
         await until_certain(self._lease, self._means.sleep)
         await self._means.publisher.publish(origin.key, outcome)
         self._means.tracker.outcome(outcome)
+        self._told.add(outcome.outcome)
         self._means.probe(Checkpoint.TOLD)
 
     async def settlement(self, origin: Origin, settlement: Settlement) -> None:

@@ -9,6 +9,11 @@ from typing import Final, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_AGE_SECONDS: Final = (
+    *(0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0),
+    *(3600.0, 4 * 3600.0, 12 * 3600.0, 86_400.0, 3 * 86_400.0, 7 * 86_400.0),
+)
+"""Up to a week: an event may wait out an outage."""
 _SEMANTIC_SECONDS: Final = (
     *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0),
     *(2.5, 5.0, 7.5, 10.0),
@@ -24,6 +29,7 @@ class Metric:
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = _SECONDS
 
     def counter(self, registry: CollectorRegistry) -> Counter:
         """Register it as a counter."""
@@ -35,7 +41,7 @@ class Metric:
 
     def histogram(self, registry: CollectorRegistry) -> Histogram:
         """Register it as a histogram of seconds."""
-        return Histogram(self.name, self.help, self.labels, buckets=_SECONDS, registry=registry)
+        return Histogram(self.name, self.help, self.labels, buckets=self.buckets, registry=registry)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +67,12 @@ ACTIVITY_SECONDS: Final = Metric(
     "enrolment_activity_duration_seconds",
     "histogram",
     "From taking up an event to its last acknowledgement.",
+)
+ACTIVITY_AGE: Final = Metric(
+    "enrolment_activity_age_seconds",
+    "histogram",
+    "From an event's own time, else its record's, to its last outcome; one that is told again counts again.",
+    buckets=_AGE_SECONDS,
 )
 API_REQUESTS: Final = Metric(
     "enrolment_api_requests_total", "counter", "Requests to the API.", ("endpoint", "result")
@@ -97,6 +109,20 @@ LAG: Final = Metric(
     "Records that are not done yet, also those of open transactions.",
     ("topic", "partition"),
 )
+LAG_SECONDS: Final = Metric(
+    "enrolment_consumer_lag_seconds",
+    "gauge",
+    "Age of the first record that is not done yet, by its timestamp, also of one in an open transaction or"
+    " of a retry that is not due; 0 without one.",
+    ("topic", "partition"),
+)
+BLOCKED: Final = Metric(
+    "enrolment_blocked_seconds",
+    "gauge",
+    "For how long nothing more of the partition has been done although records wait; 0 while the first of"
+    " them is a retry that is not due.",
+    ("topic", "partition"),
+)
 RECORDS_EXPIRED: Final = Metric(
     "enrolment_records_expired_total",
     "counter",
@@ -128,6 +154,7 @@ METRICS: Final = (
     ACTIVITY,
     IN_FLIGHT,
     ACTIVITY_SECONDS,
+    ACTIVITY_AGE,
     API_REQUESTS,
     API_SECONDS,
     API_OUTAGE,
@@ -136,6 +163,8 @@ METRICS: Final = (
     API_BUDGET_USED,
     API_WAITING,
     LAG,
+    LAG_SECONDS,
+    BLOCKED,
     RECORDS_EXPIRED,
     RETRIES,
     DEAD_LETTERS,

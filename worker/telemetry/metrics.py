@@ -1,7 +1,7 @@
 """The tracker that counts and logs what the use case reports, and /metrics."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Final
 
@@ -47,6 +47,7 @@ _QUIET_SECONDS: Final = 60.0
 """Between two lines about the same trouble with the API."""
 
 
+ByPartition = Mapping[tuple[str, int], float]
 _QUIET_CLOCK_SECONDS: Final = 3600.0
 SAVINGS: Final = ("known", "catalogue", "feedback", "burst")
 """Why an event led to no lookup."""
@@ -76,12 +77,15 @@ class Metrics:
         self._request_seconds = cache(instruments.API_SECONDS.histogram(registry).labels)
         self.in_flight = instruments.IN_FLIGHT.gauge(registry)
         self._activity_seconds = instruments.ACTIVITY_SECONDS.histogram(registry)
+        self._activity_age = instruments.ACTIVITY_AGE.histogram(registry)
         self.api_outage = instruments.API_OUTAGE.gauge(registry)
         self.api_limit = instruments.API_CONCURRENCY_LIMIT.gauge(registry)
         self.api_pace = instruments.API_PACE.gauge(registry)
         self.api_budget_used = instruments.API_BUDGET_USED.gauge(registry)
         self.api_waiting = instruments.API_WAITING.gauge(registry)
-        self.lag = instruments.LAG.gauge(registry)
+        self._lag = instruments.LAG.gauge(registry)
+        self._lag_seconds = instruments.LAG_SECONDS.gauge(registry)
+        self._blocked_seconds = instruments.BLOCKED.gauge(registry)
         self._expired = instruments.RECORDS_EXPIRED.counter(registry)
         self._retries = instruments.RETRIES.counter(registry)
         self._dead_letters = instruments.DEAD_LETTERS.counter(registry)
@@ -111,6 +115,13 @@ class Metrics:
     def expired(self, topic: str, records: int) -> None:
         """Count records that were deleted before they were read."""
         self._expired.labels(topic).inc(records)
+
+    def partitions(self, lags: ByPartition, ages: ByPartition, blocked: ByPartition) -> None:
+        """Show these partitions, by topic and number, and not what another replica has now."""
+        for gauge, values in ((self._lag, lags), (self._lag_seconds, ages), (self._blocked_seconds, blocked)):
+            gauge.clear()
+            for (topic, number), value in values.items():
+                gauge.labels(topic, str(number)).set(value)
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """Return the metrics and their media type: OpenMetrics, with exemplars, for those who accept it."""
@@ -197,6 +208,10 @@ class Metrics:
                 of=str(record.position),
                 unsaid=before,
             )
+
+    def told_all(self, seconds: float) -> None:
+        """Measure how old an event is of which the last outcome was told."""
+        self._activity_age.observe(max(0.0, seconds), exemplar())
 
     def lookup_saved(self, reason: str) -> None:
         """Count an event that led to no lookup."""

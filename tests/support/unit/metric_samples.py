@@ -41,5 +41,7 @@ def busy_metrics() -> Metrics:
     metrics.request_finished("issue", "issued", 0.1)
     metrics.handled(0.3)
     metrics.in_flight.set(2)
-    metrics.lag.labels("customer-activity", "3").set(7)
+    metrics.told_all(40.0)
+    at = ("customer-activity", 3)
+    metrics.partitions({at: 7}, {at: 12.5}, {at: 3.5})
     return metrics

@@ -36,6 +36,7 @@ class ConsumerGroup:
         self.api_journal: list[tuple[object, ...]] = []
         self.borne_out: bool | None = True
         self.deferred_for: list[str] = []
+        self.ages: list[float] = []
         self.others_are_served = True
         """Whether the API serves somebody else while it is asked."""
         self.dies_waiting = False
@@ -72,6 +73,7 @@ class ConsumerGroup:
         )
         await use_case.handle(source)
         self.deferred_for += tracker.deferred_for
+        self.ages += tracker.ages
         return [(each.outcome.value, each.promotion_id) for _, each in self.publisher.outcomes[before:]]
 
     async def bears_out(self, letter: Position, redriven: Record) -> bool | None:  # noqa: ARG002 - the port's

@@ -152,6 +152,7 @@ class FakeTracker:
     def __init__(self) -> None:
         self.activities: list[tuple[str, str]] = []
         self.outcomes: list[Outcome] = []
+        self.ages: list[float] = []
         self.waits: list[tuple[str, Fault | Refused, int, float]] = []
         self.outages: list[tuple[str, bool]] = []
         self.deferred_for: list[str] = []
@@ -172,6 +173,10 @@ class FakeTracker:
     def outcome(self, outcome: Outcome) -> None:
         """Keep an outcome."""
         self.outcomes.append(outcome)
+
+    def told_all(self, seconds: float) -> None:
+        """Keep an age."""
+        self.ages.append(seconds)
 
     def waiting(self, endpoint: str, fault: Fault | Refused, attempt: int, seconds: float) -> None:
         """Keep a repetition."""

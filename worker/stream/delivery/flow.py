@@ -18,6 +18,7 @@ from worker.enrolment.delivery import Delivery
 from worker.stream.delivery.fetch_order import FetchOrder
 from worker.stream.delivery.lanes import Lanes
 from worker.stream.delivery.membership import Membership
+from worker.stream.delivery.order_book import Entry
 from worker.stream.delivery.partition import Partition
 from worker.stream.delivery.partition_guard import PartitionGuard
 from worker.stream.delivery.pauses import Pauses
@@ -89,6 +90,8 @@ class Flow:
         self._lanes = lanes
         self._wait_of = wait_of
         self._is_backlog = is_backlog
+        self._not_due: set[Partition] = set()
+        """Partitions whose next record was not due when it came."""
         self._gave_way: dict[Partition, bool] = {}
         """Whether the last record that came of a partition is of a backlog; mostly the next is as well."""
         self._pauses = pauses
@@ -134,6 +137,7 @@ class Flow:
         if self.guards.partitions.refused or not await self._rewinds.takes(partition, offset):
             return
         seconds, is_backlog = self._wait_of(record, self._pauses.seen_for(partition, offset)), False
+        (self._not_due.add if seconds > 0 else self._not_due.discard)(partition)
         if seconds <= 0 and self._is_backlog is not None:
             is_backlog = self._gave_way[partition] = self._is_backlog(record)
             seconds = _FULL_SECONDS if self._lanes.turns_away(partition, is_backlog=is_backlog) else 0.0
@@ -179,7 +183,19 @@ class Flow:
 
     def is_open(self, partition: Partition) -> bool:
         """Whether anything that was fetched of the partition is not finished."""
-        return self._lanes.is_held_back(partition) or self.is_on_its_way(partition)
+        return self.first(partition) is not None or self.is_on_its_way(partition)
+
+    def first(self, partition: Partition) -> Entry | None:
+        """Return the partition's first delivery that was taken and is not finished, None if all are."""
+        return self._lanes.first(partition)
+
+    def waits_until_due(self, partition: Partition) -> bool:
+        """Whether nothing of the partition is in work, and its next record is left alone until it is due."""
+        return (
+            partition in self._not_due
+            and self._pauses.is_left_alone(partition)
+            and self.first(partition) is None
+        )
 
     async def look(self, partitions: Iterable[Partition]) -> None:
         """Look whether records of these got lost on their way to us; called about every second."""
@@ -212,6 +228,7 @@ class Flow:
         self._pauses.forget()
         self._rewinds.forget()
         self._gave_way.clear()
+        self._not_due.clear()
         self._lanes.forget(stopping=stopping)
         if stopping:
             self.drained.set()

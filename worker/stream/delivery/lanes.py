@@ -11,7 +11,7 @@ from topics.record import Record, octets_of
 from worker.enrolment.delivery import Delivery
 from worker.enrolment.lease import Abandoned
 from worker.stream.delivery.lane import Lane, Work
-from worker.stream.delivery.order_book import OrderBook
+from worker.stream.delivery.order_book import Entry, OrderBook
 from worker.stream.delivery.partition import Partition
 from worker.stream.delivery.room import FILLED, Bounds, Room
 from worker.stream.delivery.slots import Slots
@@ -111,10 +111,10 @@ class Lanes:
             if book.first is not None and id(book.first) not in attended
         }
 
-    def is_held_back(self, partition: Partition) -> bool:
-        """Whether the partition has deliveries that are not finished."""
+    def first(self, partition: Partition) -> Entry | None:
+        """Return the partition's first delivery that is not finished, None while there is none."""
         book = self._books.get(partition)
-        return book is not None and len(book) > 0
+        return None if book is None else book.first
 
     def pass_to(self, partition: Partition, offset: int) -> None:
         """Let a commit be safe up to there: what was not delivered before it holds no record to deliver."""
@@ -158,7 +158,7 @@ class Lanes:
             return True
         work = Work(
             delivery=delivery,
-            entry=book.deliver(record.position.offset),
+            entry=book.deliver(record.position.offset, record.timestamp_ms),
             book=book,
             partition=partition,
             octets=octets_of(record.key, record.value, record.headers),

@@ -9,6 +9,7 @@ class Entry:
     """One delivered offset of an order book."""
 
     offset: int
+    timestamp_ms: int = 0
     finished: bool = False
 
 
@@ -53,14 +54,14 @@ class OrderBook:
         """Whether the offset was delivered already, or lies before one that was."""
         return offset <= self._last
 
-    def deliver(self, offset: int) -> Entry:
+    def deliver(self, offset: int, timestamp_ms: int = 0) -> Entry:
         """Append an offset, larger than all before it; return the entry to finish later."""
         if self.has(offset):
             raise ValueError(f"offset {offset} delivered after {self._last}")
         if self._watermark is None:
             self._watermark = offset
         self._last = offset
-        entry = Entry(offset)
+        entry = Entry(offset, timestamp_ms)
         self._entries.append(entry)
         return entry
 

@@ -27,7 +27,11 @@ class Pauses:
 
     def is_paused(self, partition: Partition) -> bool:
         """Whether the partition is not to be read now."""
-        return self.outage or self._until.get(partition, 0.0) > self._timer()
+        return self.outage or self.is_left_alone(partition)
+
+    def is_left_alone(self, partition: Partition) -> bool:
+        """Whether the partition itself is not to be read now, whatever holds all of them."""
+        return self._until.get(partition, 0.0) > self._timer()
 
     def seen(self, partition: Partition, offset: int) -> None:
         """Note that records up to that offset have been fetched, now or before."""

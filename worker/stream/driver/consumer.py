@@ -8,6 +8,7 @@ changes them.
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -25,6 +26,20 @@ _PAUSED_POLL_SECONDS: Final = 0.05
 """Is felt at each rebalance: until partitions may be read, fetching looks so often whether they may."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a partition is done."""
+
+    done: int
+    """All before this offset is finished, or never was a record for us."""
+    end: int
+
+    @property
+    def lag(self) -> int:
+        """How many records are not done, as far as offsets tell."""
+        return self.end - self.done
 
 
 class _NoMemory(dict[TP, int | None]):
@@ -185,17 +200,20 @@ class Consumer(driver.Consumer):
         position = self._thread.position_of(tp)
         return position is not None and position < self._thread.end_of(tp)
 
-    def lag(self, tp: TP) -> int:
-        """Return how many records are not done, as far as offsets tell; also those of open transactions."""
+    def standing(self, tp: TP) -> Standing | None:
+        """Return up to where the partition is done, and where it ends; None while its log is not known.
+
+        The end is behind the records of open transactions too.
+        """
         at = (tp.topic, tp.partition)
         extent, began = self._positions.extents.get(at), self._positions.began(at)
         if extent is None or began is None:
-            return 0
-        end = max(extent.end, self._thread.highwater_of(tp) or 0)
+            return None
         if self._flow.is_open(at):
             done = self._flow.watermarks.get(at, began)
         else:
             # With nothing on hand; markers of transactions that were passed over count for done.
             position = self._thread.position_of(tp)
             done = began if position is None else position
-        return max(0, end - max(done, extent.start))
+        done = max(done, extent.start)
+        return Standing(done, max(done, extent.end, self._thread.highwater_of(tp) or 0))

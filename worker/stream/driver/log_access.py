@@ -12,7 +12,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from worker.kafka import log_extent
+from worker.kafka import log_extent, log_peek
 from worker.kafka.positions import Extent
 
 _METADATA_SECONDS: Final = 5.0
@@ -58,6 +58,16 @@ class LogAccess(driver.AIOKafkaConsumerThread):
         wanted = {TopicPartition(*tp): epoch for tp, epoch in epochs.items()}
         found = await self.call_thread(log_extent.ask, self._ensure_consumer(), wanted)
         return {TP(at.topic, at.partition): extent for at, extent in found.items()}
+
+    async def written_at(self, tp: TP, offset: int) -> int | None:
+        """Return when the first record at or behind the offset was written, in ms since the epoch.
+
+        Also of one whose transaction is open; None when there is none. Raises KafkaError without an answer.
+        """
+        found = await self.call_thread(
+            log_peek.written_at, self._ensure_consumer(), TopicPartition(*tp), offset
+        )
+        return cast("int | None", found)
 
     async def committed_with_marks(self, partitions: Iterable[TP]) -> dict[TP, tuple[int, str]]:
         """Return what the group has committed, with the text beside it, for the partitions that have it."""

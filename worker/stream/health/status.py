@@ -11,6 +11,8 @@ from mode import Service
 from worker.kafka.topic_identity import Identity, identity_of
 from worker.stream.app import Stream
 from worker.stream.delivery.partition import Partition
+from worker.stream.driver.consumer import Standing
+from worker.stream.health.head_watch import ON_HAND, TRANSACTION, UNREAD, Head
 from worker.stream.health.watchdog import Pulse
 from worker.stream.ledger.guard import LedgerWatch
 
@@ -65,10 +67,17 @@ class Status:
         """Ask the group for another assignment."""
         await self._connections.thread.join_anew()
 
-    def lags(self) -> dict[Partition, int]:
-        """Return, for each assigned partition of the topics, how many records are not yet committed."""
-        consumer = self._connections.consumer
-        return {(tp.topic, tp.partition): consumer.lag(tp) for tp in self._ours()}
+    def heads(self) -> dict[Partition, Head]:
+        """Return how far each partition that is ours is done, of those whose log is known."""
+        return {
+            (tp.topic, tp.partition): self._head(tp, standing)
+            for tp in self._ours()
+            if (standing := self._connections.consumer.standing(tp)) is not None
+        }
+
+    async def written_at(self, partition: Partition, offset: int) -> int | None:
+        """Return when the first record from an offset on was written, in ms; None if there is none."""
+        return await self._connections.thread.written_at(TP(*partition), offset)
 
     def is_past(self, topic: str, ends: Mapping[int, int]) -> bool:
         """Whether everything before these ends was handled, in every partition of the topic."""
@@ -111,6 +120,19 @@ class Status:
             return self.is_ready() or base.guards.partitions.is_apart
 
         return LedgerWatch(base.ledger_guard, looks, identify, held, ends)
+
+    def _head(self, tp: TP, standing: Standing) -> Head:
+        flow, partition = self._flow, (tp.topic, tp.partition)
+        first = flow.first(partition)
+        is_unread = flow.is_on_its_way(partition) or self._connections.consumer.unread(tp)
+        return Head(
+            done=standing.done,
+            lag=standing.lag,
+            offset=standing.done if first is None else first.offset,
+            written_ms=None if first is None or first.timestamp_ms <= 0 else first.timestamp_ms,
+            is_due=not flow.waits_until_due(partition),
+            waits_for=ON_HAND if first is not None else UNREAD if is_unread else TRANSACTION,
+        )
 
     def _ours(self) -> list[TP]:
         """Return the partitions that are assigned and may be read."""

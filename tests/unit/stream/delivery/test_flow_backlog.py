@@ -26,6 +26,7 @@ class Bench:
         self.loop = asyncio.get_running_loop()
         self.sought: list[tuple[Partition, int]] = []
         self.running: dict[tuple[Partition, int], asyncio.Future[None]] = {}
+        self.due_in = 0.0
         self.membership = Membership(float("inf"))
         self.membership.heard(0.0, 1)
         lanes = Lanes(self.handle, lambda record: str(record.position).encode(), bounds, self.crash)
@@ -36,7 +37,7 @@ class Bench:
             {"activity"},
             lanes,
             self,
-            lambda _record, _seconds: 0.0,
+            lambda _record, _seconds: self.due_in,
             guards=Guards(
                 membership=self.membership,
                 fence=SendFence(self.membership, lambda _: None),
@@ -149,5 +150,31 @@ def test_a_partition_whose_window_is_filled_keeps_no_other_waiting() -> None:
         await bench.finish((ONE, 0))
         await asyncio.sleep(1.0)
         assert not bench.flow.is_paused(ONE)
+
+    run_in_virtual_time(main())
+
+
+def test_a_record_that_is_not_due_is_told_from_one_that_has_no_room() -> None:
+    """The first waits for its time, with nothing of its partition in work; the other is held up."""
+
+    async def main() -> None:
+        bench = Bench(Bounds(2, 2, backlog=1))
+        await bench.bring(ONE, b"new")
+        bench.due_in = 5.0
+        await bench.bring(ONE, b"new", begin=1)
+        assert not bench.flow.waits_until_due(ONE), "an earlier one is in work"
+        first = bench.flow.first(ONE)
+        assert first is not None
+        assert (first.offset, first.timestamp_ms) == (0, 0)
+        await bench.finish((ONE, 0))
+        assert bench.flow.first(ONE) is None
+        assert bench.flow.waits_until_due(ONE)
+        await asyncio.sleep(5.0)
+        assert not bench.flow.waits_until_due(ONE)
+        bench.due_in = 0.0
+        await bench.bring(OTHER, OLD, OLD)
+        await bench.finish((OTHER, 0))
+        assert bench.flow.is_paused(OTHER)
+        assert not bench.flow.waits_until_due(OTHER)
 
     run_in_virtual_time(main())

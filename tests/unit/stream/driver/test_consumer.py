@@ -9,6 +9,7 @@ import pytest
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from worker.kafka.positions import Extent
 from worker.stream.driver.consumer import Consumer
 from worker.stream.driver.consumer_thread import ConsumerThread
 
@@ -157,3 +158,38 @@ async def test_partitions_are_fetched_from_as_soon_as_they_are_resumed(*, flows:
         while (fetched := await consumer._wait_next_records(1.0))[0] is None:
             pass
     assert fetched == (found, {AT})
+
+
+@pytest.mark.parametrize(
+    ("is_open", "watermark", "position", "start", "standing"),
+    [
+        # On hand: what is finished counts, not what was fetched.
+        (True, 5, 9, 0, (5, 12)),
+        (True, None, 9, 0, (3, 12)),
+        # Nothing on hand: markers that were passed over count for done; an open transaction does not.
+        (False, 5, 9, 0, (9, 12)),
+        (False, None, None, 0, (3, 12)),
+        # What retention took is nothing that could be done.
+        (True, 5, 9, 7, (7, 12)),
+        (False, None, None, 20, (20, 20)),
+    ],
+)
+def test_how_far_a_partition_is_done(
+    *, is_open: bool, watermark: int | None, position: int | None, start: int, standing: tuple[int, int]
+) -> None:
+    """And where it ends: behind the records of open transactions."""
+    at, thread = (AT.topic, AT.partition), Thread(None, 12)
+    thread.told.position, thread.told.has_valid_position = position, position is not None
+    consumer = Consumer.__new__(Consumer)
+    consumer._thread = thread
+    consumer._positions = SimpleNamespace(  # type: ignore[assignment]  # what it is asked
+        extents={at: Extent(start, 10)}, began=lambda _: 3
+    )
+    consumer._flow = SimpleNamespace(  # type: ignore[assignment]  # as above
+        is_open=lambda _: is_open, watermarks={} if watermark is None else {at: watermark}
+    )
+    found = consumer.standing(AT)
+    assert found is not None
+    assert (found.done, found.end) == standing
+    assert found.lag == standing[1] - standing[0]
+    assert consumer.standing(TP("another", 0)) is None
