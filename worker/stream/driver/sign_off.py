@@ -2,7 +2,7 @@
 
 A group gives a newcomer its id first, and then waits for it to join under that id. In between the
 predecessor leaves: the others join once, and the group is never empty, which would delay the first join by
-`group.initial.rebalance.delay.ms`. A broker that gives no id first (before Kafka 2.2) waits as ever.
+`group.initial.rebalance.delay.ms`. A broker that gives no id first (before Kafka 2.3) waits as ever.
 """
 
 import asyncio
