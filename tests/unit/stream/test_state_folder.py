@@ -2,10 +2,12 @@
 
 import fcntl
 import os
+import platform
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +21,9 @@ _LOCK = "+process.lock"
 
 
 @contextmanager
-def _holder(folder: Path, then: str = "signal.pause()") -> Iterator[subprocess.Popen[str]]:
+def _holder(
+    folder: Path, then: str = "signal.pause()", within: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
     """Give another process that has taken the folder."""
     code = f"""
 import os, signal, sys
@@ -29,7 +33,7 @@ folder = take_folder(Path({str(folder)!r}))
 print("taken", flush=True)
 {then}
 """
-    command = [sys.executable, "-c", code]
+    command = [*within, sys.executable, "-c", code]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own program
         try:
             assert process.stdout is not None
@@ -77,6 +81,16 @@ def test_a_pid_of_another_container_is_told_as_such(tmp_path: Path, other: str) 
         assert _refusal(tmp_path).startswith(
             f"a process of another container or machine (pid 7 there, host name {where}) works with "
         )
+
+
+def test_two_containers_that_share_a_volume_exclude_each_other(tmp_path: Path) -> None:
+    """As two of one pod do: they have one host name, and each counts processes from 1."""
+    if shutil.which("unshare") is None or os.geteuid() != 0:
+        pytest.skip("a PID namespace needs unshare and root")
+    container = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
+    with _holder(tmp_path, within=container):
+        where = f"(pid 1 there, host name {platform.node()})"
+        assert _refusal(tmp_path).startswith(f"a process of another container or machine {where} works with ")
 
 
 @pytest.mark.parametrize("damage", [b"", b"17", b"\xff a b", b"a b c d"])
