@@ -1,5 +1,6 @@
 """Who waits for the API is not stuck, and who is stuck ends with 70: with a patience of seconds."""
 
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from tests.support.e2e.breakable import Breakable
 from tests.support.e2e.events import event
 from tests.support.e2e.feeds import Message
 from tests.support.e2e.impatient_worker import BLOCKED_AT, PATIENCE
@@ -83,6 +85,29 @@ def test_an_outage_on_a_quiet_worker_is_no_failure(quiet: tuple[Stage, RunningSi
         assert {outcome.name for outcome in stage.outcomes.read()} == {"ENROLLED"}
     finally:
         worker.close()
+
+
+def test_a_start_that_waits_for_kafka_is_not_stuck(breakable: Breakable) -> None:
+    """Kafka goes away while the API is asked for its time: the application waits longer than its patience."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        api = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        with breakable.lab.stage(api) as stage:
+            worker = ImpatientWorker(stage.lab.household, stage.settings | CREDENTIALS)
+            worker.start()
+            try:
+                wait_until(lambda: '"starting"' in worker.log(), "it is prepared", evidence=worker.tail)
+                breakable.broker.kill()
+                wait_until(lambda: "waits for Kafka" in worker.log(), "it waits", evidence=worker.tail)
+                until, seen = time.monotonic() + 2.5 * _PATIENCE, set[int]()
+                while time.monotonic() < until:
+                    assert worker.poll() is None, worker.tail()
+                    seen.add(worker.get("/live").status)
+                    time.sleep(0.5)
+                assert seen == {200}
+                breakable.broker.restart()
+                worker.wait_ready(60.0)
+            finally:
+                worker.close()
 
 
 def test_an_event_loop_that_is_blocked_ends_the_process_with_70(
