@@ -15,6 +15,7 @@ from worker.kafka.bootstrap import reach_any
 from worker.kafka.group_refusals import refusal_of
 from worker.stream.delivery.membership import Membership
 from worker.stream.driver import sign_off
+from worker.stream.driver.fetch_errors import keep_first_error
 from worker.stream.driver.log_access import LogAccess
 from worker.stream.driver.opening import Opening
 from worker.timing import now
@@ -76,6 +77,7 @@ class ConsumerThread(LogAccess):
         if await self._opening.of("the consumer", start, self._let_go, is_over):
             self._membership.listens()
             self._listen_in()
+            keep_first_error(self._ensure_consumer()._fetcher)  # noqa: SLF001 - aiokafka offers no way to it
             self.add_future(self._opening.first_place(self._has_place, lambda: self.should_stop))
 
     def _has_place(self) -> bool:

@@ -1,7 +1,7 @@
 """Positions and logs, beyond what Faust asks, as the thread of aiokafka's consumer tells them."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -90,14 +90,18 @@ class LogAccess(driver.AIOKafkaConsumerThread):
             return False
         return True
 
-    async def seek_if_ours(self, tp: TP, offset: int) -> bool:
-        """Go there; return whether the partition is assigned to us."""
-        return cast("bool", await self.call_thread(self._seek_if_ours, tp, offset))
+    async def seek_if_ours(self, tp: TP, offset: int, then: Callable[[], object] = lambda: None) -> bool:
+        """Go there; return whether the partition is assigned to us.
 
-    async def _seek_if_ours(self, tp: TP, offset: int) -> bool:
+        `then` is called in the consumer's thread if it is, before anything is read from there.
+        """
+        return cast("bool", await self.call_thread(self._seek_if_ours, tp, offset, then))
+
+    async def _seek_if_ours(self, tp: TP, offset: int, then: Callable[[], object]) -> bool:
         if not self.owns(tp):
             return False
         self._ensure_consumer().seek(TopicPartition(*tp), offset)
+        then()
         return True
 
     async def join_anew(self) -> None:

@@ -9,6 +9,7 @@ A partition is not read before its position was judged.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -131,12 +132,21 @@ class Positions:
             return {}
         for tp, begin in begins.items():
             at = (tp.topic, tp.partition)
-            if era != self._era or not await thread.seek_if_ours(tp, begin) or era != self._era:
+            note = partial(self._note_leader, era, at, marks[tp], begin)
+            if era != self._era or not await thread.seek_if_ours(tp, begin, note) or era != self._era:
                 return {}
             self._corrected.pop(at, None)
-            self.leaders.began(at, marks[tp], begin)
             self.extents[at], self._began[at] = extents[tp], begin
         return begins
+
+    def _note_leader(self, era: int, partition: Partition, mark: Mark, begin: int) -> None:
+        """Note in which log reading begins, unless the assignment has changed; in the consumer's thread.
+
+        A partition may be placed once more while it is read: a batch that is taken before this was noted
+        would have told its leader in vain.
+        """
+        if era == self._era:
+            self.leaders.began(partition, mark, begin)
 
     async def read_again(self, partitions: Iterable[TP]) -> None:
         """Go back to where reading began: what came while the assignment changed may not be from there."""

@@ -179,6 +179,7 @@ REACHED: Final[dict[str, Any]] = {
     "_schedule_shutdown": Worker,
     "_send_req": GroupCoordinator,
     "_send_request": aiokafka.admin.AIOKafkaAdminClient,
+    "_set_error": Fetcher,
     "_subscription": aiokafka.AIOKafkaConsumer,
     "_sync_task": AIOKafkaClient,
     "_thread": ThreadDelegateConsumer,

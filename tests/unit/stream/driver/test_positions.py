@@ -36,6 +36,8 @@ class Kafka:
     asked: list[Mapping[TP, int | None]] = field(default_factory=list)
     meanwhile: Callable[[], Awaitable[object]] | None = None
     """What happens while a commit that is under way is waited for."""
+    sought: Callable[[], object] = lambda: None
+    """What the consumer's thread does right after it sought, before anybody else hears of that."""
 
     def assignment(self) -> set[TP]:
         return set(self.logs)
@@ -69,8 +71,10 @@ class Kafka:
             self.group |= offsets
         return self.takes_commits
 
-    async def seek_if_ours(self, tp: TP, offset: int) -> bool:
+    async def seek_if_ours(self, tp: TP, offset: int, then: Callable[[], object] = lambda: None) -> bool:
         self.position[tp] = offset
+        then()
+        self.sought()
         return True
 
     async def join_anew(self) -> None:
@@ -129,6 +133,21 @@ async def test_where_a_committed_offset_leads(log: Extent, begins: int, lost: li
     assert kafka.asked[0] == {AT: 3}
     mark = f"log={log.topic_id}/{3 if begins >= 40 else ''}"
     assert kafka.group[AT] == (begins, mark)
+
+
+@pytest.mark.asyncio
+async def test_a_batch_that_is_read_at_once_tells_its_leader() -> None:
+    """Placed once more while it is read, a partition must not go on under the mark of its committed offset.
+
+    What is committed then would look as if the log had lost its end where the next leader began.
+    """
+    kafka = Kafka({AT: Extent(0, 90, OLD)}, {AT: (40, f"log={OLD}/3")})
+    positions, _ = kept(kafka)
+    kafka.sought = lambda: positions.leaders.read(*AT, 4, 50)
+    for _ in range(2):
+        await positions.place({AT})
+        assert positions.leaders.mark(AT) == Mark(OLD, 4)
+        assert positions.leaders.former(AT) == (Mark(OLD, 3), 40)
 
 
 @pytest.mark.asyncio
