@@ -2,20 +2,19 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import starmap
 from typing import Any, Final
 
 from tests.crash.events import Fed, number_of
 from tests.crash.owed import Promise, Served, Window, enrolled_again, handled, owed, served_since
+from tests.crash.repeats import OPEN, Asked, Repeats, count_repeats
 
 _EXAMPLES: Final = 3
 _THAWING_SECONDS: Final = 3.0
 _UNANSWERED_SECONDS: Final = 1.5
 """Below the workers' time-out, which began before the request arrived."""
-_OPEN: Final = frozenset({"DEFERRED", "REJECTED", "DEAD_LETTERED"})
-"""Outcomes of what may be asked for again."""
 Json = Mapping[str, Any]
 
 
@@ -27,7 +26,8 @@ class Books:
     `overlaps`: as the simulator's control port gives them; it counted `overlap_count`. `windows`: when each
     promotion was open to whom. `promise`: how late it may be found, None if every event is looked up.
     `thawed`: when a frozen worker went on; what it still reads then is no fault. `once`: whether a customer
-    may be enrolled into a promotion but once.
+    may be enrolled into a promotion but once. `asked`: who asked for outcomes once more; `most_repeated`: the
+    share of outcomes that may be repeated all the same, None for any.
     """
 
     fed: Sequence[Fed]
@@ -40,6 +40,8 @@ class Books:
     promise: Promise | None = None
     thawed: Sequence[str] = ()
     once: bool = True
+    asked: Asked = field(default_factory=Asked)
+    most_repeated: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class Verdict:
     told: Mapping[str, int]
     """Outcomes by name, each once."""
     reconciled: int
-    repeats: int
+    repeats: Repeats
     known: int
     """Events that were told of without a lookup."""
 
@@ -81,6 +83,7 @@ def reconcile(books: Books) -> Verdict:
     disorder = [*_requests_out_of_order(books, known), *_outcomes_out_of_order(books)]
     overlaps = list(_overlaps(books))
     again = starmap(_pair, enrolled_again(books.enrolments))
+    repeats = count_repeats(books.outcomes, books.asked)
     findings = (
         _finding("events are lost: no outcome", lost),
         _finding("idempotency keys or customers' promotions were applied more than once", twice),
@@ -92,6 +95,7 @@ def reconcile(books: Books) -> Verdict:
             "enrolments were owed and never made",
             starmap(_pair, owed(events, books.windows, books.promise, _served(books))),
         ),
+        _too_often(repeats, books.most_repeated),
         _finding("outcomes were repeated with another value", _changed(books.outcomes)),
         _finding("promotions are rejected, deferred or dead letters still", _left(books.outcomes)),
         _finding("promotions of events were told in two ways, each for good", _taken_back(books.outcomes)),
@@ -108,9 +112,15 @@ def reconcile(books: Books) -> Verdict:
         posts=sum(one["endpoint"] == "issue" for one in books.requests),
         told=Counter(one["outcome"] for one in once.values()),
         reconciled=sum(one.get("reconciled", False) for one in enrolled),
-        repeats=len(books.outcomes) - len(once),
+        repeats=repeats,
         known=len(known),
     )
+
+
+def _too_often(repeats: Repeats, most: float | None) -> str:
+    if most is None or repeats.share <= most:
+        return ""
+    return f"{repeats} were repeated unasked, and at most {most:.0%} may be"
 
 
 def _enrolment(of: Json) -> tuple[int, int, str]:
@@ -202,7 +212,7 @@ def _left(outcomes: Iterable[Json]) -> Iterable[str]:
     whole = {event_id for event_id, promotion_id in last if promotion_id is not None}
     for (event_id, promotion_id), outcome in last.items():
         is_past = promotion_id is None and event_id in whole
-        if outcome in _OPEN and not is_past:
+        if outcome in OPEN and not is_past:
             yield f"{event_id} promotion {promotion_id}: {outcome}"
 
 
@@ -214,7 +224,7 @@ def _taken_back(outcomes: Iterable[Json]) -> Iterable[str]:
         before = settled.get(promotion, outcome)
         if before != outcome:
             yield f"{promotion[0]} promotion {promotion[1]}: {before}, {outcome}"
-        if outcome not in _OPEN:
+        if outcome not in OPEN:
             settled[promotion] = outcome
 
 

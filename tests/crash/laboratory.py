@@ -55,6 +55,8 @@ def laboratory(options: Options, tell: Callable[[str], None]) -> Iterator["Labor
 class Laboratory(ClusterRun[CrashingWorker]):
     """The loop that disturbs a run."""
 
+    most_repeated = 0.10
+
     def __init__(self, on: Ground) -> None:
         super().__init__(on)
         self._workers += [self._new_worker() for _ in range(on.options.workers)]
@@ -180,7 +182,7 @@ class Laboratory(ClusterRun[CrashingWorker]):
             wait_until(partial(self._is_up, worker), "a worker is up", seconds=PATIENCE_SECONDS)
         for worker in self._workers:
             assert worker.stop() == 0, f"it ended with {worker.poll()}\n{worker.tail()}"
-        replaying = self._workers[0]
+        replaying, told = self._workers[0], len(self._ground.stage.outcomes.read())
         for kill in kills:
             self._begin_replay(replaying, until)
             wait_until(
@@ -205,6 +207,7 @@ class Laboratory(ClusterRun[CrashingWorker]):
         )
         assert replaying.poll() == 0, replaying.tail()
         self.chronicle.replays += 1
+        self._replays.append(range(told, len(self._ground.stage.outcomes.read())))
         self._outlook.look()
         self._note(f"replayed; rejected before {rejected}, now {self._outlook.count('REJECTED')}")
         for worker in self._workers:

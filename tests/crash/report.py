@@ -23,7 +23,8 @@ def figures(options: Options, made: Run[Any], verdict: Verdict) -> list[str]:
         "known customers": _known(options, made, verdict),
         "lost answers": f"{options.lost_answers:.0%}, {verdict.reconciled} enrolments reconciled",
         "outcomes": ", ".join(f"{name} {count}" for name, count in sorted(verdict.told.items())),
-        "repeats of outcomes": verdict.repeats,
+        "repeated outcomes": verdict.repeats,
+        "repeated on demand (replays, redrives)": verdict.repeats.asked_for,
         "enrolments applied": f"{verdict.applied}, by {verdict.posts} requests",
         "lost": verdict.lost,
         "enrolled twice": verdict.applied_twice,
@@ -61,6 +62,8 @@ def dump(books: Books) -> str:
             "windows": [asdict(window) for window in books.windows],
             "standstills": books.promise.standstills if books.promise else (),
             "thawed": books.thawed,
+            "replays": [(span.start, span.stop) for span in books.asked.replays],
+            "redriven": books.asked.redriven,
         },
         default=str,
     )

@@ -1,6 +1,8 @@
 """A run's workers, which work through its events and make progress, and its books."""
 
+import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Generic, TypeVar
@@ -13,12 +15,14 @@ from tests.crash.ground import Ground
 from tests.crash.organisation import Notices, Organisation
 from tests.crash.outlook import Outlook, in_flight
 from tests.crash.owed import Window
+from tests.crash.repeats import Asked
 from tests.crash.trust import promise_of
 from tests.crash.upstream import Upstream
 from tests.support.e2e.feeds import TopicReader
 from tests.support.e2e.redriving import redrive
 from tests.support.e2e.worker_process import WorkerProcess
 from tests.support.waiting import wait_until
+from topics.record import Record
 
 PATIENCE_SECONDS: Final = 90.0
 """How long nothing may move."""
@@ -27,6 +31,9 @@ W = TypeVar("W", bound=WorkerProcess)
 
 class Run(Generic[W]):
     """Workers on a ground, which work through its events. Raises AssertionError where nothing moves."""
+
+    most_repeated: float | None = None
+    """The share of outcomes that may be repeated unasked, None for any."""
 
     def __init__(self, on: Ground) -> None:
         self._ground: Final = on
@@ -41,6 +48,8 @@ class Run(Generic[W]):
         self._upstream: Final = Upstream(on.stage, Notices(on.api, on.stage.feed, seed))
         self._standstills: list[datetime] = []
         """Until when workers or broker stood still."""
+        self._replays: Final[list[range]] = []
+        """What each replay told, as a range of the outcomes read."""
         self._gone: frozenset[Fed] = frozenset()
         """Events that Kafka has lost before anybody read them."""
         self.ended_by_themselves: Final[list[int]] = []
@@ -184,11 +193,15 @@ class Run(Generic[W]):
 
         Of the activity topic, if no other one is named.
         """
+        return {one.position.partition: one.position.offset + 1 for one in self._read(topic)}
+
+    def _read(self, topic: str | None) -> list[Record]:
+        """Return what was committed to that topic, the activity topic if no other one is named."""
         on = self._ground
         servers, name = on.cluster.bootstrap_servers, topic or on.stage.names.activity
         reader = TopicReader(on.lab.loop, servers, name, on.options.partitions, committed=True)
         try:
-            return {one.position.partition: one.position.offset + 1 for one in reader.read()}
+            return reader.read()
         finally:
             reader.close()
 
@@ -206,7 +219,14 @@ class Run(Generic[W]):
             promise=promise_of(self._ground.options.trusts, self._standstills),
             thawed=self._thawed,
             once=self._ground.options.reenrol == "once",
+            asked=Asked(replays=self._replays, redriven=self._redriven()),
+            most_repeated=self.most_repeated,
         )
+
+    def _redriven(self) -> Counter[str]:
+        """Return how often each event was sent back: it stands on the topic once more for each time."""
+        told = (json.loads(one.value or b"{}").get("eventId") for one in self._read(None))
+        return Counter(event_id for event_id in told if event_id) - Counter(one.event_id for one in self._fed)
 
     def _windows(self) -> list[Window]:
         offers = [Window(promotion_id=number, since=since) for number, since in self._offered.items()]

@@ -69,22 +69,32 @@ class PartitionAdmin(TopicAdmin):
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the committed offset of each partition of the topic that has one."""
+        return {number: offset for number, (offset, _) in (await self.noted(group, topic)).items()}
+
+    async def noted(self, group: str, topic: str) -> dict[int, tuple[int, str]]:
+        """Return the same with the text beside each offset."""
         async with self._client() as client:
             found = await self._offsets(client, group)
-        return {number: offset for (name, number), offset in found.items() if name == topic}
+        return {number: kept for (name, number), kept in found.items() if name == topic}
 
     async def has_committed(self, group: str) -> bool:
         """Whether the group has handled anything, of whatever topic."""
         async with self._client() as client:
-            return any(offset > 0 for offset in (await self._offsets(client, group)).values())
+            return any(offset > 0 for offset, _ in (await self._offsets(client, group)).values())
 
-    async def _offsets(self, client: AIOKafkaAdminClient, group: str) -> dict[tuple[str, int], int]:
+    async def _offsets(
+        self, client: AIOKafkaAdminClient, group: str
+    ) -> dict[tuple[str, int], tuple[int, str]]:
         while True:
             with suppress(GroupCoordinatorNotAvailableError):  # a cluster that has had no group yet
                 coordinator = await client.find_coordinator(group)
                 # Asked for by hand: the client's own method takes a refusal for a group without offsets.
                 answer = await client._send_request(OffsetFetchRequest(group, None), coordinator)  # noqa: SLF001
-                found = {(name, number): offset for name, of in answer.topics for number, offset, *_ in of}
+                found = {
+                    (name, number): (offset, text or "")
+                    for name, of in answer.topics
+                    for number, offset, text, *_ in of
+                }
                 of_each = (each[3] for _, of in answer.topics for each in of)
                 codes = {getattr(answer, "error_code", 0), *of_each}
                 final = [code for code in codes if code and not _is_passing(code)]

@@ -25,6 +25,7 @@ from worker.settings import Settings
 from worker.settings.deadlines import rebalance_seconds, silence_seconds
 from worker.stopping import Stop
 from worker.stream.delivery.flow import Flow, Guards, IsBacklog, WaitOf
+from worker.stream.delivery.inherited import Inherited
 from worker.stream.delivery.lanes import Lanes
 from worker.stream.delivery.leaders import Leaders
 from worker.stream.delivery.membership import Lease, Membership
@@ -234,6 +235,7 @@ def connect(  # noqa: PLR0913 - what is to be known of records
         wait_of,
         guards=base.guards,
         pauses=base.pauses,
+        inherited=Inherited(base.leaders),
         drain_seconds=settings.drain_seconds,
         is_backlog=is_backlog,
     )

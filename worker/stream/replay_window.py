@@ -41,16 +41,23 @@ class Window:
     topic: str
     starts: Mapping[int, int]
     ends: Mapping[int, int]
-    before: Mapping[int, int]
+    before: Mapping[int, tuple[int, str]]
+    """With the text beside each offset."""
 
     def is_behind(self, position: Position) -> bool:
         """Whether an activity record lies behind the window, and is not to be handled."""
         return position.topic == self.topic and position.offset >= self.ends.get(position.partition, 0)
 
     @property
-    def after(self) -> dict[int, int]:
-        """Return what the group has committed once the replay is done."""
-        return {number: max(end, self.before.get(number, 0)) for number, end in self.ends.items()}
+    def after(self) -> dict[int, tuple[int, str]]:
+        """Return what the group has committed once the replay is done.
+
+        An offset that the replay did not reach keeps its text: what is finished behind it stays finished.
+        """
+        kept = {number: self.before.get(number, (0, "")) for number in self.ends}
+        return {
+            number: (end, "") if end > kept[number][0] else kept[number] for number, end in self.ends.items()
+        }
 
 
 async def find_window(settings: Settings, replay: Replay, note: MemberNote) -> Window:
@@ -77,7 +84,7 @@ async def find_window(settings: Settings, replay: Replay, note: MemberNote) -> W
                 f"group {group} has {members} members: stop all workers first (one that was killed counts "
                 f"for {settings.kafka_session_timeout_seconds:g} s more)"
             )
-        before = await admin.committed(group, names.activity)
+        before = await admin.noted(group, names.activity)
         at = [TopicPartition(names.activity, n) for n in range(existing[names.activity].partitions)]
         with translated(names.activity):
             log_ends = await consumer.end_offsets(at)
@@ -85,11 +92,11 @@ async def find_window(settings: Settings, replay: Replay, note: MemberNote) -> W
         before = {
             tp.partition: before[tp.partition]
             for tp in at
-            if before.get(tp.partition, -1) in range(log_ends[tp] + 1)
+            if tp.partition in before and before[tp.partition][0] in range(log_ends[tp] + 1)
         }
         starts, ends = [await _offsets(consumer, at, time) for time in (replay.since, replay.until)]
         window = Window(names.activity, starts, ends, before)
-        unhandled = sum(max(0, starts[n] - offset) for n, offset in before.items() if n in starts)
+        unhandled = sum(max(0, starts[n] - offset) for n, (offset, _) in before.items() if n in starts)
         if unhandled:
             raise KafkaFailed(
                 f"{unhandled} events before --from are not handled by group {group} yet: let its worker "
@@ -117,7 +124,7 @@ async def _sign_off(admin: PartitionAdmin, note: MemberNote) -> None:
 async def open_window(settings: Settings, window: Window) -> None:
     """Set the group's offsets to where the window begins."""
     async with _consumer(settings) as consumer:
-        await _commit(consumer, window.topic, window.starts)
+        await _commit(consumer, window.topic, {number: (at, "") for number, at in window.starts.items()})
 
 
 async def close_window(settings: Settings, window: Window) -> None:
@@ -153,8 +160,8 @@ async def _records(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> i
     return sum(ends[tp] - starts[tp] for tp in at)
 
 
-async def _commit(consumer: AIOKafkaConsumer, topic: str, offsets: Mapping[int, int]) -> None:
-    at = {TopicPartition(topic, number): offset for number, offset in offsets.items()}
+async def _commit(consumer: AIOKafkaConsumer, topic: str, offsets: Mapping[int, tuple[int, str]]) -> None:
+    at = {TopicPartition(topic, number): kept for number, kept in offsets.items()}
     with translated(topic):
         consumer.assign(list(at))
         await consumer.commit(at)

@@ -233,13 +233,18 @@ class DeadLetterReader:
 
 async def committed_offsets(bootstrap_servers: str, group: str) -> dict[tuple[str, int], int]:
     """Return the offset that a group has committed for each topic and partition."""
+    return {at: offset for at, (offset, _) in (await committed_notes(bootstrap_servers, group)).items()}
+
+
+async def committed_notes(bootstrap_servers: str, group: str) -> dict[tuple[str, int], tuple[int, str]]:
+    """Return the same with the text beside each offset."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     await admin.start()
     try:
         found = await admin.list_consumer_group_offsets(group)
     finally:
         await admin.close()
-    return {(at.topic, at.partition): kept.offset for at, kept in found.items()}
+    return {(at.topic, at.partition): (kept.offset, kept.metadata) for at, kept in found.items()}
 
 
 def _origin(letter: DeadLetter) -> tuple[str, str, str]:

@@ -91,6 +91,7 @@ def _overlap(earlier: dict[str, Any], later: dict[str, Any]) -> list[dict[str, A
             "overlapped",
         ),
         (replace(SOUND, overlap_count=1), "overlapped"),
+        (replace(SOUND, outcomes=[*SOUND.outcomes] * 2, most_repeated=0.99), "2, 100.0% of those told once"),
     ],
 )
 def test_each_fault_is_found(damaged: Books, says: str) -> None:

@@ -23,7 +23,9 @@ class _Client:
         return 1
 
     async def _send_request(self, *_: object) -> object:
-        return SimpleNamespace(error_code=self._codes.pop(0), topics=[("activity", [(0, 5, "", 0)])])
+        return SimpleNamespace(
+            error_code=self._codes.pop(0), topics=[("activity", [(0, 5, "log=/", 0), (1, 7, None, 0)])]
+        )
 
     async def describe_consumer_groups(self, _: list[str]) -> list[object]:
         return [SimpleNamespace(groups=[(self._codes.pop(0), "", "", "", "", ["one", "two"])])]
@@ -41,7 +43,10 @@ def admin(monkeypatch: pytest.MonkeyPatch) -> PartitionAdmin:
 async def test_a_coordinator_that_moves_is_asked_again(admin: PartitionAdmin, code: int) -> None:
     """As after a broker's start: it is no refusal."""
     client: Any = _Client(code, code, 0)
-    assert await admin._offsets(client, "group") == {("activity", 0): 5}
+    assert await admin._offsets(client, "group") == {
+        ("activity", 0): (5, "log=/"),
+        ("activity", 1): (7, ""),
+    }
     client = _Client(code, code, 0)
     assert await admin._members(client, "group") == 2
 

@@ -15,7 +15,10 @@ import structlog
 
 from topics.record import Record
 from worker.enrolment.delivery import Delivery
+from worker.kafka.finished import Finished
+from worker.kafka.positions import Mark
 from worker.stream.delivery.fetch_order import FetchOrder
+from worker.stream.delivery.inherited import Inherited
 from worker.stream.delivery.lanes import Lanes
 from worker.stream.delivery.membership import Membership
 from worker.stream.delivery.order_book import Entry
@@ -77,6 +80,7 @@ class Flow:
         *,
         guards: Guards,
         pauses: Pauses,
+        inherited: Inherited,
         drain_seconds: float,
         timer: Callable[[], float] = time.monotonic,
         is_backlog: IsBacklog | None = None,
@@ -95,6 +99,7 @@ class Flow:
         self._gave_way: dict[Partition, bool] = {}
         """Whether the last record that came of a partition is of a backlog; mostly the next is as well."""
         self._pauses = pauses
+        self.inherited = inherited
         self._timer = timer
         self._order = FetchOrder(self.sources)
         self._rewinds = Rewinds(self._order, lanes.delivered, log.seek, log.beginning)
@@ -128,6 +133,8 @@ class Flow:
     async def take(self, delivery: Delivery) -> None:
         """Hand the delivery to its lane, or go back in its partition and take it when it comes again.
 
+        What a former owner has finished is passed over: nobody handles it, and nothing counts it.
+
         Blocks while as many live ones are on hand as may be. A backlog is fetched no more if there is little
         room for it, and comes again if there is none: other partitions go on. Nothing is taken once a guard
         has refused to go on.
@@ -135,6 +142,9 @@ class Flow:
         record = delivery.record
         partition, offset = (record.position.topic, record.position.partition), record.position.offset
         if self.guards.partitions.refused or not await self._rewinds.takes(partition, offset):
+            return
+        if self.inherited.passes(partition, offset):
+            self._lanes.pass_over(partition, offset)
             return
         seconds, is_backlog = self._wait_of(record, self._pauses.seen_for(partition, offset)), False
         (self._not_due.add if seconds > 0 else self._not_due.discard)(partition)
@@ -151,6 +161,17 @@ class Flow:
     def watermarks(self) -> Mapping[Partition, int]:
         """What may be committed, for each partition with anything finished under this assignment."""
         return self._lanes.watermarks
+
+    def standing(self, partition: Partition, mark: Mark) -> Finished | None:
+        """Return what may be committed beside that mark: up to where, and what is finished behind it.
+
+        None before anything was read under this assignment.
+        """
+        book = self._lanes.book(partition)
+        if book is None or book.watermark is None:
+            return None
+        inherited = self.inherited.behind(partition, mark, -1 if book.last is None else book.last)
+        return Finished.of(book.watermark, (*book.finished, *inherited))
 
     @property
     def held_back(self) -> Mapping[Partition, int | None]:
@@ -227,6 +248,7 @@ class Flow:
         self._order.forget()
         self._pauses.forget()
         self._rewinds.forget()
+        self.inherited.forget()
         self._gave_way.clear()
         self._not_due.clear()
         self._lanes.forget(stopping=stopping)

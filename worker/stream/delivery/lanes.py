@@ -120,6 +120,10 @@ class Lanes:
         """Let a commit be safe up to there: what was not delivered before it holds no record to deliver."""
         self._books.setdefault(partition, OrderBook()).pass_to(offset)
 
+    def book(self, partition: Partition) -> OrderBook | None:
+        """Return what was delivered of the partition under this assignment, None before the first."""
+        return self._books.get(partition)
+
     def delivered(self, partition: Partition) -> int | None:
         """Return the offset that was taken last under this assignment, None before the first."""
         book = self._books.get(partition)
@@ -172,6 +176,12 @@ class Lanes:
             self._slots.wait(key, is_backlog=lane.is_backlog)
             self._begin()
         return True
+
+    def pass_over(self, partition: Partition, offset: int) -> None:
+        """Take an offset for finished that has been handled before; it costs no room. Not during a drain."""
+        if self._open:
+            book = self._books.setdefault(partition, OrderBook())
+            book.finish(book.deliver(offset))
 
     async def drain(self, seconds: float) -> int:
         """Finish what is being worked on, drop what only waits, cancel what is left after so many seconds.

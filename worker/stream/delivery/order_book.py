@@ -1,6 +1,7 @@
 """Which offsets of a partition were delivered, which are finished, and up to where a commit is safe."""
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -20,12 +21,16 @@ class OrderBook:
     the offset after the longest finished prefix: committing it never passes unfinished work.
     """
 
-    __slots__ = ("_entries", "_last", "_watermark")
+    __slots__ = ("_behind", "_entries", "_last", "_runs", "_watermark")
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque()
         self._last = -1
         self._watermark: int | None = None
+        self._behind = 0
+        """How many entries are finished behind one that is not."""
+        self._runs: tuple[range, ...] | None = ()
+        """They, as last told; None if that has changed."""
 
     def __len__(self) -> int:
         """Return how many entries stand between the watermark and the last delivery."""
@@ -50,6 +55,16 @@ class OrderBook:
         """The offset delivered last, None before the first."""
         return None if self._last < 0 else self._last
 
+    @property
+    def finished(self) -> tuple[range, ...]:
+        """The offsets that are finished behind the watermark, in order: they alone, no gap among them.
+
+        Goes through all entries, but only if any were finished since it was asked last.
+        """
+        if self._runs is None:
+            self._runs = tuple(self._find_finished()) if self._behind else ()
+        return self._runs
+
     def has(self, offset: int) -> bool:
         """Whether the offset was delivered already, or lies before one that was."""
         return offset <= self._last
@@ -72,6 +87,23 @@ class OrderBook:
 
     def finish(self, entry: Entry) -> None:
         """Mark the entry and move the watermark over what is now a finished prefix."""
+        if entry.finished:
+            return
         entry.finished = True
+        self._behind += 1
+        self._runs = None
         while self._entries and self._entries[0].finished:
             self._watermark = self._entries.popleft().offset + 1
+            self._behind -= 1
+
+    def _find_finished(self) -> Iterator[range]:
+        start = stop = 0
+        for entry in self._entries:
+            if entry.finished and entry.offset == stop:
+                stop += 1
+                continue
+            if stop > start:
+                yield range(start, stop)
+            start, stop = entry.offset, entry.offset + entry.finished
+        if stop > start:
+            yield range(start, stop)

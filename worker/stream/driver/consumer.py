@@ -7,7 +7,7 @@ changes them.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from worker.stream.delivery.flow import Flow
+from worker.stream.driver.commits import Commits
 from worker.stream.driver.consumer_thread import ConsumerThread
 from worker.stream.driver.positions import Positions
 
@@ -64,11 +65,13 @@ class Consumer(driver.Consumer):
         *arguments: Any,  # noqa: ANN401 - Faust's own
         flow: Flow,
         positions: Positions,
+        commits: Commits,
         make_thread: Callable[..., ConsumerThread],
         **options: Any,  # noqa: ANN401 - Faust's own
     ) -> None:
         self._flow = flow
         self._positions = positions
+        self._commits = commits
         self._make_thread = make_thread
         super().__init__(*arguments, **options)
         self._read_offset = _NoMemory()
@@ -139,8 +142,6 @@ class Consumer(driver.Consumer):
         wanted = None if topics is None else set(topics)
         for partition in self._flow.watermarks:
             tp = TP(*partition)
-            if not self._positions.may_commit(partition):
-                continue
             if wanted is None or tp in wanted or tp.topic in wanted:
                 yield tp
 
@@ -149,12 +150,31 @@ class Consumer(driver.Consumer):
         self._acked[tp].clear()
         self._acked_index[tp].clear()
         self._gap.pop(tp, None)
-        return self._flow.watermarks.get((tp.topic, tp.partition))
+        taken = self._commits.take((tp.topic, tp.partition))
+        return None if taken is None else taken.offset
+
+    def _should_commit(self, tp: TP, offset: int) -> bool:
+        """Commit too what is finished behind an offset that does not move."""
+        committed = self._committed_offset[tp]
+        if committed is None or offset > committed:
+            return True
+        return offset == committed and self._commits.is_news((tp.topic, tp.partition))
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit what was taken together with these offsets."""
+        of_each = {tp: self._commits.taken((tp.topic, tp.partition)) for tp in offsets}
+        taken = {tp: commit for tp, commit in of_each.items() if commit is not None}
+        if not await self._thread.commit_noted(taken):
+            return False
+        for tp, commit in taken.items():
+            self._commits.committed((tp.topic, tp.partition), commit)
+        return True
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Take an assignment up, unless it shows that the ledger is cut off from its keys."""
         # Faust may have sought once more since the drain, in the partitions that it had.
         self._positions.forget()
+        self._commits.forget()
         if self._flow.guards.partitions.assigned(assigned, self.topic_partitions):
             await super().on_partitions_assigned(assigned, generation_id)
 
@@ -179,6 +199,7 @@ class Consumer(driver.Consumer):
         """
         await self._flow.drain(self._commit_last)
         self._positions.forget()
+        self._commits.forget()
         self._flow.forget(stopping=self.app.should_stop)
 
     async def _commit_last(self) -> None:

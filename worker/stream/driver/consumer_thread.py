@@ -1,13 +1,12 @@
 """The thread of aiokafka's consumer: what the group's coordinator tells goes to the membership at once."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import CommitFailedError, KafkaError
-from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -15,6 +14,7 @@ from worker.kafka.bootstrap import reach_any
 from worker.kafka.group_refusals import refusal_of
 from worker.stream.delivery.membership import Membership
 from worker.stream.driver import sign_off
+from worker.stream.driver.commits import Commit
 from worker.stream.driver.fetch_errors import keep_first_error
 from worker.stream.driver.log_access import LogAccess
 from worker.stream.driver.opening import Opening
@@ -32,13 +32,11 @@ class ConsumerThread(LogAccess):
         self,
         *arguments: Any,  # noqa: ANN401 - Faust's own
         membership: Membership,
-        commit_text: Callable[[TP], str],
         opening: Opening,
         **options: Any,  # noqa: ANN401 - Faust's own
     ) -> None:
-        """`commit_text` says what to note beside a committed offset; `opening` hears why we may not join."""
+        """`opening` hears why we may not join."""
         self._membership = membership
-        self._commit_text = commit_text
         self._opening = opening
         super().__init__(*arguments, **options)
 
@@ -51,15 +49,14 @@ class ConsumerThread(LogAccess):
         reach_any(consumer._client)  # noqa: SLF001 - its way to the cluster
         return consumer
 
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit as Faust does, and say beside each offset in which log it was taken, and on which ledger."""
-        ours = {
-            TopicPartition(*tp): OffsetAndMetadata(offset, self._commit_text(tp))
-            for tp, offset in offsets.items()
-            if self.owns(tp)
-        }
+    async def commit_noted(self, commits: Mapping[TP, Commit]) -> bool:
+        """Commit as Faust does, with what is noted beside each offset; return whether Kafka has taken it."""
+        return cast("bool", await self.call_thread(self._commit_noted, commits))
+
+    async def _commit_noted(self, commits: Mapping[TP, Commit]) -> bool:
+        ours = {tp: (commit.offset, commit.note) for tp, commit in commits.items() if self.owns(tp)}
         try:
-            await self._ensure_consumer().commit(ours)
+            await self._write(ours)
         except CommitFailedError as error:
             if "already rebalanced" in str(error):
                 return False

@@ -7,21 +7,27 @@ from typing import Any, Final, cast
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetMetadataTooLargeError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from worker.kafka import log_extent, log_peek
+from worker.kafka.commit_note import MOST_CHARACTERS, Note
 from worker.kafka.positions import Extent
 
 _METADATA_SECONDS: Final = 5.0
+_LESS: Final = 2
+"""How many times less is noted beside an offset if what was noted is too much."""
 
 log = structlog.get_logger(__name__)
 
 
 class LogAccess(driver.AIOKafkaConsumerThread):
     """Faust's thread, with what keeping positions in line with the logs takes."""
+
+    _most_characters = MOST_CHARACTERS
+    """As many may stand beside an offset, as far as we were told."""
 
     def position_of(self, tp: TP) -> int | None:
         """Return the offset that is fetched next, None while it is not known."""
@@ -81,14 +87,38 @@ class LogAccess(driver.AIOKafkaConsumerThread):
 
         Return whether Kafka has taken them.
         """
-        wanted = {TopicPartition(*tp): OffsetAndMetadata(*kept) for tp, kept in offsets.items()}
         try:
-            if wanted:
-                await self.call_thread(self._ensure_consumer().commit, wanted)
+            await self.call_thread(
+                self._write, {tp: (offset, Note(text)) for tp, (offset, text) in offsets.items()}
+            )
         except KafkaError as error:
             log.warning("positions could not be corrected yet", error=type(error).__name__)
             return False
         return True
+
+    async def _write(self, offsets: Mapping[TP, tuple[int, Note]]) -> None:
+        """Commit; with less beside the offsets, from then on, if the broker takes no more."""
+        given = self._most_characters
+        while offsets:
+            wanted = {
+                TopicPartition(*tp): OffsetAndMetadata(offset, note.text(self._most_characters))
+                for tp, (offset, note) in offsets.items()
+            }
+            try:
+                await self._ensure_consumer().commit(wanted)
+            except OffsetMetadataTooLargeError:
+                if not self._most_characters:
+                    raise
+                self._most_characters //= _LESS
+                continue
+            break
+        if self._most_characters < given:
+            log.warning(
+                "the broker takes few characters beside an offset (offset.metadata.max.bytes): more events "
+                "are handled once more after a crash",
+                characters=self._most_characters,
+                remedy=f"leave offset.metadata.max.bytes at {MOST_CHARACTERS}",
+            )
 
     async def seek_if_ours(self, tp: TP, offset: int, then: Callable[[], object] = lambda: None) -> bool:
         """Go there; return whether the partition is assigned to us.

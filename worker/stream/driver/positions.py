@@ -21,6 +21,7 @@ from worker.stream.delivery.flow import Flow
 from worker.stream.delivery.leaders import Leaders
 from worker.stream.delivery.partition import Partition
 from worker.stream.driver.commit_notes import TextOf
+from worker.stream.driver.handed_down import handed_down
 from worker.stream.driver.log_access import LogAccess
 from worker.stream.driver.losses import Losses, tell_of_cut
 
@@ -130,12 +131,15 @@ class Positions:
                 corrections[tp] = begins[tp], self._text_of(marks[tp], tp.partition)
         if era != self._era or not await thread.correct(corrections):
             return {}
+        finished = handed_down(committed, extents, begins)
         for tp, begin in begins.items():
             at = (tp.topic, tp.partition)
             note = partial(self._note_leader, era, at, marks[tp], begin)
             if era != self._era or not await thread.seek_if_ours(tp, begin, note) or era != self._era:
                 return {}
             self._corrected.pop(at, None)
+            if tp in finished:
+                self._flow.inherited.begin(at, finished[tp].runs, marks[tp].epoch)
             self.extents[at], self._began[at] = extents[tp], begin
         return begins
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from faust import App
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
 from faust.types.transports import ConsumerCallback
 
 from worker.stream.delivery.flow import Flow
 from worker.stream.driver.commit_notes import TextOf
+from worker.stream.driver.commits import Commits
 from worker.stream.driver.consumer import Consumer
 from worker.stream.driver.consumer_thread import ConsumerThread
 from worker.stream.driver.opening import Opening
@@ -32,13 +32,8 @@ class Transport(driver.Transport):
         self._flow = flow
         self._positions = positions
         self._opening = opening
-
-        def commit_text(tp: TP) -> str:
-            return text_of(positions.leaders.mark((tp.topic, tp.partition)), tp.partition)
-
-        self._make_thread = partial(
-            ConsumerThread, membership=flow.guards.membership, commit_text=commit_text, opening=opening
-        )
+        self._commits = Commits(flow, positions, text_of)
+        self._make_thread = partial(ConsumerThread, membership=flow.guards.membership, opening=opening)
 
     def create_consumer(self, callback: ConsumerCallback, **kwargs: Any) -> Consumer:  # noqa: ANN401 - Faust's own
         """Return the group's consumer."""
@@ -48,6 +43,7 @@ class Transport(driver.Transport):
             loop=self.loop,
             flow=self._flow,
             positions=self._positions,
+            commits=self._commits,
             make_thread=self._make_thread,
             **kwargs,
         )

@@ -6,8 +6,12 @@ from tests.support.unit.virtual_time import run_in_virtual_time, settle
 from topics.names import TopicNames
 from topics.record import Position, Record
 from worker.enrolment.delivery import Delivery
+from worker.kafka.finished import Finished
+from worker.kafka.positions import Mark
 from worker.stream.delivery.flow import Flow, Guards
+from worker.stream.delivery.inherited import Inherited
 from worker.stream.delivery.lanes import Lanes
+from worker.stream.delivery.leaders import Leaders
 from worker.stream.delivery.membership import Lease, Membership
 from worker.stream.delivery.partition import Partition
 from worker.stream.delivery.partition_guard import PartitionGuard
@@ -44,6 +48,7 @@ class Bench:
                 partitions=guard,
             ),
             pauses=Pauses(self.loop.time),
+            inherited=Inherited(Leaders()),
             drain_seconds=25.0,
             timer=self.loop.time,
             is_backlog=lambda record: record.value == OLD,
@@ -176,5 +181,35 @@ def test_a_record_that_is_not_due_is_told_from_one_that_has_no_room() -> None:
         await bench.finish((OTHER, 0))
         assert bench.flow.is_paused(OTHER)
         assert not bench.flow.waits_until_due(OTHER)
+
+    run_in_virtual_time(main())
+
+
+def test_what_a_former_owner_has_finished_is_passed_over() -> None:
+    """Nobody handles it, nothing counts it, and it is due whatever has no room; the next owner is told."""
+
+    async def main() -> None:
+        bench = Bench(Bounds(1, 0, window=2, backlog=1))
+        bench.flow.inherited.begin(ONE, [range(1, 3), range(4, 5), range(7, 9)], None)
+        await bench.bring(ONE, b"new", OLD, b"new")
+        assert bench.running.keys() == {(ONE, 0)}
+        assert (bench.flow.on_hand, bench.flow.finished, bench.sought) == (1, 0, [])
+        assert bench.flow.watermarks == {ONE: 0}
+        behind = (range(1, 3), range(4, 5), range(7, 9))
+        assert bench.flow.standing(ONE, Mark()) == Finished(0, behind)
+        await bench.finish((ONE, 0))
+        assert bench.flow.watermarks == {ONE: 3}
+        await bench.bring(ONE, b"new", OLD, begin=3)
+        await bench.finish((ONE, 3))
+        assert bench.flow.standing(ONE, Mark()) == Finished(5, (range(7, 9),))
+        assert bench.flow.finished == 2
+
+        await bench.flow.drain(bench.commit)
+        await bench.bring(ONE, b"new", begin=7)
+        assert bench.flow.watermarks == {ONE: 5}, "not during a drain"
+        bench.flow.forget()
+        await bench.bring(ONE, b"new", begin=7)
+        assert bench.running.keys() == {(ONE, 7)}, "another assignment is told anew"
+        assert bench.flow.standing(OTHER, Mark()) is None
 
     run_in_virtual_time(main())

@@ -16,8 +16,11 @@ from tests.support.unit.virtual_time import VirtualTimeLoop, settle
 from topics.names import TopicNames
 from topics.record import Position, Record
 from worker.enrolment.delivery import Delivery
+from worker.kafka.positions import Mark
 from worker.stream.delivery.flow import Flow, Guards
+from worker.stream.delivery.inherited import Inherited
 from worker.stream.delivery.lanes import Lanes
+from worker.stream.delivery.leaders import Leaders
 from worker.stream.delivery.membership import Lease, Membership
 from worker.stream.delivery.partition import Partition
 from worker.stream.delivery.partition_guard import PartitionGuard
@@ -47,6 +50,8 @@ class Log:
     committed: int = 0
     end: int = 0
     """Behind the last record, and behind markers of transactions that follow it."""
+    told: tuple[range, ...] = ()
+    """What stands beside it of what is finished behind it."""
 
     def next(self, most: int) -> list[Record]:
         """Return what a fetch brings."""
@@ -98,6 +103,7 @@ class FlowModel(RuleBasedStateMachine):
             self.wait_of,
             guards=Guards(membership=membership, fence=self.fence, partitions=self.guard),
             pauses=self.pauses,
+            inherited=Inherited(Leaders()),
             drain_seconds=25.0,
             timer=self.loop.time,
             is_backlog=self.is_backlog if self.knows_backlog else None,
@@ -113,8 +119,10 @@ class FlowModel(RuleBasedStateMachine):
         self.finished: dict[Partition, set[int]] = defaultdict(set)
         for left in self.running:
             left.is_zombie = True
-        for log in self.logs.values():
+        for partition, log in self.logs.items():
             log.position = log.committed
+            self.flow.inherited.begin(partition, log.told, None)
+            self.finished[partition] |= {offset for run in log.told for offset in run}
 
     async def seek(self, partition: Partition, offset: int) -> None:
         self.logs[partition].position = offset
@@ -280,7 +288,7 @@ class FlowModel(RuleBasedStateMachine):
         self.fetch(partition, 5)
         assert self.logs[partition].position == before
         if drains and self.moves >= _MOVES:
-            self.rebalance(hands_over=False)
+            self.rebalance(hands_over=False, commits=True)
         self.pauses.outage = False
 
     @rule()
@@ -306,15 +314,18 @@ class FlowModel(RuleBasedStateMachine):
         self.guard.counted(3)
 
     @precondition(lambda self: self.moves >= _MOVES)
-    @rule(hands_over=st.booleans())
-    def rebalance(self, *, hands_over: bool) -> None:
-        """Drain, maybe get what was on its way all the same, and begin anew with what the group has."""
+    @rule(hands_over=st.booleans(), commits=st.booleans())
+    def rebalance(self, *, hands_over: bool, commits: bool) -> None:
+        """Drain, maybe get what was on its way all the same, and begin anew with what the group has.
+
+        Without the last commit it is as after a crash: what was committed before holds.
+        """
         if hands_over:
             for partition in _PARTITIONS:
                 self.fetch(partition, 3)
         self.closed = True
         began, outage = self.loop.time(), self.pauses.outage
-        self.loop.run_until_complete(self.flow.drain(self.commit))
+        self.loop.run_until_complete(self.flow.drain(self.commit if commits else settle))
         took = self.loop.time() - began
         assert took <= (2.0 if outage else 25.0) + 2.0 + 10.0 + _SLACK
         is_awaited = self.ledger_records and self.opened_in == self.generation
@@ -331,14 +342,26 @@ class FlowModel(RuleBasedStateMachine):
 
     async def commit(self) -> None:
         assert not self.faults
-        for partition, offset in self.flow.watermarks.items():
-            self.logs[partition].committed = max(self.logs[partition].committed, offset)
+        for partition in self.flow.watermarks:
+            standing = self.flow.standing(partition, Mark())
+            assert standing is not None
+            self.logs[partition].committed, self.logs[partition].told = standing.base, standing.runs
+
+    @rule()
+    def commit_in_between(self) -> None:
+        """Commit as it is done every second: an assignment may end without a drain."""
+        self.loop.run_until_complete(self.commit())
 
     @invariant()
     def watermarks_never_pass_what_is_not_finished(self) -> None:
         for partition, offset in self.flow.watermarks.items():
             behind = [o for o in self.offsets(partition) if self.logs[partition].committed <= o < offset]
             assert set(behind) <= self.finished[partition]
+            told = self.flow.standing(partition, Mark())
+            assert told is not None
+            assert told.base == offset >= self.logs[partition].committed
+            at_and_behind = {one for one in self.finished[partition] if one >= offset}
+            assert {one for run in told.runs for one in run} == at_and_behind, "all of it, and nothing else"
 
     @invariant()
     def no_more_than_allowed_are_worked_on(self) -> None:

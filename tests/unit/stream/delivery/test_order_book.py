@@ -1,5 +1,6 @@
 """Up to where a commit is safe."""
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -119,3 +120,25 @@ def test_the_watermark_is_the_offset_after_the_longest_finished_prefix(
         assert book.watermark == (offsets[prefix - 1] + 1 if prefix else offsets[0])
         assert before is None or book.watermark >= before
         assert len(book) == len(offsets) - prefix
+        behind = {offsets[n] for n in finished if n > prefix}
+        assert [offset for run in book.finished for offset in run] == sorted(behind), "no more, and no less"
+        assert all(one.stop < other.start for one, other in pairwise(book.finished))
+
+
+def test_what_is_finished_is_looked_for_only_if_it_has_changed() -> None:
+    """It is asked for every second, and a window holds thousands."""
+    book = OrderBook()
+    first, second, third, fourth = (book.deliver(offset) for offset in (5, 6, 8, 9))
+    assert not book.finished
+    for entry in (fourth, second):
+        book.finish(entry)
+    told = book.finished
+    assert list(told) == [range(6, 7), range(9, 10)]
+    assert book.finished is told
+    book.finish(second)
+    book.deliver(10)
+    assert book.finished is told
+    book.finish(first)
+    assert (book.watermark, *book.finished) == (7, range(9, 10))
+    book.finish(third)
+    assert (book.watermark, *book.finished) == (10,)

@@ -90,10 +90,12 @@ REPLACED: Final[dict[str, dict[str, str]]] = {
         "qsize": "(self)",
     },
     "stream.driver.consumer.Consumer": {
+        "_commit": "(self, offsets)",
         "_filter_tps_with_pending_acks": "(self, topics=None)",
         "_getmany": "(self, active_partitions, timeout)",
         "_new_consumer_thread": "(self)",
         "_new_offset": "(self, tp)",
+        "_should_commit": "(self, tp, offset)",
         "_wait_next_records": "(self, timeout)",
         "on_partitions_assigned": "(self, assigned, generation_id=0)",
         "perform_seek": "(self)",
@@ -101,7 +103,6 @@ REPLACED: Final[dict[str, dict[str, str]]] = {
         "wait_empty": "(self)",
     },
     "stream.driver.consumer_thread.ConsumerThread": {
-        "_commit": "(self, offsets)",
         "_create_worker_consumer": "(self, transport)",
         "on_start": "(self)",
         "on_thread_stop": "(self)",

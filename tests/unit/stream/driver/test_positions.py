@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from faust.types import TP
+from structlog.testing import capture_logs
 
+from worker.kafka.finished import Finished, write
 from worker.kafka.positions import Extent, Mark
 from worker.stream.delivery.leaders import Leaders
 from worker.stream.driver.positions import Positions
@@ -33,6 +35,8 @@ class Kafka:
     """Up to where records wait to be taken, if that is behind the position."""
     watermarks: dict[Any, int] = field(default_factory=dict)
     noted: dict[TP, int | None] = field(default_factory=dict)
+    handed_down: dict[Any, tuple[tuple[range, ...], int | None]] = field(default_factory=dict)
+    """What is passed over, and up to which leader."""
     asked: list[Mapping[TP, int | None]] = field(default_factory=list)
     meanwhile: Callable[[], Awaitable[object]] | None = None
     """What happens while a commit that is under way is waited for."""
@@ -80,7 +84,11 @@ class Kafka:
     async def join_anew(self) -> None:
         self.joins += 1
 
+    def begin(self, partition: object, runs: tuple[range, ...], epoch: int | None) -> None:
+        self.handed_down[partition] = runs, epoch
+
     thread = property(lambda self: self)
+    inherited = property(lambda self: self)
 
 
 def kept(kafka: Kafka) -> tuple[Positions, list[tuple[str, int]]]:
@@ -366,3 +374,58 @@ async def test_a_correction_passes_over_nothing_that_is_not_finished(
     positions.forget()
     await positions.place({AT})
     assert kafka.position[AT] == goes_on_at
+
+
+_DONE = write(Finished(40, (range(42, 44), range(50, 51))), 200)
+
+
+_IN_LOG = f"log={OLD}/3"
+_BOTH = range(42, 44), range(50, 51)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("log", "text", "passed_over", "says"),
+    [
+        (Extent(0, 60, OLD, parted_at=60), _DONE, _BOTH, "are passed"),
+        # Retention has come up to there, and the rest is what it was.
+        (Extent(43, 60, OLD, parted_at=60), _DONE, (range(43, 44), range(50, 51)), "are passed"),
+        (Extent(55, 60, OLD, parted_at=60), _DONE, None, ""),
+        # Made anew; its end lost before the offset, and behind it; not known.
+        (Extent(0, 60, NEW, parted_at=60), _DONE, None, "may not be the one"),
+        (Extent(45, 60, NEW, parted_at=60), _DONE, None, "may not be the one"),
+        (Extent(0, 60, OLD, parted_at=30), _DONE, None, "may not be the one"),
+        (Extent(0, 60, OLD, parted_at=50), _DONE, None, "may not be the one"),
+        (Extent(0, 60, OLD), _DONE, None, "may not be the one"),
+        # Of an offset that somebody has reset; of another release; damaged; nothing.
+        (Extent(0, 60, OLD, parted_at=60), _DONE.replace("40", "39"), None, "another offset"),
+        (Extent(0, 60, OLD, parted_at=60), _DONE.replace("1:", "2:"), None, "another release"),
+        (Extent(0, 60, OLD, parted_at=60), _DONE[:-3], None, "cannot be read"),
+        (Extent(0, 60, OLD, parted_at=60), "", None, ""),
+    ],
+)
+async def test_what_is_handed_down_is_passed_over_in_its_own_log_only(
+    log: Extent, text: str, passed_over: tuple[range, ...] | None, says: str
+) -> None:
+    """A line tells what is done with it; what the group's offset is corrected to has nothing of it."""
+    kafka = Kafka({AT: log}, {AT: (40, f"{_IN_LOG} {text}")})
+    positions, _ = kept(kafka)
+    with capture_logs() as logs:
+        begins = await positions.place({AT})
+    assert kafka.handed_down == ({} if passed_over is None else {AT: (passed_over, 3)})
+    told = [str(line) for line in logs if "finished" in line["event"]]
+    assert len(told) == bool(says)
+    assert all(says in line for line in told)
+    assert begins[AT] == 40 or "done=" not in kafka.group[AT][1]
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_passed_over_where_reading_goes_back() -> None:
+    """What was cut is told of and not corrected yet: the same text stands beside the old offset."""
+    kafka = Kafka({AT: Extent(0, 30, OLD)}, {AT: (40, f"{_IN_LOG} {_DONE}")}, takes_commits=False)
+    positions, _ = kept(kafka)
+    assert await positions.place({AT}) == {}
+    kafka.takes_commits = True
+    kafka.logs[AT] = Extent(0, 90, OLD, parted_at=90)
+    assert await positions.place({AT}) == {AT: 0}
+    assert kafka.handed_down == {}

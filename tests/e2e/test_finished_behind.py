@@ -1,0 +1,102 @@
+"""What is finished behind an open event is not done again by the next owner."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from tests.support.e2e.events import event
+from tests.support.e2e.feeds import Message, OutcomeRecord, committed_notes
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
+from tests.support.waiting import wait_until
+from worker.demo.simulator import Endpoint, FaultRule, Promotion, RunningSimulator, World
+from worker.kafka.finished import Finished, read
+
+_OPEN: Final = 1
+"""The customer whom the API does not answer for."""
+_BEFORE: Final = range(2, 402)
+_LAST_SECOND: Final = range(402, 442)
+_AFTER: Final = range(442, 452)
+_PATIENT: Final = {
+    # One customer's failures are neither a reason to defer the event nor an outage.
+    "RETRY_MAX_ATTEMPTS": "1000",
+    "RETRY_MAX_SECONDS": "0.5",
+    "OUTAGE_THRESHOLD": "1000",
+    **CREDENTIALS,
+}
+_MORE_THAN_A_COMMIT: Final = 2.5
+
+
+def test_a_crash_behind_an_open_event_tells_again_what_was_not_committed_only(lab: Lab) -> None:
+    """It neither looks up nor tells again the hundreds before; the group's offset waits for the open one."""
+    world = World.with_customers(_AFTER[-1], Promotion(promotion_id=1))
+    with lab.simulator(world) as simulator, lab.stage(simulator.api_url) as stage:
+        fault = FaultRule(name="error_500", endpoint=Endpoint.LOOKUP, customer_ids=frozenset({_OPEN}))
+        lab.loop.call(lambda: simulator.faults.replace(fault))
+        worker = stage.worker(**_PATIENT)
+        worker.wait_ready()
+        (opened,) = _send(stage, [_OPEN])
+        before = _send(stage, _BEFORE)
+        stage.wait_for_outcomes(before)
+        time.sleep(_MORE_THAN_A_COMMIT)
+        assert stage.committed() == {0: 0}
+        # These may be told again: no commit, or one, has come since they were sent.
+        last = _send(stage, _LAST_SECOND)
+        stage.wait_for_outcomes(last)
+        told = list(stage.outcomes.read())
+        worker.kill()
+        done = _noted(lab, stage)
+        assert set(range(1, len(_BEFORE) + 1)) <= done
+
+        asked = len(_asked(lab, simulator))
+        worker.start()
+        after = _send(stage, _AFTER)
+        stage.wait_for_outcomes(after)
+        again = stage.outcomes.read()[len(told) :]
+        assert {one.event_id for one in again} <= {*last, *after}
+        assert {*_asked(lab, simulator)[asked:]} <= {_OPEN, *_LAST_SECOND, *_AFTER}
+        assert stage.committed() == {0: 0}
+        handled = worker.metric("enrolment_activity_total")
+        assert handled <= len(last) + len(after), "what is passed over is not counted"
+        wait_until(
+            lambda: len(_noted(lab, stage)) == 450, "all but the open one is noted", evidence=worker.tail
+        )
+
+        lab.loop.call(simulator.faults.replace)
+        stage.wait_for_outcomes([opened])
+        wait_until(lambda: stage.committed() == {0: 451}, "all is committed", evidence=worker.tail)
+        _each_told_once(stage.outcomes.read(), but=last)
+        applied = lab.loop.call(lambda: Counter(one.customer_id for one in simulator.world.applied))
+        assert applied == Counter(range(1, _AFTER[-1] + 1))
+        assert worker.stop() == 0
+        assert _noted(lab, stage) == set()
+
+
+def _each_told_once(outcomes: Iterable[OutcomeRecord], but: Sequence[str]) -> None:
+    told = Counter(one.value["outcomeId"] for one in outcomes)
+    assert len(told) == _AFTER[-1]
+    repeated = {one.event_id for one in outcomes if told[one.value["outcomeId"]] > 1}
+    assert repeated <= {*but}
+
+
+def _send(stage: Stage, customers: Iterable[int]) -> list[str]:
+    """Send an event of each of these customers; return their names."""
+    names = {f"of-{who}": who for who in customers}
+    stage.feed.send_all(
+        Message(event(name, {"customerId": who}), str(who).encode(), partition=0)
+        for name, who in names.items()
+    )
+    return list(names)
+
+
+def _asked(lab: Lab, simulator: RunningSimulator) -> list[int]:
+    """Return whom the API was asked about."""
+    asked = lab.loop.call(lambda: [one.customer_id for one in simulator.requests.log])
+    return [customer_id for customer_id in asked if customer_id is not None]
+
+
+def _noted(lab: Lab, stage: Stage) -> set[int]:
+    """Return the offsets that the group has noted as finished behind the one that it has committed."""
+    notes = lab.loop.run(committed_notes(lab.bootstrap_servers, stage.names.group_id))
+    told = read(notes[stage.names.activity, 0][1], notes[stage.names.activity, 0][0])
+    return {offset for run in told.runs for offset in run} if isinstance(told, Finished) else set()
