@@ -29,6 +29,7 @@ from tests.crash.choices import (
 from tests.crash.cluster_run import ClusterRun
 from tests.crash.ground import Ground, ground
 from tests.crash.outlook import in_flight
+from tests.crash.repeats import Replayed
 from tests.crash.run import PATIENCE_SECONDS
 from tests.support.e2e.crashing import CrashingWorker
 from tests.support.waiting import wait_until
@@ -182,7 +183,8 @@ class Laboratory(ClusterRun[CrashingWorker]):
             wait_until(partial(self._is_up, worker), "a worker is up", seconds=PATIENCE_SECONDS)
         for worker in self._workers:
             assert worker.stop() == 0, f"it ended with {worker.poll()}\n{worker.tail()}"
-        replaying, told = self._workers[0], len(self._ground.stage.outcomes.read())
+        stage, replaying = self._ground.stage, self._workers[0]
+        told, before = len(stage.outcomes.read()), stage.committed()
         for kill in kills:
             self._begin_replay(replaying, until)
             wait_until(
@@ -207,7 +209,8 @@ class Laboratory(ClusterRun[CrashingWorker]):
         )
         assert replaying.poll() == 0, replaying.tail()
         self.chronicle.replays += 1
-        self._replays.append(range(told, len(self._ground.stage.outcomes.read())))
+        set_back = {at: offset for at, offset in stage.committed().items() if offset < before.get(at, 0)}
+        self._replays.append(Replayed(range(told, len(stage.outcomes.read())), set_back))
         self._outlook.look()
         self._note(f"replayed; rejected before {rejected}, now {self._outlook.count('REJECTED')}")
         for worker in self._workers:

@@ -62,7 +62,10 @@ def dump(books: Books) -> str:
             "windows": [asdict(window) for window in books.windows],
             "standstills": books.promise.standstills if books.promise else (),
             "thawed": books.thawed,
-            "replays": [(span.start, span.stop) for span in books.asked.replays],
+            "replays": [
+                {"told": [one.told.start, one.told.stop], "setBack": one.set_back}
+                for one in books.asked.replays
+            ],
             "redriven": books.asked.redriven,
         },
         default=str,

@@ -15,7 +15,7 @@ from tests.crash.ground import Ground
 from tests.crash.organisation import Notices, Organisation
 from tests.crash.outlook import Outlook, in_flight
 from tests.crash.owed import Window
-from tests.crash.repeats import Asked
+from tests.crash.repeats import Asked, Replayed
 from tests.crash.trust import promise_of
 from tests.crash.upstream import Upstream
 from tests.support.e2e.feeds import TopicReader
@@ -48,8 +48,7 @@ class Run(Generic[W]):
         self._upstream: Final = Upstream(on.stage, Notices(on.api, on.stage.feed, seed))
         self._standstills: list[datetime] = []
         """Until when workers or broker stood still."""
-        self._replays: Final[list[range]] = []
-        """What each replay told, as a range of the outcomes read."""
+        self._replays: Final[list[Replayed]] = []
         self._gone: frozenset[Fed] = frozenset()
         """Events that Kafka has lost before anybody read them."""
         self.ended_by_themselves: Final[list[int]] = []

@@ -4,14 +4,19 @@ from typing import Any
 
 import pytest
 
-from tests.crash.repeats import Asked, Repeats, count_repeats
+from tests.crash.repeats import Asked, Repeats, Replayed, count_repeats
 
 
 def _told(*names: str) -> list[dict[str, Any]]:
-    """Return outcomes by event and name."""
+    """Return outcomes by event and name; an event's letter tells its offset."""
     parts = [name.split("/") for name in names]
     return [
-        {"outcomeId": "/".join(part), "outcome": part[1], "activity": {"eventId": part[0]}} for part in parts
+        {
+            "outcomeId": "/".join(part),
+            "outcome": part[1],
+            "activity": {"eventId": part[0], "partition": 0, "offset": ord(part[0]) - ord("a")},
+        }
+        for part in parts
     ]
 
 
@@ -22,9 +27,9 @@ def _told(*names: str) -> list[dict[str, Any]]:
         (["a/ENROLLED", "b/ENROLLED"], Asked(), (2, 0, 0)),
         (["a/ENROLLED", "a/ENROLLED", "a/ENROLLED"], Asked(), (1, 0, 2)),
         # By a replay, and once more behind it.
-        (["a/ENROLLED", "a/ENROLLED", "a/ENROLLED"], Asked(replays=[range(1, 2)]), (1, 1, 1)),
+        (["a/ENROLLED", "a/ENROLLED", "a/ENROLLED"], Asked(replays=[Replayed(range(1, 2))]), (1, 1, 1)),
         # A replay may tell first; who tells again then was not asked.
-        (["a/ENROLLED", "a/ENROLLED"], Asked(replays=[range(1)]), (1, 0, 1)),
+        (["a/ENROLLED", "a/ENROLLED"], Asked(replays=[Replayed(range(1))]), (1, 0, 1)),
         # Sent back once, and told thrice.
         (["a/REJECTED"] * 3, Asked(redriven={"a": 1}), (1, 1, 1)),
         (["a/DEAD_LETTERED"] * 3, Asked(redriven={"a": 2}), (1, 2, 0)),
@@ -32,7 +37,17 @@ def _told(*names: str) -> list[dict[str, Any]]:
         # What is settled is not reopened by that.
         (["a/ENROLLED"] * 2, Asked(redriven={"a": 1}), (1, 0, 1)),
         # Deferred by a replay, tried again by the group; only once for each replay.
-        (["a/REJECTED", "a/DEFERRED", "a/REJECTED", "a/REJECTED"], Asked(replays=[range(1, 2)]), (2, 1, 1)),
+        (
+            ["a/REJECTED", "a/DEFERRED", "a/REJECTED", "a/REJECTED"],
+            Asked(replays=[Replayed(range(1, 2))]),
+            (2, 1, 1),
+        ),
+        # Killed in between, a replay has set the group back before the second event: once more.
+        (["a/ENROLLED", "b/ENROLLED"] * 2, Asked(replays=[Replayed(range(2, 2), {0: 1})]), (2, 1, 1)),
+        (["b/ENROLLED"] * 3, Asked(replays=[Replayed(range(1, 1), {0: 1})]), (1, 1, 1)),
+        (["b/ENROLLED"] * 2, Asked(replays=[Replayed(range(1, 1), {1: 0})]), (1, 0, 1)),
+        (["b/ENROLLED"] * 2, Asked(replays=[Replayed(range(2, 2), {0: 1})]), (1, 0, 1)),
+        (["b/ENROLLED"] * 2, Asked(replays=[Replayed(range(0), {0: 1})]), (1, 0, 1)),
     ],
 )
 def test_what_nobody_asked_for_is_counted(

@@ -35,7 +35,7 @@ class ConsumerThread(LogAccess):
         opening: Opening,
         **options: Any,  # noqa: ANN401 - Faust's own
     ) -> None:
-        """`opening` hears why we may not join."""
+        """Tell `opening` why we may not join."""
         self._membership = membership
         self._opening = opening
         super().__init__(*arguments, **options)
