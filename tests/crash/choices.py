@@ -59,6 +59,8 @@ class Options:
     """How often a part of the events is handled once more with `--retry-rejected`."""
     reenrol: str = "once"
     session_seconds: float = 6.0
+    most_repeated: float = 0.10
+    """Share of the outcomes that may be repeated unasked."""
     trust_seconds: float = BY_THE_SEED
     """How long the workers trust what they know of a customer, 0 for off, -1 for as the seed has it."""
     seed: int = 1

@@ -56,10 +56,9 @@ def laboratory(options: Options, tell: Callable[[str], None]) -> Iterator["Labor
 class Laboratory(ClusterRun[CrashingWorker]):
     """The loop that disturbs a run."""
 
-    most_repeated = 0.10
-
     def __init__(self, on: Ground) -> None:
         super().__init__(on)
+        self.most_repeated = on.options.most_repeated
         self._workers += [self._new_worker() for _ in range(on.options.workers)]
         self._settled_at_kill = 0
 

@@ -20,6 +20,8 @@ _OPTIONS = Options(
     promotions=6,
     partitions=4,
     session_seconds=4.0,
+    # A kill for every 200 events, and as many in work at each as in a long run, which has one for 600.
+    most_repeated=0.30,
     seed=3,
 )
 
