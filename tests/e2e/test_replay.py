@@ -134,7 +134,9 @@ def test_what_cannot_be_replayed(past: _Past) -> None:
     assert status == 1
     assert "before --from are not handled" in log[-1]
     assert past.desk.stage.committed() == before
-    past.desk.stage.worker(**CREDENTIALS).wait_ready()
+    stage = past.desk.stage
+    elsewhere = f"{stage.settings['STATE_DIR']}-elsewhere"
+    stage.worker(STATE_DIR=elsewhere, **CREDENTIALS).wait_ready()
     status, log = past.run(0, 3)
     assert status == 1
     assert "stop all workers" in log[-1]
