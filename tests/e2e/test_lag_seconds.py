@@ -86,11 +86,13 @@ def test_an_event_is_as_old_as_it_says_at_its_last_outcome(
 ) -> None:
     """Once for each event, whatever it took: the time it says, else its record's."""
     worker = _started(stage, RETRY_MAX_ATTEMPTS="1", RETRY_DELAYS_SECONDS="1,1,1")
-    lab.loop.call(
-        lambda: api.faults.replace(FaultRule(name="error_500", customer_ids=frozenset({31}), count=1))
-    )
+    broken = FaultRule(name="error_500", customer_ids=frozenset({31}))
+    lab.loop.call(lambda: api.faults.replace(broken))
     old = datetime.now(UTC) - timedelta(seconds=2 * _HOUR)
     stage.feed.send(event("deferred", {"customerId": 31}, occurred_at=old), b"31", partition=0)
+    wait_until(stage.retries[0].read, "it is put off", evidence=worker.tail)
+    assert worker.metric(f"{_EVENT_AGE}_count") == 0
+    lab.loop.call(api.faults.replace)
     stage.feed.send_all([Message(b"not an event", b"x", (), 1, round((time.time() - _HOUR) * 1000))])
     wait_until(
         lambda: worker.metric(f"{_EVENT_AGE}_count") == 2, "both are at their end", evidence=worker.tail

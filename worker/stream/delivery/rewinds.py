@@ -38,6 +38,7 @@ class Rewinds:
         self._beginning = beginning
         self._targets: dict[Partition, int] = {}
         self._missed: dict[Partition, tuple[int, int]] = {}
+        self._told: dict[Partition, int] = {}
         self._era = 0
 
     async def go_back(self, partition: Partition, offset: int) -> None:
@@ -90,6 +91,7 @@ class Rewinds:
         self._era += 1
         self._targets.clear()
         self._missed.clear()
+        self._told.clear()
 
     def _missing(self, partition: Partition) -> int | None:
         target, taken = self._targets.get(partition), self._taken(partition)
@@ -107,7 +109,10 @@ class Rewinds:
         era, beginning = self._era, await self._beginning(partition)
         if era != self._era:
             return
-        log.warning("records that we went back to did not come", partition=partition[1], offset=target)
+        if self._told.get(partition) != target:
+            log.warning("records that we went back to did not come", partition=partition[1], offset=target)
+        # Once for each place: if all was deleted, nothing may come for long.
+        self._told[partition] = max(target, beginning)
         # Deleted meanwhile, or the way back was lost: what comes next follows on nothing.
         await self.go_back(partition, max(target, beginning))
         if beginning > target and era == self._era:

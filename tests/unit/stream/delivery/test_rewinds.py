@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from worker.stream.delivery.fetch_order import FetchOrder
 from worker.stream.delivery.rewinds import Rewinds
@@ -124,6 +125,29 @@ async def test_a_record_that_was_deleted_meanwhile_holds_its_partition_up_no_lon
     reading.fetch(10, 11)
 
     assert await reading.arrive(10, 11) == [10, 11]
+
+
+@pytest.mark.asyncio
+async def test_that_all_was_deleted_is_told_once() -> None:
+    """Nothing comes behind a retry that was deleted while it waited; that was a line every three seconds."""
+    reading = Reading()
+    reading.fetch(5)
+    await reading.rewinds.go_back(AT, 5)
+    reading.begins_at = 6
+    with capture_logs() as lines:
+        await reading.look(30)
+    assert [(line["event"], line["offset"]) for line in lines] == [
+        ("records that we went back to did not come", 5)
+    ]
+    assert not reading.rewinds.is_on_its_way(AT)
+    reading.fetch(6)
+    assert await reading.arrive(6) == [6]
+    # Another one that gets lost is told as ever.
+    reading.fetch(7)
+    await reading.rewinds.go_back(AT, 7)
+    with capture_logs() as lines:
+        await reading.look()
+    assert len(lines) == 1
 
 
 @pytest.mark.asyncio
