@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from tests.support.e2e.breakable import Breakable
 from tests.support.e2e.events import event
 from tests.support.e2e.feeds import Message, OutcomeRecord, committed_notes
 from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
 from tests.support.waiting import wait_until
 from worker.demo.simulator import Endpoint, FaultRule, Promotion, RunningSimulator, World
 from worker.kafka.finished import Finished, read
+from worker.kafka.positions import Mark
 
 _OPEN: Final = 1
 """The customer whom the API does not answer for."""
@@ -70,6 +72,33 @@ def test_a_crash_behind_an_open_event_tells_again_what_was_not_committed_only(la
         assert applied == Counter(range(1, _AFTER[-1] + 1))
         assert worker.stop() == 0
         assert _noted(lab, stage) == set()
+
+
+def test_a_broker_that_takes_little_beside_an_offset(breakable: Breakable) -> None:
+    """The offsets are committed with less beside them, a line says what to change, and nobody ends."""
+    with (breakable.folder.parent / "server.properties").open("a") as properties:
+        properties.write("\noffset.metadata.max.bytes=100\n")
+    breakable.broker.kill()
+    breakable.broker.restart()
+    lab, world = breakable.lab, World.with_customers(_AFTER[-1], Promotion(promotion_id=1))
+    with lab.simulator(world) as simulator, lab.stage(simulator.api_url) as stage:
+        fault = FaultRule(name="error_500", endpoint=Endpoint.LOOKUP, customer_ids=frozenset({_OPEN}))
+        lab.loop.call(lambda: simulator.faults.replace(fault))
+        worker = stage.worker(**_PATIENT)
+        worker.wait_ready()
+        done = _send(stage, _AFTER)
+        (opened,) = _send(stage, [_OPEN])
+        stage.wait_for_outcomes([*done, *_send(stage, _LAST_SECOND)])
+        wait_until(lambda: stage.committed() == {0: len(done)}, "a part is committed", evidence=worker.tail)
+        wait_until(lambda: "offset.metadata.max.bytes" in worker.log(), "it is told", evidence=worker.tail)
+        lab.loop.call(simulator.faults.replace)
+        stage.wait_for_outcomes([opened])
+        end = len(done) + 1 + len(_LAST_SECOND)
+        wait_until(lambda: stage.committed() == {0: end}, "all is committed", evidence=worker.tail)
+        notes = lab.loop.run(committed_notes(lab.bootstrap_servers, stage.names.group_id))
+        assert Mark.read(notes[stage.names.activity, 0][1]).topic_id, "there is room for that"
+        assert worker.stop() == 0
+        assert worker.log().count("offset.metadata.max.bytes)") == 1
 
 
 def _each_told_once(outcomes: Iterable[OutcomeRecord], but: Sequence[str]) -> None:
