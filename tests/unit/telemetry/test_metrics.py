@@ -59,6 +59,17 @@ def test_names_and_labels_are_exactly_the_contracts() -> None:
     assert seen == CONTRACT | {name: set() for name in OURS}
 
 
+def test_partitions_that_are_ours_no_more_vanish() -> None:
+    """What another replica has is not shown twice."""
+    metrics = Metrics()
+    ours, gone = ("customer-activity", 3), ("customer-activity", 4)
+    for partitions in ([ours, gone], [ours]):
+        metrics.partitions(*(dict.fromkeys(partitions, 1.0) for _ in range(3)))
+    lines = [line for line in samples(metrics) if "partition=" in line]
+    assert len(lines) == 3
+    assert all('partition="3"' in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("named", "name", "label"),
     [
