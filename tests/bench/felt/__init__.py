@@ -1,5 +1,6 @@
 """What a disturbance of the workers or of Kafka costs those who wait for an outcome."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final
@@ -19,6 +20,8 @@ def _measure(cases: Iterable[Case], _: Lab) -> bool:
 
     On a broker of its own, which one of the cases restarts.
     """
+    # Its clients write thousands of lines while a broker is away.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     print(description())
     print(
         f"{EVENTS_A_SECOND} events/s on {PARTITIONS} partitions, {API_LATENCY} a request, "
