@@ -112,6 +112,7 @@ def test_the_successor_of_a_killed_process_takes_its_place_at_once(
         stage.wait_for_outcomes(f"{stage.names.group_id}-{number}" for number in range(20))
 
 
+@pytest.mark.long
 def test_without_its_folder_a_killed_process_is_waited_for(lab: Lab, world_api: RunningSimulator) -> None:
     """As long as its session time-out says."""
     with lab.stage(world_api.api_url) as stage:
@@ -126,6 +127,7 @@ def test_without_its_folder_a_killed_process_is_waited_for(lab: Lab, world_api: 
         assert _SIGNED_OFF not in _lines(worker)
 
 
+@pytest.mark.long
 def test_a_frozen_process_is_not_signed_off_by_a_copy_of_its_folder(
     lab: Lab, world_api: RunningSimulator
 ) -> None:
@@ -163,6 +165,7 @@ def test_a_frozen_process_is_not_signed_off_by_a_copy_of_its_folder(
         assert keys == [enrolment_key(0, customer.customer_id, promotion.program_id, promotion.promotion_id)]
 
 
+@pytest.mark.long
 @pytest.mark.long
 def test_a_killed_replay_begins_again_at_once(lab: Lab, world_api: RunningSimulator) -> None:
     """It counts for no member of the group that must be stopped first."""

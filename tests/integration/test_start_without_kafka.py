@@ -68,6 +68,7 @@ def _wait_for_the_wait(worker: WorkerProcess) -> None:
     wait_until(lambda: _WAITS in worker.log(), "it waits", evidence=worker.tail)
 
 
+@pytest.mark.long
 def test_a_broker_that_comes_up_15_s_after_the_worker(kafka_of_its_own: Breakable, stage: Stage) -> None:
     """It tells every ten seconds what it waits for, is alive and not ready, and then works."""
     kafka_of_its_own.broker.kill()
@@ -138,6 +139,7 @@ def test_a_missing_activity_topic_is_not_waited_for(stage: Stage) -> None:
     assert _WAITS not in worker.log()
 
 
+@pytest.mark.long
 def test_kafka_goes_away_between_the_preparations_and_the_application(
     kafka_of_its_own: Breakable, stage: Stage
 ) -> None:
@@ -155,6 +157,7 @@ def test_kafka_goes_away_between_the_preparations_and_the_application(
         assert "Traceback" not in worker.log()
 
 
+@pytest.mark.long
 def test_told_to_stop_while_the_application_waits(kafka_of_its_own: Breakable, stage: Stage) -> None:
     """As before there is an application; and when the time is over it ends with its line."""
     with _mute() as api:
@@ -168,6 +171,7 @@ def test_told_to_stop_while_the_application_waits(kafka_of_its_own: Breakable, s
         assert "Traceback" not in worker.log(), worker.tail()
 
 
+@pytest.mark.long
 def test_the_time_of_the_application_is_over(kafka_of_its_own: Breakable, stage: Stage) -> None:
     """It ends with 1 and one line, as the preparations do."""
     with _mute() as api:
@@ -179,6 +183,7 @@ def test_the_time_of_the_application_is_over(kafka_of_its_own: Breakable, stage:
         assert "Traceback" not in worker.log(), worker.tail()
 
 
+@pytest.mark.long
 def test_events_are_handled_after_the_wait(kafka_of_its_own: Breakable, stage: Stage) -> None:
     """What lay there before the outage has its outcome."""
     stage.feed.send(event("before", {}), b"key")
