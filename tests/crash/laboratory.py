@@ -38,6 +38,7 @@ from worker.enrolment.checkpoints import Checkpoint
 _CHECKPOINT_SECONDS: Final = 15.0
 _REPLAY_SECONDS: Final = 300.0
 _REST_SECONDS: Final = 6.0
+_ALARM: Final = "a partition is not the log that was read"
 _LONGEST_REST_SECONDS: Final = 60.0
 
 
@@ -74,7 +75,14 @@ class Laboratory(ClusterRun[CrashingWorker]):
             self._wait_whole()
         books = self._finish(started)
         self._nobody_ends_again()
+        self._nobody_misses_records()
         return books
+
+    def _nobody_misses_records(self) -> None:
+        """Raise AssertionError if a worker took a log for another one: none has lost anything here."""
+        workers = (*self._workers, *self._left)
+        alarms = [line for worker in workers for line in worker.log().splitlines() if _ALARM in line]
+        assert not alarms, "a worker missed records of a whole log:\n" + "\n".join(alarms)
 
     def _let(self, due: Due) -> None:
         match due.what:
