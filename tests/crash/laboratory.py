@@ -191,7 +191,7 @@ class Laboratory(ClusterRun[CrashingWorker]):
         for worker in self._workers:
             assert worker.stop() == 0, f"it ended with {worker.poll()}\n{worker.tail()}"
         stage, replaying = self._ground.stage, self._workers[0]
-        told, before = len(stage.outcomes.read()), stage.committed()
+        told, before = len(stage.outcomes.read()), stage.noted()
         for kill in kills:
             self._begin_replay(replaying, until)
             wait_until(
@@ -216,7 +216,7 @@ class Laboratory(ClusterRun[CrashingWorker]):
         )
         assert replaying.poll() == 0, replaying.tail()
         self.chronicle.replays += 1
-        set_back = {at: offset for at, offset in stage.committed().items() if offset < before.get(at, 0)}
+        set_back = {at: kept[0] for at, kept in stage.noted().items() if kept != before.get(at)}
         self._replays.append(Replayed(range(told, len(stage.outcomes.read())), set_back))
         self._outlook.look()
         self._note(f"replayed; rejected before {rejected}, now {self._outlook.count('REJECTED')}")

@@ -14,8 +14,8 @@ OPEN: Final = frozenset({"DEFERRED", "REJECTED", "DEAD_LETTERED"})
 class Replayed:
     """A replay: what it told, as a range of the outcomes in the order in which they were read.
 
-    Nobody else was at work. One that was killed in between leaves the group behind its window: of these
-    partitions, what had been handled from that offset on is handled once more.
+    Nobody else was at work. In these partitions it leaves the group at that offset, which is not the one from
+    before, at the latest when it was killed in between: what had been handled behind it is handled once more.
     """
 
     told: range

@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.support.e2e.breakable import Breakable
 from tests.support.e2e.events import event
-from tests.support.e2e.feeds import Message, OutcomeRecord, committed_notes
+from tests.support.e2e.feeds import Message, OutcomeRecord
 from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
 from tests.support.waiting import wait_until
 from worker.demo.simulator import Endpoint, FaultRule, Promotion, RunningSimulator, World
@@ -47,7 +47,7 @@ def test_a_crash_behind_an_open_event_tells_again_what_was_not_committed_only(la
         stage.wait_for_outcomes(last)
         told = list(stage.outcomes.read())
         worker.kill()
-        done = _noted(lab, stage)
+        done = _noted(stage)
         assert set(range(1, len(_BEFORE) + 1)) <= done
 
         asked = len(_asked(lab, simulator))
@@ -60,9 +60,7 @@ def test_a_crash_behind_an_open_event_tells_again_what_was_not_committed_only(la
         assert stage.committed() == {0: 0}
         handled = worker.metric("enrolment_activity_total")
         assert handled <= len(last) + len(after), "what is passed over is not counted"
-        wait_until(
-            lambda: len(_noted(lab, stage)) == 450, "all but the open one is noted", evidence=worker.tail
-        )
+        wait_until(lambda: len(_noted(stage)) == 450, "all but the open one is noted", evidence=worker.tail)
 
         lab.loop.call(simulator.faults.replace)
         stage.wait_for_outcomes([opened])
@@ -71,7 +69,7 @@ def test_a_crash_behind_an_open_event_tells_again_what_was_not_committed_only(la
         applied = lab.loop.call(lambda: Counter(one.customer_id for one in simulator.world.applied))
         assert applied == Counter(range(1, _AFTER[-1] + 1))
         assert worker.stop() == 0
-        assert _noted(lab, stage) == set()
+        assert _noted(stage) == set()
 
 
 def test_a_broker_that_takes_little_beside_an_offset(breakable: Breakable) -> None:
@@ -95,8 +93,7 @@ def test_a_broker_that_takes_little_beside_an_offset(breakable: Breakable) -> No
         stage.wait_for_outcomes([opened])
         end = len(done) + 1 + len(_LAST_SECOND)
         wait_until(lambda: stage.committed() == {0: end}, "all is committed", evidence=worker.tail)
-        notes = lab.loop.run(committed_notes(lab.bootstrap_servers, stage.names.group_id))
-        assert Mark.read(notes[stage.names.activity, 0][1]).topic_id, "there is room for that"
+        assert Mark.read(stage.noted()[0][1]).topic_id, "there is room for that"
         assert worker.stop() == 0
         assert worker.log().count("offset.metadata.max.bytes)") == 1
 
@@ -124,8 +121,8 @@ def _asked(lab: Lab, simulator: RunningSimulator) -> list[int]:
     return [customer_id for customer_id in asked if customer_id is not None]
 
 
-def _noted(lab: Lab, stage: Stage) -> set[int]:
+def _noted(stage: Stage) -> set[int]:
     """Return the offsets that the group has noted as finished behind the one that it has committed."""
-    notes = lab.loop.run(committed_notes(lab.bootstrap_servers, stage.names.group_id))
-    told = read(notes[stage.names.activity, 0][1], notes[stage.names.activity, 0][0])
+    offset, text = stage.noted()[0]
+    told = read(text, offset)
     return {offset for run in told.runs for offset in run} if isinstance(told, Finished) else set()

@@ -12,7 +12,7 @@ from tests.support.e2e.feeds import (
     DeadLetterReader,
     OutcomeReader,
     TopicReader,
-    committed_offsets,
+    committed_notes,
 )
 from tests.support.e2e.worker_process import WorkerProcess, environment
 from tests.support.kafka.brokers import create_topic, delete_topics, unique
@@ -71,8 +71,12 @@ class Lab:
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the committed offset of each partition of the topic that has one."""
-        found = self.loop.run(committed_offsets(self.bootstrap_servers, group))
-        return {partition: offset for (name, partition), offset in found.items() if name == topic}
+        return {partition: offset for partition, (offset, _) in self.noted(group, topic).items()}
+
+    def noted(self, group: str, topic: str) -> dict[int, tuple[int, str]]:
+        """Return the same with the text beside each offset."""
+        found = self.loop.run(committed_notes(self.bootstrap_servers, group))
+        return {partition: kept for (name, partition), kept in found.items() if name == topic}
 
 
 class Stage:
@@ -136,6 +140,10 @@ class Stage:
     def committed(self) -> dict[int, int]:
         """Return the group's committed offset of each activity partition that has one."""
         return self.lab.committed(self.names.group_id, self.names.activity)
+
+    def noted(self) -> dict[int, tuple[int, str]]:
+        """Return the same with the text beside each offset."""
+        return self.lab.noted(self.names.group_id, self.names.activity)
 
     def wait_for_outcomes(self, event_ids: Iterable[str], seconds: float = 40.0) -> None:
         """Block until each of the events has an outcome."""
