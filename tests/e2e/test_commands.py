@@ -127,9 +127,10 @@ def test_topics_are_created_once(kafka: Broker, lab: Lab) -> None:
 
 
 def test_unreachable_kafka() -> None:
-    """A worker without Kafka must give up with 1 in bounded time and name whom it could not reach."""
+    """A worker that is not to wait for Kafka must give up at once, with 1, and name whom it did not reach."""
     address = f"{HOST}:{free_ports(1)[0]}"
-    ended = _program("run", KAFKA_BOOTSTRAP_SERVERS=address, API_BASE_URL=_NOWHERE, **CREDENTIALS)
+    where = {"KAFKA_BOOTSTRAP_SERVERS": address, "START_WAIT_SECONDS": "0"}
+    ended = _program("run", API_BASE_URL=_NOWHERE, **where, **CREDENTIALS)
     assert (ended.status, ended.out) == (1, "")
     (line,) = ended.err.splitlines()
     assert address in json.loads(line)["message"]
