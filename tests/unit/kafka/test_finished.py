@@ -76,6 +76,23 @@ def test_more_room_never_tells_less(those: Finished, room: int) -> None:
         assert read(write(those, room), those.base) == read(write(those, 10**6), those.base)
 
 
+def test_what_does_not_fit_is_soon_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked for every second, for each partition: packing thousands takes milliseconds each time."""
+    packed: list[int] = []
+    pack = zlib.compress
+
+    def compress(body: bytes, level: int) -> bytes:
+        packed.append(len(body))
+        return pack(body, level)
+
+    monkeypatch.setattr(zlib, "compress", compress)
+    assert len(write(_scattered(120_000), 4000)) > 3600
+    assert len(packed) <= 6
+    packed.clear()
+    assert write(_scattered(20_000), 4000)
+    assert len(packed) == 1
+
+
 @given(st.text() | st.text().map("done=1:7:{}".format) | st.text().map("done={}".format))
 def test_any_text_is_read_without_a_fault(text: str) -> None:
     """Whoever wrote it."""

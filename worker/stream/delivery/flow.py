@@ -170,7 +170,10 @@ class Flow:
         book = self._lanes.book(partition)
         if book is None or book.watermark is None:
             return None
-        inherited = self.inherited.behind(partition, mark, -1 if book.last is None else book.last)
+        inherited = tuple(self.inherited.behind(partition, mark, -1 if book.last is None else book.last))
+        if not inherited:
+            # The same object while nothing else is finished: there may be thousands, each second.
+            return Finished(book.watermark, book.finished)
         return Finished.of(book.watermark, (*book.finished, *inherited))
 
     @property

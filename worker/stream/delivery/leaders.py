@@ -17,9 +17,12 @@ class Leaders:
         self._former: dict[Partition, list[tuple[int, int]]] = {}
 
     def began(self, partition: Partition, mark: Mark, offset: int) -> None:
-        """Note where reading begins, and in which log; to be called before a record of it is taken."""
-        self._marks[partition], self._read_to[partition] = mark, offset
-        self._former.pop(partition, None)
+        """Note where reading begins, and in which log; to be called before a record of it is taken.
+
+        Once under an assignment: what has been read since still counts.
+        """
+        if partition not in self._marks:
+            self._marks[partition], self._read_to[partition] = mark, offset
 
     def read(self, topic: str, partition: int, epoch: int, end: int) -> None:
         """Note a batch that records are taken of: its leader's epoch, and the offset after it.

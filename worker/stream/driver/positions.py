@@ -114,15 +114,18 @@ class Positions:
 
         An offset is committed for each that has none: what is deleted before the first event is handled is
         missed by it. Those whose log is not known yet are left alone: they are not read, and `look` tries
-        again.
+        again; those that have been placed under this assignment too, for they may be read by now.
         """
         era, thread = self._era, self._thread
-        ours = [tp for tp in partitions if tp.topic in self._flow.sources]
+        ours = [tp for tp in partitions if tp.topic in self._flow.sources and tp not in self._began]
         committed = await thread.committed_with_marks(ours)
         marks = {tp: Mark.read(committed[tp][1]) if tp in committed else Mark() for tp in ours}
         extents = await thread.extents({tp: marks[tp].epoch for tp in ours})
         begins, corrections = dict[TP, int](), dict[TP, tuple[int, str]]()
         for tp, extent in extents.items():
+            if tp in self._began:
+                # By another call meanwhile.
+                continue
             offset = committed[tp][0] if tp in committed else None
             begins[tp] = extent.start if offset is None else self._begin(tp, offset, marks[tp], extent)
             is_kept = offset is not None and begins[tp] >= offset
@@ -137,6 +140,8 @@ class Positions:
             note = partial(self._note_leader, era, at, marks[tp], begin)
             if era != self._era or not await thread.seek_if_ours(tp, begin, note) or era != self._era:
                 return {}
+            if at in self._began:
+                continue
             self._corrected.pop(at, None)
             if tp in finished:
                 self._flow.inherited.begin(at, finished[tp].runs, marks[tp].epoch)

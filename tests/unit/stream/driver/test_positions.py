@@ -159,6 +159,46 @@ async def test_a_batch_that_is_read_at_once_tells_its_leader() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("is_at_once", [False, True])
+async def test_a_partition_is_placed_once_under_an_assignment(*, is_at_once: bool) -> None:
+    """The start's own placing and the look of each second may do it together.
+
+    What was read since the first would be taken for read under the leader of the committed offset: that the
+    next one lost some of it would never be looked up, and its new records be taken for done.
+    """
+    kafka = Kafka(
+        {AT: Extent(0, 90, OLD, parted_at=90)}, {AT: (40, f"{_IN_LOG} {_DONE}"), RETRY: (7, _IN_LOG)}
+    )
+    positions, _ = kept(kafka)
+
+    async def place_and_read() -> None:
+        assert await positions.place({AT, RETRY}) == {AT: 40}
+        positions.leaders.read(*AT, 3, 60)
+        positions.leaders.read(*AT, 4, 70)
+        kafka.position[AT] = 70
+        kafka.handed_down.clear()
+        # As the next leader has it, with fewer records of the one before.
+        kafka.logs = {AT: Extent(0, 90, OLD, parted_at=30), RETRY: Extent(0, 90, OLD, parted_at=90)}
+
+    if is_at_once:
+        tell = kafka.extents
+
+        async def extents(epochs: Mapping[TP, int | None]) -> dict[TP, Extent]:
+            monkey.undo()
+            await place_and_read()
+            return await tell(epochs)
+
+        monkey = pytest.MonkeyPatch()
+        monkey.setattr(kafka, "extents", extents)
+    else:
+        await place_and_read()
+    assert await positions.place({AT, RETRY}) == {RETRY: 7}
+    assert positions.leaders.former(AT) == (Mark(OLD, 3), 60)
+    assert not positions.may_commit(AT)
+    assert (kafka.position[AT], kafka.group[AT][0], kafka.handed_down) == (70, 40, {})
+
+
+@pytest.mark.asyncio
 async def test_what_is_corrected_says_how_far_the_ledger_was() -> None:
     """As each commit does: the next start must notice a ledger that lost its end."""
     kafka = Kafka({AT: Extent(0, 20, OLD)}, {AT: (40, f"log={OLD}/3 ledger=7")}, ledger="ledger=7")
