@@ -13,7 +13,7 @@ from faust.types import TP
 from worker.kafka.bootstrap import reach_any
 from worker.kafka.group_refusals import refusal_of
 from worker.stream.delivery.membership import Membership
-from worker.stream.driver import sign_off
+from worker.stream.driver import routines, sign_off
 from worker.stream.driver.commits import Commit
 from worker.stream.driver.fetch_errors import keep_first_error
 from worker.stream.driver.log_access import LogAccess
@@ -75,6 +75,7 @@ class ConsumerThread(LogAccess):
             self._membership.listens()
             self._listen_in()
             keep_first_error(self._ensure_consumer()._fetcher)  # noqa: SLF001 - aiokafka offers no way to it
+            routines.watch(self._ensure_consumer(), self._opening.refuse)
             self.add_future(self._opening.first_place(self._has_place, lambda: self.should_stop))
 
     def _has_place(self) -> bool:
