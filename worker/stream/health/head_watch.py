@@ -67,6 +67,7 @@ class _Standing:
     is_empty: bool = False
     """Whether there is no record when looked at last: markers of transactions alone."""
     read_at: float | None = None
+    """When the log was asked last, for this or an earlier first record."""
     tell_after: float = _TELL_SECONDS
     is_told: bool = False
 
@@ -103,7 +104,7 @@ class HeadWatch(Service):
         await self.look()
 
     async def look(self) -> None:
-        """Look once; reads in the log for partitions that have stood still with nothing on hand."""
+        """Look once; reads in the log for partitions that had nothing on hand at this look and the last."""
         now, heads = self._timer(), self._heads()
         if self._is_outage():
             self._outage_at = now
@@ -114,8 +115,12 @@ class HeadWatch(Service):
                 log.info("a partition that stood still gets on again", topic=at[0], partition=at[1])
         for at, standing in self._standing.items():
             self._tell(at, heads[at], standing, now)
-        stood = [(at, each) for at, each in self._standing.items() if before.get(at) is each]
-        await asyncio.gather(*(self._read(at, each) for at, each in stood if each.is_to_read(now)))
+        unknown = [
+            (at, each)
+            for at, each in self._standing.items()
+            if (was := before.get(at)) is each or (was is not None and not was.is_known)
+        ]
+        await asyncio.gather(*(self._read(at, each) for at, each in unknown if each.is_to_read(now)))
 
     def lag_seconds(self) -> dict[Partition, float]:
         """Return how old each partition's first record is that is not finished, 0 without one."""
@@ -147,8 +152,12 @@ class HeadWatch(Service):
         """Return since when the partition stands where it is."""
         standing = self._standing.get(at)
         if standing is None or standing.done != head.done:
-            earlier_ms = None if standing is None else standing.written_ms
-            standing = _Standing(done=head.done, began=now, blocked_since=now, written_ms=earlier_ms)
+            earlier_ms, read_at = (
+                (None, None) if standing is None else (standing.written_ms, standing.read_at)
+            )
+            standing = _Standing(
+                done=head.done, began=now, blocked_since=now, written_ms=earlier_ms, read_at=read_at
+            )
         if not head.is_due:
             standing.blocked_since = now
         if head.written_ms:

@@ -87,6 +87,20 @@ async def test_the_time_of_a_record_that_is_not_read_is_looked_up_once() -> None
 
 
 @pytest.mark.asyncio
+async def test_a_partition_that_gets_on_is_not_as_old_as_it_once_was() -> None:
+    """A backlog whose events are done in no time: at no look is one on hand. Kafka is asked now and then."""
+    scene = Scene()
+    scene.heads = {AT: replace(ON_HAND_HEAD, done=0)}
+    await scene.pass_seconds(1)
+    for done in range(1, 900):
+        scene.heads = {AT: replace(UNREAD_HEAD, done=done)}
+        scene.written_ms = round(NOW.timestamp() * 1000) + 1000 * done
+        await scene.pass_seconds(1)
+        assert scene.watch.lag_seconds()[AT] <= 50, done
+    assert 100 < len(scene.reads) <= 180
+
+
+@pytest.mark.asyncio
 async def test_an_answer_that_does_not_come_is_asked_for_again() -> None:
     """Meanwhile a record is as old as it was seen to wait."""
     scene = Scene()
