@@ -35,7 +35,7 @@ def stage(lab: Lab, api: RunningSimulator) -> Iterator[Stage]:
         yield stage
 
 
-@pytest.mark.parametrize("behind", [0, 1])
+@pytest.mark.parametrize("behind", [pytest.param(0, marks=pytest.mark.long), 1])
 def test_a_retry_that_is_deleted_while_it_waits(
     lab: Lab, api: RunningSimulator, stage: Stage, behind: int
 ) -> None:

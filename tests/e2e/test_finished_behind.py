@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import pytest
+
 from tests.support.e2e.breakable import Breakable
 from tests.support.e2e.events import event
 from tests.support.e2e.feeds import Message, OutcomeRecord
@@ -72,6 +74,7 @@ def test_a_crash_behind_an_open_event_tells_again_what_was_not_committed_only(la
         assert _noted(stage) == set()
 
 
+@pytest.mark.long
 def test_a_broker_that_takes_little_beside_an_offset(breakable: Breakable) -> None:
     """The offsets are committed with less beside them, a line says what to change, and nobody ends."""
     with (breakable.folder.parent / "server.properties").open("a") as properties:

@@ -98,6 +98,28 @@ def test_the_listed_rights_are_what_is_asked_for(fenced_kafka: FencedKafka) -> N
         assert _asked(fenced_kafka.log.read_text()[before:], stage)["Denied"] == set()
 
 
+@pytest.mark.timeout(150)
+def test_a_topic_that_may_be_seen_and_not_read_ends_the_worker(fenced_kafka: FencedKafka) -> None:
+    """With one line that names topic and right, and no traceback: a broker tells it at the first fetch."""
+    broker = fenced_kafka.broker
+    with running_lab(broker.bootstrap_servers) as lab, lab.stage("http://127.0.0.1:9") as stage:
+        _make_topics(stage)
+        activity = ("topic", stage.names.activity)
+        rights = _listed("run", stage) - {(*activity, "Read")} | {(*activity, "Describe")}
+        _grant(broker.bootstrap_servers, rights)
+        worker = stage.worker(
+            **CREDENTIALS,
+            KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT",
+            KAFKA_BOOTSTRAP_SERVERS=broker.listeners["SASL_PLAINTEXT"],
+            KAFKA_SASL_MECHANISM="SCRAM-SHA-512",
+            KAFKA_SASL_USERNAME=fenced_kafka.user,
+            KAFKA_SASL_PASSWORD=fenced_kafka.password,
+        )
+        assert worker.wait(60) == 1, worker.tail()
+        assert f"topic {stage.names.activity} may not be read: grant READ on it" in worker.tail()
+        assert "Traceback" not in worker.log(), worker.log()
+
+
 def _command(stage: Stage, access: dict[str, str], *arguments: str) -> str:
     """Run a command to its good end; return what it said."""
     done = subprocess.run(  # noqa: S603 - our own program

@@ -1,9 +1,10 @@
-"""Final refusals of the group's coordinator: settings and rights that waiting does not mend."""
+"""Final refusals that a member of the group meets: settings and rights that waiting does not mend."""
 
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     InconsistentGroupProtocolError,
     InvalidSessionTimeoutError,
+    TopicAuthorizationFailedError,
 )
 
 from worker.kafka.errors import KafkaFailed
@@ -12,7 +13,7 @@ from worker.settings.naming import variable
 
 
 def refusal_of(error: Exception, group_id: str, session_seconds: float) -> SettingsError | KafkaFailed | None:
-    """Return what to tell the operator of an error with which joining the group ended, None to try on."""
+    """Return what to tell the operator of an error with which joining or reading ended, None to try on."""
     if isinstance(error, InvalidSessionTimeoutError):
         line = (
             f"{variable('kafka_session_timeout_seconds')} is {session_seconds:g}, which the brokers do not "
@@ -30,5 +31,12 @@ def refusal_of(error: Exception, group_id: str, session_seconds: float) -> Setti
         return KafkaFailed(
             f"consumer group {group_id} may not be joined: grant READ on it; `enrolment-worker check` tells "
             "which rights are missing"
+        )
+    if isinstance(error, TopicAuthorizationFailedError):
+        # One name, or all of them as one argument.
+        topics = sorted(topic for told in error.args for topic in ([told] if isinstance(told, str) else told))
+        return KafkaFailed(
+            f"topic {', '.join(topics)} may not be read: grant READ on it; "
+            "`enrolment-worker check` tells which rights are missing"
         )
     return None

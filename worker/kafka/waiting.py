@@ -120,6 +120,9 @@ class _Trial:
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=_LET_GO_SECONDS)
+            if task.done() and not task.cancelled():
+                # Asked for, so that nobody is told that it never was: what it says is of no interest any more.
+                task.exception()
 
     async def failed(self, error: KafkaFailed) -> None:
         """Wait a moment, or raise what ends the start."""

@@ -6,6 +6,7 @@ from aiokafka.errors import (
     InconsistentGroupProtocolError,
     InvalidSessionTimeoutError,
     KafkaConnectionError,
+    TopicAuthorizationFailedError,
 )
 
 from worker.kafka.errors import KafkaFailed
@@ -32,6 +33,14 @@ def test_a_right_that_is_missing_makes_it_give_up() -> None:
     refusal = refusal_of(GroupAuthorizationFailedError("ours"), "ours", 45.0)
     assert isinstance(refusal, KafkaFailed)
     assert "grant READ on it" in str(refusal)
+
+
+def test_topics_that_may_not_be_read_are_named() -> None:
+    """The client tells them one by one, or all together."""
+    for error in (TopicAuthorizationFailedError("a"), TopicAuthorizationFailedError({"b", "a"})):
+        refusal = refusal_of(error, "ours", 45.0)
+        assert isinstance(refusal, KafkaFailed)
+        assert str(refusal).startswith(f"topic {'a, b' if 'b' in error.args[0] else 'a'} may not be read: ")
 
 
 def test_what_passes_is_waited_for() -> None:

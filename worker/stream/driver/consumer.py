@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
-from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+)
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -111,6 +115,10 @@ class Consumer(driver.Consumer):
             return {}
         except NoOffsetForPartitionError:
             # Of the ledger: Faust seeks in it in a moment.
+            return {}
+        except TopicAuthorizationFailedError as error:
+            self._thread.refused(error)
+            await asyncio.sleep(_PAUSED_POLL_SECONDS)
             return {}
         if era != positions.era:
             ours = [tp for tp in fetched if tp.topic in self._flow.sources]

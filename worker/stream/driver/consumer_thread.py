@@ -78,6 +78,14 @@ class ConsumerThread(LogAccess):
             routines.watch(self._ensure_consumer(), self._opening.refuse)
             self.add_future(self._opening.first_place(self._has_place, lambda: self.should_stop))
 
+    def refused(self, error: Exception) -> bool:
+        """Return whether an error is a refusal that no waiting mends; the process stops for one."""
+        conf = self.app.conf
+        refusal = refusal_of(error, conf.id, conf.broker_session_timeout)
+        if refusal is not None:
+            self._opening.refuse(refusal)
+        return refusal is not None
+
     def _has_place(self) -> bool:
         return self._membership.generation >= 0
 
@@ -91,7 +99,7 @@ class ConsumerThread(LogAccess):
         membership = self._membership
         beat, rejoin = coordinator._do_heartbeat, coordinator._do_rejoin_group  # noqa: SLF001
         complete, reset = coordinator._on_join_complete, coordinator.reset_generation  # noqa: SLF001
-        conf, push = self.app.conf, coordinator._push_error_to_user  # noqa: SLF001
+        push = coordinator._push_error_to_user  # noqa: SLF001
         joining_since = now()
 
         async def do_heartbeat() -> bool:
@@ -114,9 +122,7 @@ class ConsumerThread(LogAccess):
             await complete(generation, *details)
 
         async def push_error_to_user(error: Exception) -> None:
-            refusal = refusal_of(error, conf.id, conf.broker_session_timeout)
-            if refusal is not None:
-                self._opening.refuse(refusal)
+            self.refused(error)
             await push(error)
 
         def reset_generation() -> None:

@@ -92,9 +92,14 @@ class LogAccess(driver.AIOKafkaConsumerThread):
                 self._write, {tp: (offset, Note(text)) for tp, (offset, text) in offsets.items()}
             )
         except KafkaError as error:
-            log.warning("positions could not be corrected yet", error=type(error).__name__)
+            if not self.refused(error):
+                log.warning("positions could not be corrected yet", error=type(error).__name__)
             return False
         return True
+
+    def refused(self, error: Exception) -> bool:
+        """Return whether an error is a refusal that no waiting mends; the process stops for one."""
+        raise NotImplementedError
 
     async def _write(self, offsets: Mapping[TP, tuple[int, Note]]) -> None:
         """Commit; with less beside the offsets, from then on, if the broker takes no more."""
