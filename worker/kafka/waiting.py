@@ -121,7 +121,7 @@ class _Trial:
                 task.cancel()
                 await asyncio.wait({task}, timeout=_LET_GO_SECONDS)
             if task.done() and not task.cancelled():
-                # Asked for, so that nobody is told that it never was: what it says is of no interest any more.
+                # Asked for, or asyncio tells of an exception that nobody has asked for.
                 task.exception()
 
     async def failed(self, error: KafkaFailed) -> None:

@@ -8,6 +8,7 @@ import fcntl
 import os
 import platform
 import shutil
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ _LOCK: Final = "+process.lock"
 """A plus is not in any group's name, by which other things in the folder are called."""
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _HOLDER_BYTES: Final = 1024
+_TRIES: Final = 10
+_PAUSE_SECONDS: Final = 0.05
 _OF_ONE_KERNEL: Final = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"})
 """File systems whose locks only this kernel can take away; a network's may be lost by a live process."""
 
@@ -74,19 +77,32 @@ def _lock(folder: Path) -> int:
         if file.is_dir():
             shutil.rmtree(file)
         lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
+        if not _is_locked(lock):
             holder = _holder(lock)
             os.close(lock)
             raise FolderTaken(
                 f"{holder} works with {folder}: give each worker an ENROLMENT_STATE_DIR of its own, or stop "
                 "the other one first"
-            ) from None
+            )
         if _is_at(file, lock):
             return lock
         # Somebody has removed the folder meanwhile, and perhaps others have locked a new file there.
         os.close(lock)
+
+
+def _is_locked(lock: int) -> bool:
+    """Lock it, and return whether we have it; one that was just killed or locked gets a moment.
+
+    The first may hold it until the kernel has cleared up, the second has not told yet who it is.
+    """
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return True
+    return False
 
 
 def _is_at(file: Path, lock: int) -> bool:

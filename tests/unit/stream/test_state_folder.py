@@ -101,6 +101,12 @@ def test_a_lock_that_does_not_tell_its_holder_holds(tmp_path: Path, damage: byte
         assert _refusal(tmp_path).startswith(f"another process works with {tmp_path}: ")
 
 
+def test_one_that_is_about_to_be_gone_is_given_a_moment(tmp_path: Path) -> None:
+    """The kernel takes some time to clear up after a process that was killed."""
+    with _holder(tmp_path, "import time; time.sleep(0.2)"):
+        assert take_folder(tmp_path).path == tmp_path
+
+
 def test_the_lock_outlives_other_descriptors_of_its_file(tmp_path: Path) -> None:
     """It would not if it were one of lockf."""
     reads = f"open({str(tmp_path / _LOCK)!r}).close(); print('read', flush=True); signal.pause()"
