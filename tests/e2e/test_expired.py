@@ -35,7 +35,8 @@ def stage(lab: Lab, api: RunningSimulator) -> Iterator[Stage]:
         yield stage
 
 
-@pytest.mark.parametrize("behind", [pytest.param(0, marks=pytest.mark.long), 1])
+@pytest.mark.long
+@pytest.mark.parametrize("behind", [0, 1])
 def test_a_retry_that_is_deleted_while_it_waits(
     lab: Lab, api: RunningSimulator, stage: Stage, behind: int
 ) -> None:
@@ -94,6 +95,7 @@ def test_records_deleted_under_a_running_worker_that_cannot_read_them(lab: Lab, 
     assert worker.metric(_EXPIRED) == 4
 
 
+@pytest.mark.long
 def test_a_restart_with_a_committed_offset_below_the_beginning(lab: Lab, stage: Stage) -> None:
     """All that is left is gone, too: the offset is moved, so that tools show no lag; it is counted once."""
     worker = _started(stage)

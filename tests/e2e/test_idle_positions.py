@@ -43,7 +43,7 @@ def test_partitions_that_were_never_written_have_an_offset(lab: Lab, stage: Stag
     )
 
 
-@pytest.mark.parametrize(("before", "is_kept"), [(3, True), (0, False)])
+@pytest.mark.parametrize(("before", "is_kept"), [(3, True), pytest.param(0, False, marks=pytest.mark.long)])
 def test_the_end_of_a_transaction_is_passed(lab: Lab, stage: Stage, *, before: int, is_kept: bool) -> None:
     """Records and the marker behind them, or records that were taken back: nothing is left, also to tools."""
     worker = _started(stage)

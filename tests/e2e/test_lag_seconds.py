@@ -66,6 +66,7 @@ def test_age_grows_in_an_outage_also_of_what_is_not_read(
     assert worker.metric(_AGE) == worker.metric(_BLOCKED) == 0
 
 
+@pytest.mark.long
 def test_a_retry_that_is_not_due_ages_and_blocks_nothing(
     lab: Lab, api: RunningSimulator, stage: Stage
 ) -> None:
@@ -140,6 +141,7 @@ def test_what_lies_behind_an_open_transaction_waits(lab: Lab, stage: Stage, seco
     assert "gets on again" in gets_on["message"]
 
 
+@pytest.mark.long
 def test_what_another_replica_has_is_shown_by_that_alone(
     lab: Lab, api: RunningSimulator, stage: Stage
 ) -> None:
