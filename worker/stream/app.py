@@ -1,6 +1,5 @@
 """The running stream: Faust's application with its guards, and one agent that feeds the flow."""
 
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from mode import CrashingSupervisor
 
 from topics.record import LARGEST_MS, Position, Record
 from worker.enrolment.delivery import Delivery
-from worker.enrolment.ports import LedgerFailed, StampRefused
 from worker.kafka import raw_batches
 from worker.kafka.partitioners import choose_partition
 from worker.kafka.security import aiokafka_options
@@ -36,16 +34,14 @@ from worker.stream.delivery.send_fence import SendFence
 from worker.stream.driver.application import WorkerApp
 from worker.stream.driver.commit_notes import commit_text_of, noted_ends
 from worker.stream.driver.connections import Connections
-from worker.stream.driver.consumer import Consumer
-from worker.stream.driver.consumer_thread import ConsumerThread
 from worker.stream.driver.credentials import faust_credentials
 from worker.stream.driver.opening import Opening
 from worker.stream.driver.positions import Positions
 from worker.stream.driver.recovery import Reading, RebuildingTables
 from worker.stream.driver.transport import Transport
+from worker.stream.giving_up import give_up
 from worker.stream.ledger.guard import LedgerGuard
 from worker.stream.ledger.local_copy import LocalCopy
-from worker.stream.ledger.store import FAILED
 from worker.stream.member_note import MemberNote
 from worker.stream.refusal import Refusal
 
@@ -58,31 +54,6 @@ _BUFFERED: Final = 256
 log = structlog.get_logger(__name__)
 
 Handler = Callable[[Delivery], Awaitable[None]]
-
-
-class GaveUp(Exception):  # noqa: N818 - reads as what happened
-    """The process ends because an event could not be brought to its end."""
-
-
-_LOOP_CLOSED: Final = repr(RuntimeError("Event loop is closed"))
-
-
-class ToldWhy(GaveUp):
-    """The same, once a line has told why and what to do: where it was raised is nobody's matter."""
-
-
-def _tells_more(line: logging.LogRecord) -> bool:
-    """Tell whether a line of the framework says more than was said.
-
-    A thread that crashed with the application has closed its loop; to stop it is no error.
-    """
-    given = line.args if isinstance(line.args, tuple) else ()
-    return not any(isinstance(each, ToldWhy) or repr(each) == _LOOP_CLOSED for each in given)
-
-
-for _kind in (WorkerApp, Consumer, ConsumerThread):
-    # A service writes by its module's name.
-    logging.getLogger(_kind.__module__).addFilter(_tells_more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +196,7 @@ def connect(  # noqa: PLR0913 - what is to be known of records
     """
 
     async def crash(error: Exception) -> None:
-        await _give_up(base, error)
+        await give_up(base.app, base.connections, base.guards, error)
 
     lanes = Lanes(handle, lane_of, Bounds(in_flight=settings.max_in_flight), crash)
     flow = Flow(
@@ -271,27 +242,6 @@ def _read(base: Base, flow: Flow, activity_topic: str, assigned: Callable[[int],
             if _is_current(app, event):
                 lease = Lease(membership, event.message.generation_id)
                 await flow.take(Delivery(_record(event), lease, time.monotonic()))
-
-
-async def _give_up(base: Base, error: Exception) -> None:
-    """End the process for a handler's fault, unless it is told to end already."""
-    fault, refused = type(error).__name__, base.guards.partitions
-    reason = GaveUp(fault)
-    if isinstance(error, LedgerFailed):
-        refused.refuse(FAILED)
-    elif isinstance(error, StampRefused):
-        log.critical(
-            "giving up: Kafka refuses records as stamped too far ahead of its clock "
-            "(message.timestamp.after.max.ms); synchronise this machine's clock (NTP), nothing is lost"
-        )
-        reason = ToldWhy(fault)
-    elif not refused.refused:
-        log.error("giving up: an event could not be brought to its end", error=fault)
-    await base.connections.consumer.commit_finished()
-    base.guards.membership.give_up()
-    if not refused.refused:
-        # Faust writes out what it is given; an exception's text may hold what the record held.
-        await base.app.crash(reason)
 
 
 def _is_current(app: WorkerApp, event: Event) -> bool:
