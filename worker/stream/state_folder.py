@@ -29,6 +29,12 @@ _OF_ONE_KERNEL: Final = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "ove
 class FolderTaken(Exception):  # noqa: N818 - reads as what happened
     """Another process works with the folder; the message is one line, for the operator."""
 
+    def __init__(self, folder: Path, holder: str = "another process") -> None:
+        super().__init__(
+            f"{holder} works with {folder}: give each worker an ENROLMENT_STATE_DIR of its own, or stop the "
+            "other one first"
+        )
+
 
 class Hold(NamedTuple):
     """What tells our lock from every other: who takes it later, with the same three, knows that we are dead.
@@ -80,10 +86,7 @@ def _lock(folder: Path) -> int:
         if not _is_locked(lock):
             holder = _holder(lock)
             os.close(lock)
-            raise FolderTaken(
-                f"{holder} works with {folder}: give each worker an ENROLMENT_STATE_DIR of its own, or stop "
-                "the other one first"
-            )
+            raise FolderTaken(folder, holder)
         if _is_at(file, lock):
             return lock
         # Somebody has removed the folder meanwhile, and perhaps others have locked a new file there.

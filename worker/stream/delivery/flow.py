@@ -211,7 +211,8 @@ class Flow:
 
     def first(self, partition: Partition) -> Entry | None:
         """Return the partition's first delivery that was taken and is not finished, None if all are."""
-        return self._lanes.first(partition)
+        book = self._lanes.book(partition)
+        return None if book is None else book.first
 
     def waits_until_due(self, partition: Partition) -> bool:
         """Whether nothing of the partition is in work, and its next record is left alone until it is due."""

@@ -1,6 +1,7 @@
 """Keyed lanes: one event at a time per key, many keys at once, within bounds; and how they are drained."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context
 from typing import Final
@@ -11,7 +12,7 @@ from topics.record import Record, octets_of
 from worker.enrolment.delivery import Delivery
 from worker.enrolment.lease import Abandoned
 from worker.stream.delivery.lane import Lane, Work
-from worker.stream.delivery.order_book import Entry, OrderBook
+from worker.stream.delivery.order_book import OrderBook
 from worker.stream.delivery.partition import Partition
 from worker.stream.delivery.room import FILLED, Bounds, Room
 from worker.stream.delivery.slots import Slots
@@ -45,7 +46,7 @@ class Lanes:
         self._lane_of = lane_of
         self._bounds = bounds
         self._on_crash = on_crash
-        self._books: dict[Partition, OrderBook] = {}
+        self._books: defaultdict[Partition, OrderBook] = defaultdict(OrderBook)
         self._lanes: dict[bytes, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = Room(bounds)
@@ -111,14 +112,9 @@ class Lanes:
             if book.first is not None and id(book.first) not in attended
         }
 
-    def first(self, partition: Partition) -> Entry | None:
-        """Return the partition's first delivery that is not finished, None while there is none."""
-        book = self._books.get(partition)
-        return None if book is None else book.first
-
     def pass_to(self, partition: Partition, offset: int) -> None:
         """Let a commit be safe up to there: what was not delivered before it holds no record to deliver."""
-        self._books.setdefault(partition, OrderBook()).pass_to(offset)
+        self._books[partition].pass_to(offset)
 
     def book(self, partition: Partition) -> OrderBook | None:
         """Return what was delivered of the partition under this assignment, None before the first."""
@@ -156,7 +152,7 @@ class Lanes:
         self._blocked = False
         if not self._open or self._epoch != epoch:
             return False
-        book = self._books.setdefault(partition, OrderBook())
+        book = self._books[partition]
         if book.has(record.position.offset):
             # Faust delivers again what it had delivered before it sought to where the group left off.
             return True
@@ -180,7 +176,7 @@ class Lanes:
     def pass_over(self, partition: Partition, offset: int) -> None:
         """Take an offset for finished that has been handled before; it costs no room. Not during a drain."""
         if self._open:
-            book = self._books.setdefault(partition, OrderBook())
+            book = self._books[partition]
             book.finish(book.deliver(offset))
 
     async def drain(self, seconds: float) -> int:

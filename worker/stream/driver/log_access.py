@@ -1,6 +1,7 @@
 """Positions and logs, beyond what Faust asks, as the thread of aiokafka's consumer tells them."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final, cast
@@ -97,9 +98,9 @@ class LogAccess(driver.AIOKafkaConsumerThread):
             return False
         return True
 
+    @abstractmethod
     def refused(self, error: Exception) -> bool:
         """Return whether an error is a refusal that no waiting mends; the process stops for one."""
-        raise NotImplementedError
 
     async def _write(self, offsets: Mapping[TP, tuple[int, Note]]) -> None:
         """Commit; with less beside the offsets, from then on, if the broker takes no more."""

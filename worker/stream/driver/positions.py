@@ -24,9 +24,9 @@ from worker.stream.driver.commit_notes import TextOf
 from worker.stream.driver.handed_down import handed_down
 from worker.stream.driver.log_access import LogAccess
 from worker.stream.driver.losses import Losses, tell_of_cut
+from worker.stream.driver.sightings import Sightings
 
-_LOOKS: Final = 2
-"""In a row that find the same: a leader that was just elected may not know all that is committed."""
+_UNPLACED_LOOKS: Final = 2
 _QUIET_LOOKS: Final = 60
 
 log = structlog.get_logger(__name__)
@@ -77,7 +77,7 @@ class Positions:
         self._began: dict[Partition, int] = {}
         self._cut: dict[Partition, int] = {}
         self._corrected: dict[Partition, int] = {}
-        self._seen: dict[Partition, tuple[object, int]] = {}
+        self._sightings = Sightings()
         self._unplaced_looks = 0
         self._era = 0
 
@@ -107,7 +107,7 @@ class Positions:
         self._began.clear()
         self.leaders.forget()
         self._cut.clear()
-        self._seen.clear()
+        self._sightings.forget()
 
     async def place(self, partitions: Iterable[TP]) -> dict[TP, int]:
         """Seek to where these partitions are to be read from; return what the group has committed.
@@ -151,8 +151,8 @@ class Positions:
     def _note_leader(self, era: int, partition: Partition, mark: Mark, begin: int) -> None:
         """Note in which log reading begins, unless the assignment has changed; in the consumer's thread.
 
-        A partition may be placed once more while it is read: a batch that is taken before this was noted
-        would have told its leader in vain.
+        A fetch of the assignment before may be under way: a batch that it takes before this was noted would
+        have told its leader in vain.
         """
         if era == self._era:
             self.leaders.began(partition, mark, begin)
@@ -190,7 +190,7 @@ class Positions:
             verdict = judge(position, judged[tp], extent, taken=taken[tp])
             if left is not None and not isinstance(verdict, Cut):
                 self.leaders.looked_up(at)
-            elif self._is_settled(tp, verdict, position):
+            elif self._sightings.settle(at, verdict, position):
                 await self._act(tp, position, verdict, extent)
 
     async def out_of_range(self, positions: Mapping[TopicPartition, int]) -> None:
@@ -237,20 +237,6 @@ class Positions:
                 tell_of_cut(tp, offset, begin, extent, why)
                 return begin
 
-    def _is_settled(self, tp: TP, verdict: Verdict, position: int) -> bool:
-        """Whether looks in a row found the same; what others may explain in passing is not acted on.
-
-        On a busy partition the position never stands still: what is wrong with the log counts.
-        """
-        at = (tp.topic, tp.partition)
-        if isinstance(verdict, Fits):
-            self._seen.pop(at, None)
-            return False
-        seen, looks = self._seen.get(at, (None, 0))
-        found = verdict.why if isinstance(verdict, Cut) else position
-        self._seen[at] = (found, looks + 1 if seen == found else 1)
-        return self._seen[at][1] >= _LOOKS
-
     async def _act(self, tp: TP, position: int, verdict: Verdict, extent: Extent) -> None:
         match verdict:
             case Cut():
@@ -286,7 +272,7 @@ class Positions:
         if not partitions:
             self._unplaced_looks = 0
             return
-        if self._unplaced_looks % _QUIET_LOOKS == _LOOKS:
+        if self._unplaced_looks % _QUIET_LOOKS == _UNPLACED_LOOKS:
             log.warning(
                 "partitions are not read: Kafka does not tell where their logs begin and end",
                 partitions=sorted(f"{tp.topic}-{tp.partition}" for tp in partitions),

@@ -95,10 +95,7 @@ def _lock(state_dir: Path, name: str) -> None:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         os.close(lock)
-        raise FolderTaken(
-            f"another process works with {state_dir}: give each worker an ENROLMENT_STATE_DIR of its own, "
-            "or stop the other one first"
-        ) from None
+        raise FolderTaken(state_dir) from None
 
 
 def _begin_anew(folder: Path, flaw: str, now: datetime) -> None:
