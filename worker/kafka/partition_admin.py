@@ -1,9 +1,9 @@
 """Requests to the cluster beyond topics: groups, more partitions, the end of a topic."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import (
@@ -18,6 +18,8 @@ from aiokafka.protocol.group import LeaveGroupRequest
 
 from worker.kafka.admin import POLL_SECONDS, TopicAdmin, controller_known
 from worker.kafka.errors import KafkaFailed
+
+T = TypeVar("T")
 
 _PASSING: Final = (
     GroupCoordinatorNotAvailableError,
@@ -35,15 +37,12 @@ class PartitionAdmin(TopicAdmin):
             return await self._members(client, group)
 
     async def _members(self, client: AIOKafkaAdminClient, group: str) -> int:
-        while True:
-            with suppress(GroupCoordinatorNotAvailableError):  # a cluster that has had no group yet
-                (answer,) = await client.describe_consumer_groups([group])
-                ((code, _, _, _, _, members, *_),) = answer.groups
-                if not code:
-                    return len(members)
-                if not _is_passing(code):
-                    raise KafkaFailed(f"group {group} could not be described: {for_code(code).__name__}")
-            await asyncio.sleep(POLL_SECONDS)
+        async def ask() -> tuple[int, set[int]]:
+            (answer,) = await client.describe_consumer_groups([group])
+            ((code, _, _, _, _, members, *_),) = answer.groups
+            return len(members), {code}
+
+        return await _answered(ask, f"group {group} could not be described")
 
     async def sign_off(self, group: str, members: Iterable[str]) -> None:
         """Have the group let go of members by their ids; those that it does not know are gone already.
@@ -55,17 +54,13 @@ class PartitionAdmin(TopicAdmin):
                 await self._sign_off(client, group, member)
 
     async def _sign_off(self, client: AIOKafkaAdminClient, group: str, member: str) -> None:
-        while True:
-            with suppress(GroupCoordinatorNotAvailableError):  # as above
-                coordinator = await client.find_coordinator(group)
-                request = LeaveGroupRequest(group, member)
-                code = (await client._send_request(request, coordinator)).error_code  # noqa: SLF001 - it has no method for this
-                if not code or code == UnknownMemberIdError.errno:
-                    return
-                if not _is_passing(code):
-                    why = for_code(code).__name__
-                    raise KafkaFailed(f"a dead member of group {group} could not be signed off: {why}")
-            await asyncio.sleep(POLL_SECONDS)
+        async def ask() -> tuple[None, set[int]]:
+            coordinator = await client.find_coordinator(group)
+            request = LeaveGroupRequest(group, member)
+            answer = await client._send_request(request, coordinator)  # noqa: SLF001 - it has no method for this
+            return None, {answer.error_code} - {UnknownMemberIdError.errno}
+
+        await _answered(ask, f"a dead member of group {group} could not be signed off")
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the committed offset of each partition of the topic that has one."""
@@ -85,27 +80,20 @@ class PartitionAdmin(TopicAdmin):
     async def _offsets(
         self, client: AIOKafkaAdminClient, group: str
     ) -> dict[tuple[str, int], tuple[int, str]]:
-        while True:
-            with suppress(GroupCoordinatorNotAvailableError):  # a cluster that has had no group yet
-                coordinator = await client.find_coordinator(group)
-                # Asked for by hand: the client's own method takes a refusal for a group without offsets.
-                answer = await client._send_request(OffsetFetchRequest(group, None), coordinator)  # noqa: SLF001
-                found = {
-                    (name, number): (offset, text or "")
-                    for name, of in answer.topics
-                    for number, offset, text, *_ in of
-                }
-                of_each = (each[3] for _, of in answer.topics for each in of)
-                codes = {getattr(answer, "error_code", 0), *of_each}
-                final = [code for code in codes if code and not _is_passing(code)]
-                if final:
-                    why = for_code(max(final)).__name__
-                    raise KafkaFailed(
-                        f"the offsets of group {group} could not be read: {why}; allow Describe on it"
-                    )
-                if not any(codes):
-                    return found
-            await asyncio.sleep(POLL_SECONDS)
+        async def ask() -> tuple[dict[tuple[str, int], tuple[int, str]], set[int]]:
+            coordinator = await client.find_coordinator(group)
+            # Asked for by hand: the client's own method takes a refusal for a group without offsets.
+            answer = await client._send_request(OffsetFetchRequest(group, None), coordinator)  # noqa: SLF001
+            found = {
+                (name, number): (offset, text or "")
+                for name, of in answer.topics
+                for number, offset, text, *_ in of
+            }
+            of_each = (each[3] for _, of in answer.topics for each in of)
+            return found, {getattr(answer, "error_code", 0), *of_each}
+
+        what = f"the offsets of group {group} could not be read"
+        return await _answered(ask, what, "; allow Describe on it")
 
     async def raise_partitions(self, names: Iterable[str], partitions: int) -> None:
         """Give the topics so many partitions; returns once the cluster has them."""
@@ -126,6 +114,19 @@ class PartitionAdmin(TopicAdmin):
                 if code:
                     raise KafkaFailed(f"topic {name} could not be deleted: {for_code(code).__name__}")
             await _until(client, lambda found: name not in found)
+
+
+async def _answered(ask: Callable[[], Awaitable[tuple[T, set[int]]]], refused: str, remedy: str = "") -> T:
+    """Ask a group's coordinator until it answers; `ask` returns what was found, and Kafka's codes."""
+    while True:
+        with suppress(GroupCoordinatorNotAvailableError):  # a cluster that has had no group yet
+            found, codes = await ask()
+            final = [code for code in codes if code and not _is_passing(code)]
+            if final:
+                raise KafkaFailed(f"{refused}: {for_code(max(final)).__name__}{remedy}")
+            if not any(codes):
+                return found
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _is_passing(code: int) -> bool:
