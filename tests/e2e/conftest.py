@@ -10,7 +10,7 @@ from tests.support.e2e.events import event
 from tests.support.e2e.lab import CREDENTIALS, Lab, running_lab
 from tests.support.kafka.brokers import unique
 from worker.demo.broker import Broker
-from worker.demo.simulator import RunningSimulator, World
+from worker.demo.simulator import Promotion, RunningSimulator, World
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +31,13 @@ def breakable() -> Iterator[Breakable]:
 def world_api(lab: Lab) -> Iterator[RunningSimulator]:
     """Give a simulated API with an empty world that tests fill, each with customers of its own."""
     with lab.simulator(World(), connected_org_ids=(200,)) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def api(lab: Lab) -> Iterator[RunningSimulator]:
+    """Give a simulated API of the module's own that knows 200 customers, and has a promotion for them."""
+    with lab.simulator(World.with_customers(200, Promotion(promotion_id=1))) as simulator:
         yield simulator
 
 

@@ -58,10 +58,7 @@ class Case:
 
     def applied(self) -> list[str | None]:
         """Return the idempotency key of each enrolment that the simulator applied."""
-        world, who = self.desk.simulator.world, self.customer.customer_id
-        return self.desk.stage.lab.loop.call(
-            lambda: [one.idempotency_key for one in world.applied if one.customer_id == who]
-        )
+        return [one.idempotency_key for one in self.desk.applied(self.customer)]
 
     def outcomes(self) -> list[OutcomeRecord]:
         """Return the event's outcomes so far."""

@@ -12,19 +12,12 @@ from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
 from tests.support.e2e.worker_process import WorkerProcess
 from tests.support.kafka.logs import begin_transaction, delete_records
 from tests.support.waiting import wait_until
-from worker.demo.simulator import FaultRule, Promotion, RunningSimulator, World
+from worker.demo.simulator import FaultRule, RunningSimulator
 
 pytestmark = pytest.mark.timeout(120)
 
 _LAG: Final = "enrolment_consumer_lag"
 _EXPIRED: Final = "enrolment_records_expired_total"
-
-
-@pytest.fixture(scope="module")
-def api(lab: Lab) -> Iterator[RunningSimulator]:
-    """Give an API that knows everybody, and has a promotion for them."""
-    with lab.simulator(World.with_customers(100, Promotion(promotion_id=1))) as simulator:
-        yield simulator
 
 
 @pytest.fixture

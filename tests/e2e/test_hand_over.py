@@ -8,16 +8,14 @@ from collections.abc import Iterable
 import pytest
 
 from tests.crash.outlook import in_flight
-from tests.support.e2e.crashing import crashing_worker
-from tests.support.e2e.desk import Desk
-from tests.support.e2e.events import enrolment_key, event
+from tests.support.e2e.events import event
 from tests.support.e2e.feeds import Message
+from tests.support.e2e.frozen import frozen_before_its_request
 from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
 from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
 from topics.record import Record
 from worker.demo.simulator import Endpoint, FaultRule, Listing, Promotion, RunningSimulator, World
-from worker.enrolment.checkpoints import Checkpoint
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -32,26 +30,16 @@ def test_a_worker_that_thaws_does_not_send_what_it_was_about_to(
 ) -> None:
     """Frozen before its request until another worker has enrolled: it must not send it as it wakes up."""
     settings = CREDENTIALS | {"KAFKA_SESSION_TIMEOUT_SECONDS": "4", "API_TIMEOUT_SECONDS": "2"}
-    with lab.stage(world_api.api_url) as stage, crashing_worker(stage, **settings) as frozen:
-        frozen.wait_ready()
-        desk = Desk(stage, world_api, frozen)
-        customer = desk.customer()
-        promotion = desk.promotion(customer)
-        frozen.freeze_at(Checkpoint.PLANNED)
-        name = unique("event")
-        stage.feed.send(event(name, {"customerId": customer.customer_id}), b"key")
-        frozen.wait_frozen()
+    with (
+        lab.stage(world_api.api_url) as stage,
+        frozen_before_its_request(stage, world_api, settings) as frozen,
+    ):
         stage.worker(**settings, STATE_DIR=str(lab.household.folder / unique("state")))
-        assert desk.wait_for(name).name == "ENROLLED"
-        frozen.send(signal.SIGCONT)
-        wait_until(
-            lambda: "member_id was not recognized" in frozen.log(), "it has woken up", evidence=frozen.tail
-        )
-        frozen.wait_ready()
-        assert _applied(lab, world_api, [customer.customer_id]) == [
-            enrolment_key(0, customer.customer_id, promotion.program_id, promotion.promotion_id)
-        ]
-        assert [one.name for one in stage.outcomes.of(name)] == ["ENROLLED"]
+        assert frozen.desk.wait_for(frozen.event_id).name == "ENROLLED"
+        frozen.thaw()
+        frozen.worker.wait_ready()
+        assert frozen.applied() == [frozen.key]
+        assert [one.name for one in stage.outcomes.of(frozen.event_id)] == ["ENROLLED"]
 
 
 def test_a_drain_finishes_what_it_can_and_ends_in_time(lab: Lab) -> None:

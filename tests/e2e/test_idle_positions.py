@@ -11,18 +11,11 @@ from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
 from tests.support.e2e.worker_process import WorkerProcess
 from tests.support.kafka.logs import begin_transaction
 from tests.support.waiting import wait_until
-from worker.demo.simulator import Promotion, RunningSimulator, World
+from worker.demo.simulator import RunningSimulator
 
 pytestmark = pytest.mark.timeout(90)
 
 _LAG: Final = "enrolment_consumer_lag"
-
-
-@pytest.fixture(scope="module")
-def api(lab: Lab) -> Iterator[RunningSimulator]:
-    """Give an API that knows everybody, and has a promotion for them."""
-    with lab.simulator(World.with_customers(100, Promotion(promotion_id=1))) as simulator:
-        yield simulator
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
 from tests.support.e2e.worker_process import WorkerProcess
 from tests.support.kafka.logs import begin_transaction
 from tests.support.waiting import wait_until
-from worker.demo.simulator import FaultRule, Promotion, RunningSimulator, World
+from worker.demo.simulator import FaultRule, RunningSimulator
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -23,13 +23,6 @@ _AGE: Final = "enrolment_consumer_lag_seconds"
 _BLOCKED: Final = "enrolment_blocked_seconds"
 _EVENT_AGE: Final = "enrolment_activity_age_seconds"
 _HOUR: Final = 3600.0
-
-
-@pytest.fixture(scope="module")
-def api(lab: Lab) -> Iterator[RunningSimulator]:
-    """Give an API that knows everybody, and has a promotion for them."""
-    with lab.simulator(World.with_customers(200, Promotion(promotion_id=1))) as simulator:
-        yield simulator
 
 
 @pytest.fixture

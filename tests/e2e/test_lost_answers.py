@@ -212,10 +212,7 @@ def _posts(desk: Desk, customer: Customer) -> list[RequestRecord]:
 
 
 def _applied(desk: Desk, customer: Customer) -> list[tuple[str | None, int]]:
-    world, who = desk.simulator.world, customer.customer_id
-    return desk.stage.lab.loop.call(
-        lambda: [(one.idempotency_key, one.enrolment_id) for one in world.applied if one.customer_id == who]
-    )
+    return [(one.idempotency_key, one.enrolment_id) for one in desk.applied(customer)]
 
 
 def _value(told: Told) -> dict[str, object]:

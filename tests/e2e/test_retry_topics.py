@@ -92,7 +92,7 @@ def test_a_deferred_enrolment_succeeds_later_and_only_it_is_asked_for(deferring:
     asked = requests(deferring, customer)
     assert asked.count(works.promotion_id) == 1
     assert asked.count(fails.promotion_id) == 3
-    assert len(applied(deferring, customer)) == 2
+    assert len(deferring.applied(customer)) == 2
 
 
 def test_a_deferred_attempt_in_doubt_is_reconciled_not_repeated(deferring: Desk) -> None:
@@ -112,7 +112,7 @@ def test_a_deferred_attempt_in_doubt_is_reconciled_not_repeated(deferring: Desk)
     (told,) = finals(deferring, sent, 1, seconds=20.0)
     assert (told.name, told.value["reconciled"]) == ("ENROLLED", True)
     assert requests(deferring, customer) == [promotion.promotion_id]
-    assert len(applied(deferring, customer)) == 1
+    assert len(deferring.applied(customer)) == 1
 
 
 def test_an_unknown_customer_of_a_young_event_is_looked_for_again(deferring: Desk) -> None:
@@ -196,14 +196,6 @@ def requests(desk: Desk, customer: Customer) -> list[int | None]:
         for each in log
         if each.endpoint is Endpoint.ISSUE and each.customer_id == customer.customer_id
     ]
-
-
-def applied(desk: Desk, customer: Customer) -> list[object]:
-    """Return the enrolments that the API has of the customer."""
-    world = desk.simulator.world
-    return desk.stage.lab.loop.call(
-        lambda: [one for one in world.applied if one.customer_id == customer.customer_id]
-    )
 
 
 def test_a_retry_that_is_stamped_ahead_of_our_clock_waits_for_its_delay_once(deferring: Desk) -> None:

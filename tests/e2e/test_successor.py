@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.e2e.crashing import crashing_worker
 from tests.support.e2e.desk import Desk
-from tests.support.e2e.events import enrolment_key, event
+from tests.support.e2e.events import event
+from tests.support.e2e.frozen import frozen_before_its_request
 from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
 from tests.support.e2e.worker_process import WorkerProcess
 from tests.support.kafka.brokers import unique
@@ -133,36 +134,21 @@ def test_a_frozen_process_is_not_signed_off_by_a_copy_of_its_folder(
 ) -> None:
     """Frozen before its request: whoever has the copy waits as ever, and nobody is enrolled twice."""
     settings = CREDENTIALS | {"KAFKA_SESSION_TIMEOUT_SECONDS": "20", "API_TIMEOUT_SECONDS": "2"}
-    with lab.stage(world_api.api_url) as stage, crashing_worker(stage, **settings) as frozen:
-        frozen.wait_ready()
-        desk = Desk(stage, world_api, frozen)
-        customer = desk.customer()
-        promotion = desk.promotion(customer)
-        frozen.freeze_at(Checkpoint.PLANNED)
-        name = unique("event")
-        stage.feed.send(event(name, {"customerId": customer.customer_id}), b"key")
-        frozen.wait_frozen()
+    with (
+        lab.stage(world_api.api_url) as stage,
+        frozen_before_its_request(stage, world_api, settings) as frozen,
+    ):
         at = datetime.now(UTC)
         copy = lab.household.folder / unique("state")
         shutil.copytree(stage.settings["STATE_DIR"], copy)
         assert _note(stage, str(copy)).exists()
         successor = stage.worker(**settings, STATE_DIR=str(copy))
-        assert desk.wait_for(name).name == "ENROLLED"
+        assert frozen.desk.wait_for(frozen.event_id).name == "ENROLLED"
         assert (_assignments(successor)[-1][0] - at).total_seconds() > 15
         assert _SIGNED_OFF not in _lines(successor)
         assert any("may live elsewhere" in line for line in _lines(successor))
-        frozen.send(signal.SIGCONT)
-        wait_until(
-            lambda: "member_id was not recognized" in frozen.log(), "it has woken up", evidence=frozen.tail
-        )
-        keys = lab.loop.call(
-            lambda: [
-                one.idempotency_key
-                for one in world_api.world.applied
-                if one.customer_id == customer.customer_id
-            ]
-        )
-        assert keys == [enrolment_key(0, customer.customer_id, promotion.program_id, promotion.promotion_id)]
+        frozen.thaw()
+        assert frozen.applied() == [frozen.key]
 
 
 @pytest.mark.long

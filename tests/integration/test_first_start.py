@@ -6,21 +6,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.support.e2e.feeds import ActivityFeed, Message
-from tests.support.e2e.lab import Lab, running_lab
+from tests.support.e2e.lab import Lab
 from tests.support.kafka.brokers import create_topic, delete_topics, unique
 from topics.names import TopicNames
-from worker.demo.broker import Broker
 from worker.settings import load_settings
 from worker.stream.first_start import skip_what_is_there
 
 _PARTITIONS = 4
-
-
-@pytest.fixture(scope="module")
-def lab(kafka: Broker) -> Iterator[Lab]:
-    """Give a lab on the broker of the whole run."""
-    with running_lab(kafka.bootstrap_servers) as lab:
-        yield lab
 
 
 @pytest.fixture

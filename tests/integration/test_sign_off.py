@@ -11,10 +11,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import MemberIdRequired
 from aiokafka.protocol.group import JoinGroupRequest
 
-from tests.support.e2e.lab import Lab, running_lab
+from tests.support.e2e.lab import Lab
 from tests.support.kafka.brokers import create_topic, delete_topics, unique
 from topics.names import TopicNames
-from worker.demo.broker import Broker
 from worker.kafka.errors import KafkaFailed
 from worker.kafka.partition_admin import PartitionAdmin
 from worker.settings import Settings, load_settings
@@ -23,13 +22,6 @@ from worker.stream.replay_window import Replay, find_window
 from worker.stream.state_folder import Hold, StateFolder
 
 _SESSION_SECONDS = 45
-
-
-@pytest.fixture(scope="module")
-def lab(kafka: Broker) -> Iterator[Lab]:
-    """Give a lab on the broker of the whole run."""
-    with running_lab(kafka.bootstrap_servers) as lab:
-        yield lab
 
 
 @pytest.fixture

@@ -7,21 +7,13 @@ from aiokafka import AIOKafkaProducer
 
 from tests.support.e2e.events import event
 from tests.support.e2e.feeds import Message
-from tests.support.e2e.lab import CREDENTIALS, Lab, Stage, running_lab
+from tests.support.e2e.lab import CREDENTIALS, Lab, Stage
 from tests.support.waiting import wait_until
 from topics.names import TopicNames
-from worker.demo.broker import Broker
 from worker.demo.simulator import FaultRule, Promotion, RunningSimulator, World
 
 _CUSTOMERS = 40
 _SLOW = 1
-
-
-@pytest.fixture(scope="module")
-def lab(kafka: Broker) -> Iterator[Lab]:
-    """Give a lab on the broker of the whole run."""
-    with running_lab(kafka.bootstrap_servers) as lab:
-        yield lab
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.support.e2e.worker_process import WorkerProcess
 from tests.support.kafka.brokers import unique
 from tests.support.waiting import wait_until
 from topics.record import Headers, Record
-from worker.demo.simulator import Customer, FaultRule, Promotion, RunningSimulator
+from worker.demo.simulator import Customer, Enrolment, FaultRule, Promotion, RunningSimulator
 
 _NUMBERS: Final = count(1)
 
@@ -71,6 +71,11 @@ class Desk:
         who = customer.customer_id
         log = self.stage.lab.loop.call(lambda: self.simulator.requests.of_customer(who))
         return [record.endpoint.value for record in log]
+
+    def applied(self, customer: Customer) -> list[Enrolment]:
+        """Return the enrolments that the API has applied to this customer, in order."""
+        world, who = self.simulator.world, customer.customer_id
+        return self.stage.lab.loop.call(lambda: [one for one in world.applied if one.customer_id == who])
 
     def traced(self, customer: Customer | int, number: int = -1) -> str:
         """Return by what the API traces the n-th request about this customer, the last one by default."""
